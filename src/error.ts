@@ -1,0 +1,7 @@
+/**
+ * Every error this package raises on purpose. The message is one sentence: what was wanted, what was found, what to do.
+ * Anything else that reaches a caller is a bug, except what the platform raises for an aborted signal.
+ */
+export class SiglipError extends Error {
+  override readonly name = "SiglipError";
+}
