@@ -1,19 +1,174 @@
+import { SiglipError } from "../error.ts";
+
 /** A shape, outermost axis first. */
 export type Shape = readonly number[];
 
 /** How a weight matrix is stored on the device. Norms, biases, positions and the MAP probe are always f32. */
 export type WeightDType = "f32" | "f16" | "q8" | "q4";
 
-/** A dense array on one backend. The shape is logical: padding, packing and precision are the backend's own affair. */
+/**
+ * A dense array that belongs to one backend. The shape is logical: padding, packing and precision are the backend's own
+ * affair. Only the backend that made a tensor can read it, and the compiler holds that by the type.
+ */
 export interface Tensor {
   readonly shape: Shape;
 }
 
-/** Consecutive rows of a weight matrix, as float32, row-major. Chunks follow one another without gaps. */
-export type Rows = AsyncIterable<Float32Array>;
+/** Consecutive rows of a matrix as they stand in a file: little-endian, row-major. */
+export interface RowChunk {
+  readonly dtype: "F32" | "F16" | "BF16";
+  readonly rows: number;
+  readonly bytes: Uint8Array;
+}
 
-/** A linear map `x Wᵀ + b`: weight [out, in], bias [out]. */
+/** What a weight matrix is: shape [out, in], how to store it, and its name for errors. */
+export interface WeightSpec {
+  readonly name: string;
+  readonly out: number;
+  readonly in: number;
+  readonly dtype: WeightDType;
+}
+
+/** The affine map `x Wᵀ + b`: weight [out, in], bias [out]. */
 export interface Linear<T> {
   readonly weight: T;
   readonly bias: T;
+}
+
+/** Layer normalisation over the last axis: weight [D], bias [D], eps inside the square root. */
+export interface Norm<T> {
+  readonly weight: T;
+  readonly bias: T;
+  readonly eps: number;
+}
+
+/** What `linear` does to its result before it is stored, in this order. */
+export interface Epilogue<T> {
+  /** GELU in its tanh form. */
+  readonly gelu?: boolean;
+  /** Added last: a tensor of the result's shape, or one without its batch axis, which is then added to every item. */
+  readonly add?: T;
+  /** The result is kept in float32 whatever the precision of activations: the residual stream and what leaves a tower. */
+  readonly exact?: boolean;
+}
+
+/** The columns [offset, offset + width) of the last axis of a tensor: q, k or v inside one fused projection. */
+export interface View<T> {
+  readonly tensor: T;
+  readonly offset: number;
+  readonly width: number;
+}
+
+/**
+ * The whole of inference. Calls check shapes at once, record work and return; only `read` waits.
+ * An implementation may run what was recorded when and where it likes, in order.
+ */
+export interface Backend<T extends Tensor> {
+  /** "cpu" or "webgpu". */
+  readonly name: string;
+  /** The most elements a tensor may have; a batch whose activations would exceed it is to be run in parts. */
+  readonly maxElements: number;
+  /** Bytes this backend holds at present: weights, activations kept for reuse, staging. */
+  readonly bytes: number;
+  /** Stores a matrix while its rows arrive. Resolves when `chunks` is used up; awaiting it is the back-pressure. */
+  weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<T>;
+  /** A float32 tensor from host data, row-major. It outlives every scope when it is made outside of all. */
+  tensor(data: Float32Array, shape: Shape): T;
+  /** `x Wᵀ + b` on the last axis: [..., in] to [..., out]. */
+  linear(x: T, w: Linear<T>, epilogue?: Epilogue<T>): T;
+  /** `(x - mean) / sqrt(variance + eps) * weight + bias` over the last axis. */
+  layerNorm(x: T, w: Norm<T>): T;
+  /**
+   * Softmax attention without a mask, all heads: `softmax(q kᵀ / sqrt(width / heads)) v`.
+   * q is [B or 1, Q, width], k and v [B, K, width]; the result [B, Q, width]. A q of batch 1 serves every item.
+   */
+  attention(q: View<T>, k: View<T>, v: View<T>, heads: number): T;
+  /** Picks rows of the last axis, counted over all outer axes: [..., D] to [indices.length, D]. */
+  rows(x: T, indices: readonly number[]): T;
+  /** Runs `body`; tensors made within are recycled afterwards, except the one it returns. */
+  scope<R>(body: () => R): R;
+  /** The contents of a tensor as they are at this point of the recorded work, row-major without padding. */
+  read(x: T): Promise<Float32Array>;
+  /** Frees everything. Later calls, and reads that have not settled, reject. */
+  dispose(): void;
+}
+
+/** The number of elements of a shape. */
+export function size(shape: Shape): number {
+  return shape.reduce((product, extent) => product * extent, 1);
+}
+
+/** The number of rows of the last axis. */
+export function rowCount(shape: Shape): number {
+  return size(shape.slice(0, -1));
+}
+
+function fail(operation: string, wanted: string, found: string): never {
+  throw new SiglipError(`${operation}: wanted ${wanted}, found ${found}; check the shapes of the call.`);
+}
+
+function show(shape: Shape): string {
+  return `[${shape.join(", ")}]`;
+}
+
+/** The shape of `linear`'s result; throws a SiglipError unless everything fits. */
+export function linearShape(x: Shape, w: Linear<Tensor>, epilogue: Epilogue<Tensor>): number[] {
+  const [out, depth] = w.weight.shape;
+  if (w.weight.shape.length !== 2 || x.at(-1) !== depth) fail("linear", `x of [..., ${depth}]`, show(x));
+  if (show(w.bias.shape) !== show([out])) fail("linear", `a bias of [${out}]`, show(w.bias.shape));
+  const shape = [...x.slice(0, -1), out];
+  const add = epilogue.add?.shape;
+  if (add && show(add) !== show(shape) && show(add) !== show(shape.slice(1))) {
+    fail("linear", `an addend of ${show(shape)} or ${show(shape.slice(1))}`, show(add));
+  }
+  return shape;
+}
+
+/** Throws a SiglipError unless the norm fits the last axis of x. */
+export function checkNorm(x: Shape, w: Norm<Tensor>): void {
+  const want = show([x.at(-1)!]);
+  if (show(w.weight.shape) !== want) fail("layerNorm", `a weight of ${want}`, show(w.weight.shape));
+  if (show(w.bias.shape) !== want) fail("layerNorm", `a bias of ${want}`, show(w.bias.shape));
+  if (!(w.eps > 0)) fail("layerNorm", "an eps above 0", String(w.eps));
+}
+
+/** The sizes of an attention call; throws a SiglipError unless the views fit each other. */
+export function attentionShape(
+  q: View<Tensor>,
+  k: View<Tensor>,
+  v: View<Tensor>,
+  heads: number,
+): { batch: number; queries: number; keys: number; width: number; head: number } {
+  for (const view of [q, k, v]) {
+    const shape = view.tensor.shape;
+    if (shape.length !== 3) fail("attention", "[batch, tokens, width] tensors", show(shape));
+    if (!(view.offset >= 0 && view.offset + view.width <= shape[2])) {
+      fail("attention", `columns within ${show(shape)}`, `${view.offset} to ${view.offset + view.width}`);
+    }
+  }
+  const [batch, keys] = k.tensor.shape;
+  const [queryBatch, queries] = q.tensor.shape;
+  if (v.tensor.shape[0] !== batch || v.tensor.shape[1] !== keys || (queryBatch !== batch && queryBatch !== 1)) {
+    fail("attention", `q, k and v of one batch`, [q, k, v].map((view) => show(view.tensor.shape)).join(", "));
+  }
+  if (keys < 1 || queries < 1) fail("attention", "at least one query and one key", `${queries} and ${keys}`);
+  if (k.width !== q.width || v.width !== q.width) {
+    fail("attention", "views of one width", `${q.width}, ${k.width}, ${v.width}`);
+  }
+  if (!Number.isInteger(heads) || heads < 1 || q.width % heads !== 0) {
+    fail("attention", `heads that divide ${q.width}`, String(heads));
+  }
+  return { batch, queries, keys, width: q.width, head: q.width / heads };
+}
+
+/** Throws a SiglipError unless every index names a row of x. */
+export function checkRows(x: Shape, indices: readonly number[]): void {
+  const count = rowCount(x);
+  const bad = indices.find((index) => !(Number.isInteger(index) && index >= 0 && index < count));
+  if (bad !== undefined) fail("rows", `indices below ${count}`, String(bad));
+}
+
+/** Throws a SiglipError unless data has as many elements as the shape says. */
+export function checkData(data: ArrayLike<number>, shape: Shape): void {
+  if (data.length !== size(shape)) fail("tensor", `${size(shape)} elements for ${show(shape)}`, String(data.length));
 }

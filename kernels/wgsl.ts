@@ -1,0 +1,310 @@
+// Generated from kernels/*.wgsl by `npm run kernels`; edit those.
+export const wgsl = {
+  attention: `alias act = f32;
+const HEAD = 72u;
+const QUERIES = 32u;
+const KEYS = 16u;
+const LANES = 4u;
+const THREADS = QUERIES * LANES;
+const HEAD4 = (HEAD + 3u) / 4u;
+const OWNED = (HEAD4 + LANES - 1u) / LANES;
+const FAR_BELOW = -1e30;
+struct Shape {
+queries: u32,
+keys: u32,
+heads: u32,
+q_item: u32,
+q_stride: u32,
+q_offset: u32,
+k_stride: u32,
+k_offset: u32,
+v_stride: u32,
+v_offset: u32,
+y_stride: u32,
+scale: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> q: array<act>;
+@group(0) @binding(2) var<storage, read> k: array<act>;
+@group(0) @binding(3) var<storage, read> v: array<act>;
+@group(0) @binding(4) var<storage, read_write> y: array<act>;
+var<workgroup> q_tile: array<vec4<f32>, QUERIES * HEAD4>;
+var<workgroup> kv_tile: array<vec4<f32>, KEYS * HEAD4>;
+var<workgroup> scores: array<f32, QUERIES * KEYS>;
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+let first_query = group.x * QUERIES;
+let head = group.y;
+let item = group.z;
+let row = thread / LANES;
+let lane = thread % LANES;
+for (var i = thread; i < QUERIES * HEAD4 * 4u; i += THREADS) {
+let query = first_query + i / (HEAD4 * 4u);
+let d = i % (HEAD4 * 4u);
+var value = 0.0;
+if (query < shape.queries && d < HEAD) {
+value = f32(q[(item * shape.q_item + query) * shape.q_stride + shape.q_offset + head * HEAD + d]) * shape.scale;
+}
+q_tile[i / 4u][i % 4u] = value;
+}
+var top = FAR_BELOW;
+var sum = 0.0;
+var out: array<vec4<f32>, OWNED>;
+for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
+workgroupBarrier();
+for (var i = thread; i < KEYS * HEAD4 * 4u; i += THREADS) {
+let key = first_key + i / (HEAD4 * 4u);
+let d = i % (HEAD4 * 4u);
+var value = 0.0;
+if (key < shape.keys && d < HEAD) {
+value = f32(k[(item * shape.keys + key) * shape.k_stride + shape.k_offset + head * HEAD + d]);
+}
+kv_tile[i / 4u][i % 4u] = value;
+}
+workgroupBarrier();
+for (var j = lane; j < KEYS; j += LANES) {
+var score = vec4(0.0);
+for (var d = 0u; d < HEAD4; d++) {
+score = fma(q_tile[row * HEAD4 + d], kv_tile[j * HEAD4 + d], score);
+}
+let flat = score.x + score.y + score.z + score.w;
+scores[row * KEYS + j] = select(FAR_BELOW, flat, first_key + j < shape.keys);
+}
+workgroupBarrier();
+for (var i = thread; i < KEYS * HEAD4 * 4u; i += THREADS) {
+let key = first_key + i / (HEAD4 * 4u);
+let d = i % (HEAD4 * 4u);
+var value = 0.0;
+if (key < shape.keys && d < HEAD) {
+value = f32(v[(item * shape.keys + key) * shape.v_stride + shape.v_offset + head * HEAD + d]);
+}
+kv_tile[i / 4u][i % 4u] = value;
+}
+var next = top;
+for (var j = 0u; j < KEYS; j++) {
+next = max(next, scores[row * KEYS + j]);
+}
+let shrink = exp(top - next);
+sum *= shrink;
+for (var o = 0u; o < OWNED; o++) {
+out[o] *= shrink;
+}
+top = next;
+workgroupBarrier();
+for (var j = 0u; j < KEYS; j++) {
+let p = exp(scores[row * KEYS + j] - top);
+sum += p;
+for (var o = 0u; o < OWNED; o++) {
+out[o] = fma(vec4(p), kv_tile[j * HEAD4 + min(lane + o * LANES, HEAD4 - 1u)], out[o]);
+}
+}
+}
+let query = first_query + row;
+if (query < shape.queries) {
+let base = (item * shape.queries + query) * shape.y_stride;
+for (var o = 0u; o < OWNED; o++) {
+let value = out[o] / sum;
+for (var c = 0u; c < 4u; c++) {
+let d = (lane + o * LANES) * 4u + c;
+if (d < HEAD) {
+y[base + head * HEAD + d] = act(value[c]);
+}
+}
+}
+if (head == shape.heads - 1u) {
+for (var column = shape.heads * HEAD + lane; column < shape.y_stride; column += LANES) {
+y[base + column] = act(0.0);
+}
+}
+}
+}`,
+  layer_norm: `alias result = f32;
+const THREADS = 64u;
+struct Shape {
+rows: u32,
+width: u32,
+stride: u32,
+eps: f32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(2) var<storage, read> weight: array<f32>;
+@group(0) @binding(3) var<storage, read> bias: array<f32>;
+@group(0) @binding(4) var<storage, read_write> y: array<result>;
+var<workgroup> partial: array<f32, THREADS>;
+fn total(value: f32, thread: u32) -> f32 {
+workgroupBarrier();
+partial[thread] = value;
+for (var half = THREADS / 2u; half > 0u; half /= 2u) {
+workgroupBarrier();
+if (thread < half) {
+partial[thread] += partial[thread + half];
+}
+}
+return workgroupUniformLoad(&partial[0]);
+}
+@compute @workgroup_size(THREADS)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(num_workgroups) groups: vec3<u32>,
+@builtin(local_invocation_index) thread: u32,
+) {
+let row = group.y * groups.x + group.x;
+if (row >= shape.rows) {
+return;
+}
+let first = row * shape.stride;
+var sum = 0.0;
+for (var d = thread; d < shape.width; d += THREADS) {
+sum += x[first + d];
+}
+let mean = total(sum, thread) / f32(shape.width);
+var squares = 0.0;
+for (var d = thread; d < shape.width; d += THREADS) {
+let difference = x[first + d] - mean;
+squares += difference * difference;
+}
+let scale = inverseSqrt(total(squares, thread) / f32(shape.width) + shape.eps);
+for (var d = thread; d < shape.stride; d += THREADS) {
+let value = (x[first + d] - mean) * scale * weight[d] + bias[d];
+y[first + d] = result(select(0.0, value, d < shape.width));
+}
+}`,
+  linear: `alias act = f32;
+alias result = f32;
+const F32 = 0u;
+const F16 = 1u;
+const WEIGHTS = F32;
+const BM = 64u;
+const BN = 64u;
+const BK = 16u;
+const TM = 4u;
+const TN = 4u;
+const GELU = false;
+const ADD = false;
+const THREADS_N = BN / TN;
+const THREADS = BM / TM * THREADS_N;
+const PACK = select(4u, 8u, WEIGHTS == F16);
+const X_STRIDE = BM / 4u + 1u;
+const W_STRIDE = BN / 4u + 1u;
+struct Shape {
+rows: u32,
+depth: u32,
+columns: u32,
+addend_rows: u32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read> addend: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<result>>;
+var<workgroup> x_panel: array<vec4<f32>, BK * X_STRIDE>;
+var<workgroup> w_panel: array<vec4<f32>, BK * W_STRIDE>;
+fn stage_x(first_row: u32, first_k: u32, thread: u32) {
+for (var i = thread; i < BM * BK / 4u; i += THREADS) {
+let row = i / (BK / 4u);
+let k = i % (BK / 4u) * 4u;
+let source = min(first_row + row, shape.rows - 1u);
+let value = vec4<f32>(x[(source * shape.depth + first_k + k) / 4u]);
+let slot = k * X_STRIDE + row / 4u;
+let lane = row % 4u;
+x_panel[slot][lane] = value.x;
+x_panel[slot + X_STRIDE][lane] = value.y;
+x_panel[slot + 2u * X_STRIDE][lane] = value.z;
+x_panel[slot + 3u * X_STRIDE][lane] = value.w;
+}
+}
+fn put_w(k: u32, column: u32, value: vec4<f32>) {
+let slot = k * W_STRIDE + column / 4u;
+let lane = column % 4u;
+w_panel[slot][lane] = value.x;
+w_panel[slot + W_STRIDE][lane] = value.y;
+w_panel[slot + 2u * W_STRIDE][lane] = value.z;
+w_panel[slot + 3u * W_STRIDE][lane] = value.w;
+}
+fn stage_w(first_column: u32, first_k: u32, thread: u32) {
+for (var i = thread; i < BN * BK / PACK; i += THREADS) {
+let column = i / (BK / PACK);
+let k = i % (BK / PACK) * PACK;
+let source = min(first_column + column, shape.columns - 1u);
+let words = weight[(source * shape.depth + first_k + k) / PACK];
+if (WEIGHTS == F16) {
+put_w(k, column, vec4(unpack2x16float(words.x), unpack2x16float(words.y)));
+put_w(k + 4u, column, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
+} else {
+put_w(k, column, bitcast<vec4<f32>>(words));
+}
+}
+}
+fn gelu(v: vec4<f32>) -> vec4<f32> {
+let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
+return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
+}
+@compute @workgroup_size(THREADS)
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+let first_row = group.y * BM;
+let first_column = group.x * BN;
+let thread_m = thread / THREADS_N;
+let thread_n = thread % THREADS_N;
+var sums: array<vec4<f32>, TM * TN / 4u>;
+for (var first_k = 0u; first_k < shape.depth; first_k += BK) {
+workgroupBarrier();
+stage_x(first_row, first_k, thread);
+stage_w(first_column, first_k, thread);
+workgroupBarrier();
+for (var k = 0u; k < BK; k++) {
+for (var m = 0u; m < TM / 4u; m++) {
+let a = x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m];
+for (var n = 0u; n < TN / 4u; n++) {
+let b = w_panel[k * W_STRIDE + thread_n + n * THREADS_N];
+let at = m * TN + n;
+sums[at] = fma(vec4(a.x), b, sums[at]);
+sums[at + TN / 4u] = fma(vec4(a.y), b, sums[at + TN / 4u]);
+sums[at + TN / 2u] = fma(vec4(a.z), b, sums[at + TN / 2u]);
+sums[at + TN / 4u * 3u] = fma(vec4(a.w), b, sums[at + TN / 4u * 3u]);
+}
+}
+}
+}
+for (var m = 0u; m < TM; m++) {
+let row = first_row + thread_m * TM + m;
+for (var n = 0u; n < TN / 4u; n++) {
+let column = first_column / 4u + thread_n + n * THREADS_N;
+if (row < shape.rows && column < shape.columns / 4u) {
+var value = sums[m * (TN / 4u) + n] + bias[column];
+if (GELU) {
+value = gelu(value);
+}
+if (ADD) {
+value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
+}
+y[row * (shape.columns / 4u) + column] = vec4<result>(value);
+}
+}
+}
+}`,
+  rows: `const THREADS = 64u;
+struct Shape {
+rows: u32,
+stride: u32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<u32>;
+@group(0) @binding(2) var<storage, read> indices: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<u32>;
+@compute @workgroup_size(THREADS)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(num_workgroups) groups: vec3<u32>,
+@builtin(local_invocation_index) thread: u32,
+) {
+let row = group.y * groups.x + group.x;
+if (row >= shape.rows) {
+return;
+}
+for (var d = thread; d < shape.stride; d += THREADS) {
+y[row * shape.stride + d] = x[indices[row] * shape.stride + d];
+}
+}`,
+} as const;

@@ -1,0 +1,164 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { TowerConfig } from "../config.ts";
+import { SiglipError } from "../error.ts";
+import { toFloat32 } from "../numbers.ts";
+import {
+  type Backend,
+  type Linear,
+  type Norm,
+  type RowChunk,
+  size,
+  type Tensor,
+  type WeightDType,
+} from "../tensor/backend.ts";
+import type { Block, Mlp } from "./transformer.ts";
+
+/** A range of rows of a tensor in the checkpoint. */
+interface Piece {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** What all `Params` of one load share. */
+export interface Loading<T extends Tensor> {
+  readonly backend: Backend<T>;
+  readonly checkpoint: Checkpoint;
+  readonly dtype: WeightDType;
+  /** Names bound so far: what is left over in the end is reported. */
+  readonly used: Set<string>;
+  readonly signal?: AbortSignal;
+  /** Called with the bytes of every chunk that has been handed to the backend. */
+  readonly onBytes?: (bytes: number) => void;
+}
+
+/**
+ * Tensors of a checkpoint under a name prefix, bound by name and checked by shape while they stream to the backend.
+ * Every method rejects with a SiglipError that names the tensor, the shape wanted and the shape found.
+ */
+export class Params<T extends Tensor> {
+  private readonly loading: Loading<T>;
+  private readonly prefix: string;
+
+  constructor(loading: Loading<T>, prefix = "") {
+    this.loading = loading;
+    this.prefix = prefix;
+  }
+
+  /** The parameters below `name`. */
+  at(name: string): Params<T> {
+    return new Params(this.loading, `${this.prefix}${name}.`);
+  }
+
+  /** A small float32 tensor: a bias, a norm's weight, positions, the probe. */
+  async tensor(name: string, shape: readonly number[]): Promise<T> {
+    return this.loading.backend.tensor(await this.values(name, shape), shape);
+  }
+
+  /** The values of a small tensor on the host. */
+  async values(name: string, shape: readonly number[]): Promise<Float32Array> {
+    const full = this.check(name, shape);
+    const values = new Float32Array(size(shape));
+    let filled = 0;
+    for await (const chunk of this.loading.checkpoint.rows(full, { signal: this.loading.signal })) {
+      const part = toFloat32(chunk.bytes, chunk.dtype);
+      values.set(part, filled);
+      filled += part.length;
+      this.loading.onBytes?.(chunk.bytes.length);
+    }
+    return values;
+  }
+
+  /** `name.weight` and `name.bias`. A weight of more than two axes (the patch convolution) is flattened to [out, rest]. */
+  async linear(name: string, shape: readonly number[]): Promise<Linear<T>> {
+    return {
+      weight: await this.matrix([this.rows(`${name}.weight`, shape)], size(shape.slice(1))),
+      bias: await this.tensor(`${name}.bias`, [shape[0]]),
+    };
+  }
+
+  /** `name.weight` and `name.bias` of a layer norm over `width` features. */
+  async norm(name: string, width: number, eps: number): Promise<Norm<T>> {
+    return {
+      weight: await this.tensor(`${name}.weight`, [width]),
+      bias: await this.tensor(`${name}.bias`, [width]),
+      eps,
+    };
+  }
+
+  /** Thirds `from` to `to` of torch's fused `in_proj_weight` [3 width, width], which holds q, k, v in that order. */
+  async inProjection(width: number, from: number, to: number): Promise<Linear<T>> {
+    const rows = this.rows("in_proj_weight", [3 * width, width], from * width, to * width);
+    const bias = await this.values("in_proj_bias", [3 * width]);
+    return {
+      weight: await this.matrix([rows], width),
+      bias: this.loading.backend.tensor(bias.slice(from * width, to * width), [(to - from) * width]),
+    };
+  }
+
+  /** `fc1` [inner, width] and `fc2` [width, inner]. */
+  async mlp(width: number, inner: number): Promise<Mlp<T>> {
+    return { fc1: await this.linear("fc1", [inner, width]), fc2: await this.linear("fc2", [width, inner]) };
+  }
+
+  /** The encoder blocks `name.0`, `name.1`, …, q, k and v fused into one projection. */
+  async blocks(name: string, config: TowerConfig): Promise<Block<T>[]> {
+    const { hidden, mlp, eps } = config;
+    const blocks: Block<T>[] = [];
+    for (let index = 0; index < config.layers; index++) {
+      const p = this.at(`${name}.${index}`);
+      const attention = p.at("self_attn");
+      blocks.push({
+        norm1: await p.norm("layer_norm1", hidden, eps),
+        qkv: await attention.fused(["q_proj", "k_proj", "v_proj"], hidden),
+        out: await attention.linear("out_proj", [hidden, hidden]),
+        norm2: await p.norm("layer_norm2", hidden, eps),
+        mlp: await p.at("mlp").mlp(hidden, mlp),
+      });
+    }
+    return blocks;
+  }
+
+  /** Several square projections of `width` features, stacked into one. */
+  private async fused(names: readonly string[], width: number): Promise<Linear<T>> {
+    const pieces = names.map((name) => this.rows(`${name}.weight`, [width, width]));
+    const bias = new Float32Array(names.length * width);
+    for (const [index, name] of names.entries()) bias.set(await this.values(`${name}.bias`, [width]), index * width);
+    return {
+      weight: await this.matrix(pieces, width),
+      bias: this.loading.backend.tensor(bias, [bias.length]),
+    };
+  }
+
+  private rows(name: string, shape: readonly number[], from = 0, to = shape[0]): Piece {
+    return { name: this.check(name, shape), from, to };
+  }
+
+  private matrix(pieces: readonly Piece[], depth: number): Promise<T> {
+    const { backend, dtype } = this.loading;
+    const out = pieces.reduce((sum, piece) => sum + piece.to - piece.from, 0);
+    return backend.weight({ name: pieces[0].name, out, in: depth, dtype }, this.stream(pieces));
+  }
+
+  private async *stream(pieces: readonly Piece[]): AsyncGenerator<RowChunk> {
+    const { checkpoint, signal, onBytes } = this.loading;
+    for (const { name, from, to } of pieces) {
+      for await (const chunk of checkpoint.rows(name, { from, to, signal })) {
+        yield chunk;
+        onBytes?.(chunk.bytes.length);
+      }
+    }
+  }
+
+  private check(name: string, shape: readonly number[]): string {
+    const full = this.prefix + name;
+    const found = this.loading.checkpoint.info(full).shape;
+    if (found.join() !== shape.join()) {
+      throw new SiglipError(
+        `${full}: wanted shape [${shape.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,
+      );
+    }
+    this.loading.used.add(full);
+    return full;
+  }
+}

@@ -1,0 +1,73 @@
+import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { TextConfig } from "../config.ts";
+import { SiglipError } from "../error.ts";
+import { toFloat32 } from "../numbers.ts";
+
+/** Rows kept in memory: 4096 of 1152 features are 19 MB. */
+const KEPT_ROWS = 4096;
+
+/**
+ * The token table [vocabulary, hidden], read from the checkpoint a row at a time: a text needs at most 64 of its rows,
+ * and the table (147 MB, or 1.2 GB in SigLIP 2) is neither read whole nor sent to a device.
+ */
+export class TokenTable {
+  private readonly checkpoint: Checkpoint;
+  private readonly name: string;
+  private readonly config: TextConfig;
+  private readonly positions: Float32Array;
+  private readonly kept = new Map<number, Float32Array>();
+
+  /** `positions` is the learned position table [positions, hidden]. */
+  constructor(checkpoint: Checkpoint, name: string, config: TextConfig, positions: Float32Array) {
+    const want = [config.vocabulary, config.hidden];
+    const found = checkpoint.info(name).shape;
+    if (found.join() !== want.join()) {
+      throw new SiglipError(
+        `${name}: wanted shape [${want.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,
+      );
+    }
+    this.checkpoint = checkpoint;
+    this.name = name;
+    this.config = config;
+    this.positions = positions;
+  }
+
+  /** Token plus position embeddings [batch, positions, hidden] of ids [batch, positions], row-major. */
+  async embed(ids: ArrayLike<number>, signal?: AbortSignal): Promise<Float32Array> {
+    const { hidden, positions } = this.config;
+    const out = new Float32Array(ids.length * hidden);
+    const rows = await this.fetch(new Set(Array.from(ids)), signal);
+    for (let index = 0; index < ids.length; index++) {
+      const row = rows.get(ids[index])!;
+      const position = (index % positions) * hidden;
+      const base = index * hidden;
+      for (let d = 0; d < hidden; d++) out[base + d] = row[d] + this.positions[position + d];
+    }
+    return out;
+  }
+
+  private async fetch(wanted: ReadonlySet<number>, signal?: AbortSignal): Promise<Map<number, Float32Array>> {
+    const rows = new Map<number, Float32Array>();
+    for (const id of wanted) {
+      if (!(Number.isInteger(id) && id >= 0 && id < this.config.vocabulary)) {
+        throw new SiglipError(
+          `textTower: wanted token ids from 0 to ${this.config.vocabulary - 1}, found ${id}; use the tokenizer of this checkpoint.`,
+        );
+      }
+      const row = this.kept.get(id) ?? (await this.read(id, signal));
+      rows.set(id, row);
+      this.kept.delete(id);
+      this.kept.set(id, row);
+      if (this.kept.size > KEPT_ROWS) this.kept.delete(this.kept.keys().next().value!);
+    }
+    return rows;
+  }
+
+  private async read(id: number, signal?: AbortSignal): Promise<Float32Array> {
+    for await (const chunk of this.checkpoint.rows(this.name, { from: id, to: id + 1, signal })) {
+      // A copy: the chunk may be a view into a much larger buffer, which the map must not keep alive.
+      return toFloat32(chunk.bytes, chunk.dtype).slice();
+    }
+    throw new SiglipError(`${this.name}: wanted row ${id}, found none; the checkpoint is damaged, fetch it again.`);
+  }
+}

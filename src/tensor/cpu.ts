@@ -1,0 +1,273 @@
+import { SiglipError } from "../error.ts";
+import { floatToHalf, halfToFloat, toFloat32 } from "../numbers.ts";
+import {
+  attentionShape,
+  type Backend,
+  checkData,
+  checkNorm,
+  checkRows,
+  type Epilogue,
+  type Linear,
+  linearShape,
+  type Norm,
+  type RowChunk,
+  rowCount,
+  type Shape,
+  size,
+  type Tensor,
+  type View,
+  type WeightSpec,
+} from "./backend.ts";
+
+/** A row-major float32 array; empty until the recorded work that fills it has run. */
+export class CpuTensor implements Tensor {
+  readonly shape: Shape;
+  data: Float32Array;
+
+  constructor(shape: Shape, data: Float32Array = new Float32Array()) {
+    this.shape = shape;
+    this.data = data;
+  }
+}
+
+/** How long recorded work runs before the event loop gets a turn, in milliseconds. */
+const TURN = 30;
+
+/**
+ * The reference: plain loops, every sum accumulated in float64 and rounded to float32 once. It shares no arithmetic with
+ * the backends it judges. Work is recorded and runs when something is read, giving way to the event loop between operations.
+ */
+export class CpuBackend implements Backend<CpuTensor> {
+  readonly name = "cpu";
+  /** Bounded by what a typed array may reasonably take (1 GiB). */
+  readonly maxElements = 2 ** 28;
+  private held = 0;
+  private disposed = false;
+  private work: (() => void)[] = [];
+  private running: Promise<void> = Promise.resolve();
+
+  get bytes(): number {
+    return this.held;
+  }
+
+  async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<CpuTensor> {
+    const data = new Float32Array(spec.out * spec.in);
+    let filled = 0;
+    for await (const chunk of chunks) {
+      const rows = toFloat32(chunk.bytes, chunk.dtype);
+      if (filled + rows.length > data.length) break;
+      data.set(rows, filled);
+      filled += rows.length;
+    }
+    if (filled !== data.length) {
+      throw new SiglipError(
+        `${spec.name}: wanted ${data.length} weights, found ${filled}; fetch the checkpoint again.`,
+      );
+    }
+    round(data, spec);
+    this.held += data.byteLength;
+    return new CpuTensor([spec.out, spec.in], data);
+  }
+
+  tensor(data: Float32Array, shape: Shape): CpuTensor {
+    checkData(data, shape);
+    return new CpuTensor(shape, data);
+  }
+
+  linear(x: CpuTensor, w: Linear<CpuTensor>, epilogue: Epilogue<CpuTensor> = {}): CpuTensor {
+    const y = new CpuTensor(linearShape(x.shape, w, epilogue));
+    return this.record(y, () => {
+      y.data = multiply(x.data, w.weight.data, w.bias.data, rowCount(x.shape), w.weight.shape[1], w.weight.shape[0]);
+      if (epilogue.gelu) for (let i = 0; i < y.data.length; i++) y.data[i] = gelu(y.data[i]);
+      const add = epilogue.add?.data;
+      if (add) for (let i = 0; i < y.data.length; i++) y.data[i] += add[i % add.length];
+    });
+  }
+
+  layerNorm(x: CpuTensor, w: Norm<CpuTensor>): CpuTensor {
+    checkNorm(x.shape, w);
+    const y = new CpuTensor(x.shape);
+    return this.record(y, () => {
+      const width = x.shape.at(-1)!;
+      y.data = new Float32Array(x.data.length);
+      for (let base = 0; base < x.data.length; base += width) {
+        let sum = 0;
+        for (let d = 0; d < width; d++) sum += x.data[base + d];
+        const mean = sum / width;
+        let squares = 0;
+        for (let d = 0; d < width; d++) squares += (x.data[base + d] - mean) ** 2;
+        const scale = 1 / Math.sqrt(squares / width + w.eps);
+        for (let d = 0; d < width; d++) {
+          y.data[base + d] = (x.data[base + d] - mean) * scale * w.weight.data[d] + w.bias.data[d];
+        }
+      }
+    });
+  }
+
+  attention(q: View<CpuTensor>, k: View<CpuTensor>, v: View<CpuTensor>, heads: number): CpuTensor {
+    const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
+    const y = new CpuTensor([batch, queries, width]);
+    return this.record(y, () => {
+      y.data = new Float32Array(size(y.shape));
+      const scores = new Float64Array(keys);
+      const sums = new Float64Array(head);
+      for (let b = 0; b < batch; b++) {
+        for (let h = 0; h < heads; h++) {
+          for (let i = 0; i < queries; i++) {
+            const query = at(q, q.tensor.shape[0] === 1 ? 0 : b, i, h * head);
+            let top = Number.NEGATIVE_INFINITY;
+            for (let j = 0; j < keys; j++) {
+              const key = at(k, b, j, h * head);
+              let dot = 0;
+              for (let d = 0; d < head; d++) dot += q.tensor.data[query + d] * k.tensor.data[key + d];
+              scores[j] = dot / Math.sqrt(head);
+              top = Math.max(top, scores[j]);
+            }
+            let total = 0;
+            sums.fill(0);
+            for (let j = 0; j < keys; j++) {
+              const p = Math.exp(scores[j] - top);
+              const value = at(v, b, j, h * head);
+              total += p;
+              for (let d = 0; d < head; d++) sums[d] += p * v.tensor.data[value + d];
+            }
+            const out = (b * queries + i) * width + h * head;
+            for (let d = 0; d < head; d++) y.data[out + d] = sums[d] / total;
+          }
+        }
+      }
+    });
+  }
+
+  rows(x: CpuTensor, indices: readonly number[]): CpuTensor {
+    checkRows(x.shape, indices);
+    const width = x.shape.at(-1)!;
+    const y = new CpuTensor([indices.length, width]);
+    return this.record(y, () => {
+      y.data = new Float32Array(size(y.shape));
+      for (const [row, index] of indices.entries()) {
+        y.data.set(x.data.subarray(index * width, (index + 1) * width), row * width);
+      }
+    });
+  }
+
+  scope<R>(body: () => R): R {
+    return body();
+  }
+
+  async read(x: CpuTensor): Promise<Float32Array> {
+    let copy = x.data;
+    this.work.push(() => {
+      copy = x.data.slice();
+    });
+    this.running = this.running.then(() => this.run());
+    await this.running;
+    return copy;
+  }
+
+  dispose(): void {
+    this.disposed = true;
+    this.work = [];
+    this.held = 0;
+  }
+
+  private record(y: CpuTensor, step: () => void): CpuTensor {
+    if (this.disposed)
+      throw new SiglipError("The cpu backend was wanted but it has been disposed; load the model again.");
+    this.work.push(step);
+    return y;
+  }
+
+  private async run(): Promise<void> {
+    const work = this.work;
+    this.work = [];
+    let started = performance.now();
+    for (const step of work) {
+      if (this.disposed)
+        throw new SiglipError("The result was wanted but the backend was disposed while it ran; load the model again.");
+      step();
+      if (performance.now() - started > TURN) {
+        await new Promise((resolve) => setTimeout(resolve));
+        started = performance.now();
+      }
+    }
+  }
+}
+
+/** The element at which a view's row begins, plus `column`. */
+function at(view: View<CpuTensor>, batch: number, token: number, column: number): number {
+  const [, tokens, stride] = view.tensor.shape;
+  return (batch * tokens + token) * stride + view.offset + column;
+}
+
+/** GELU, tanh form [Hendrycks and Gimpel 2016]: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`. */
+function gelu(x: number): number {
+  return 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+}
+
+/**
+ * `x wᵀ + bias`: x [rows, depth], w [out, depth]. Two rows by four outputs at a time keeps eight sums in registers,
+ * which is what makes the full-size tower minutes instead of an hour; each sum still runs over k in order.
+ */
+function multiply(
+  x: Float32Array,
+  w: Float32Array,
+  bias: Float32Array,
+  rows: number,
+  depth: number,
+  out: number,
+): Float32Array {
+  const y = new Float32Array(rows * out);
+  const wide = new Float64Array(x);
+  const block = new Float64Array(4 * depth);
+  for (let o = 0; o < out; o += 4) {
+    const columns = Math.min(4, out - o);
+    block.set(w.subarray(o * depth, (o + columns) * depth));
+    for (let r = 0; r < rows; r += 2) {
+      const a = r * depth;
+      const b = Math.min(r + 1, rows - 1) * depth;
+      let a0 = 0;
+      let a1 = 0;
+      let a2 = 0;
+      let a3 = 0;
+      let b0 = 0;
+      let b1 = 0;
+      let b2 = 0;
+      let b3 = 0;
+      for (let k = 0; k < depth; k++) {
+        const xa = wide[a + k];
+        const xb = wide[b + k];
+        const w0 = block[k];
+        const w1 = block[depth + k];
+        const w2 = block[2 * depth + k];
+        const w3 = block[3 * depth + k];
+        a0 += xa * w0;
+        a1 += xa * w1;
+        a2 += xa * w2;
+        a3 += xa * w3;
+        b0 += xb * w0;
+        b1 += xb * w1;
+        b2 += xb * w2;
+        b3 += xb * w3;
+      }
+      const sums = [a0, a1, a2, a3, b0, b1, b2, b3];
+      for (let c = 0; c < columns; c++) {
+        y[r * out + o + c] = sums[c] + bias[o + c];
+        if (r + 1 < rows) y[(r + 1) * out + o + c] = sums[4 + c] + bias[o + c];
+      }
+    }
+  }
+  return y;
+}
+
+/** Rounds weights to what the device would store. */
+function round(data: Float32Array, spec: WeightSpec): void {
+  if (spec.dtype === "f32") return;
+  if (spec.dtype === "f16") {
+    for (let i = 0; i < data.length; i++) data[i] = halfToFloat(floatToHalf(data[i]));
+    return;
+  }
+  throw new SiglipError(
+    `${spec.name}: wanted dtype "f32" or "f16" on the cpu backend, found "${spec.dtype}"; choose one of the two.`,
+  );
+}

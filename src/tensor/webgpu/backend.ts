@@ -1,0 +1,265 @@
+import { SiglipError } from "../../error.ts";
+import { float32ToHalf, toFloat32 } from "../../numbers.ts";
+import {
+  attentionShape,
+  type Backend,
+  checkData,
+  checkNorm,
+  checkRows,
+  type Epilogue,
+  type Linear,
+  linearShape,
+  type Norm,
+  type RowChunk,
+  rowCount,
+  type Shape,
+  type Tensor,
+  type View,
+  type WeightSpec,
+} from "../backend.ts";
+import { Arena } from "./arena.ts";
+import { Queue } from "./queue.ts";
+import { attentionTile, linearTile } from "./tiles.ts";
+
+/** How the elements of a tensor are stored on the device. */
+type Storage = "f32" | "f16";
+
+/** Rows on a device, each padded with zeros to a multiple of 32 elements. */
+export class GpuTensor implements Tensor {
+  readonly shape: Shape;
+  readonly storage: Storage;
+  readonly buffer: GPUBuffer;
+
+  constructor(shape: Shape, storage: Storage, buffer: GPUBuffer) {
+    this.shape = shape;
+    this.storage = storage;
+    this.buffer = buffer;
+  }
+
+  /** Elements from one row to the next. */
+  get stride(): number {
+    return padded(this.shape.at(-1)!);
+  }
+}
+
+/** Widths are padded so far: no kernel then has an edge along K, and vec4 loads are aligned. */
+const PADDING = 32;
+
+function padded(width: number): number {
+  return Math.ceil(width / PADDING) * PADDING;
+}
+
+/** The towers on a WebGPU device: everything between the input and `read` stays there. */
+export class WebGpuBackend implements Backend<GpuTensor> {
+  readonly name = "webgpu";
+  readonly maxElements: number;
+  private readonly queue: Queue;
+  private readonly arena: Arena;
+  /** Tensors made in the scopes that are open, innermost last. */
+  private readonly scopes: GpuTensor[][] = [];
+
+  /** Takes the device over: `dispose` frees all its buffers made here, but not the device. */
+  constructor(device: GPUDevice) {
+    this.queue = new Queue(device);
+    this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
+    this.arena = new Arena((bytes) =>
+      this.queue.buffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC),
+    );
+  }
+
+  get bytes(): number {
+    return this.queue.bytes;
+  }
+
+  async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<GpuTensor> {
+    if (spec.dtype !== "f32" && spec.dtype !== "f16") {
+      throw new SiglipError(`${spec.name}: wanted dtype "f32" or "f16", found "${spec.dtype}"; choose one of the two.`);
+    }
+    const stride = padded(spec.in);
+    const rowBytes = stride * (spec.dtype === "f32" ? 4 : 2);
+    const buffer = await this.allocate(spec, padded(spec.out) * rowBytes);
+    const tensor = new GpuTensor([spec.out, spec.in], spec.dtype, buffer);
+    let row = 0;
+    for await (const chunk of chunks) {
+      if (row + chunk.rows > spec.out) break;
+      const rows = padRows(toFloat32(chunk.bytes, chunk.dtype), spec.in, stride);
+      this.queue.check();
+      this.queue.device.queue.writeBuffer(buffer, row * rowBytes, spec.dtype === "f32" ? rows : float32ToHalf(rows));
+      row += chunk.rows;
+    }
+    if (row !== spec.out) {
+      throw new SiglipError(`${spec.name}: wanted ${spec.out} rows, found ${row}; fetch the checkpoint again.`);
+    }
+    return tensor;
+  }
+
+  tensor(data: Float32Array, shape: Shape): GpuTensor {
+    checkData(data, shape);
+    const tensor = this.make(shape, "f32");
+    this.queue.write(tensor.buffer, padRows(data, shape.at(-1)!, tensor.stride));
+    return tensor;
+  }
+
+  linear(x: GpuTensor, w: Linear<GpuTensor>, epilogue: Epilogue<GpuTensor> = {}): GpuTensor {
+    const shape = linearShape(x.shape, w, epilogue);
+    const y = this.make(shape, "f32");
+    const rows = rowCount(x.shape);
+    const tile = linearTile(rows, y.stride);
+    const pipeline = this.queue.pipeline("linear", {
+      ...tile,
+      WEIGHTS: w.weight.storage === "f16" ? "F16" : "F32",
+      GELU: epilogue.gelu === true,
+      ADD: epilogue.add !== undefined,
+    });
+    const addend = epilogue.add ?? w.bias;
+    const uniform = this.uniform([rows, x.stride, y.stride, rowCount(addend.shape)]);
+    this.queue.dispatch(
+      pipeline,
+      [uniform, x.buffer, w.weight.buffer, w.bias.buffer, addend.buffer, y.buffer],
+      [Math.ceil(y.stride / tile.BN), Math.ceil(rows / tile.BM), 1],
+    );
+    return y;
+  }
+
+  layerNorm(x: GpuTensor, w: Norm<GpuTensor>): GpuTensor {
+    checkNorm(x.shape, w);
+    const y = this.make(x.shape, "f32");
+    const rows = rowCount(x.shape);
+    const uniform = this.uniform([rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)]);
+    this.queue.dispatch(
+      this.queue.pipeline("layer_norm", {}),
+      [uniform, x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
+      perRow(rows),
+    );
+    return y;
+  }
+
+  attention(q: View<GpuTensor>, k: View<GpuTensor>, v: View<GpuTensor>, heads: number): GpuTensor {
+    const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
+    const y = this.make([batch, queries, width], "f32");
+    const tile = attentionTile(head, queries);
+    const uniform = this.uniform([
+      queries,
+      keys,
+      heads,
+      q.tensor.shape[0] === 1 ? 0 : queries,
+      q.tensor.stride,
+      q.offset,
+      k.tensor.stride,
+      k.offset,
+      v.tensor.stride,
+      v.offset,
+      y.stride,
+      floatBits(1 / Math.sqrt(head)),
+    ]);
+    this.queue.dispatch(
+      this.queue.pipeline("attention", { HEAD: head, ...tile }),
+      [uniform, q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
+      [Math.ceil(queries / tile.QUERIES), heads, batch],
+    );
+    return y;
+  }
+
+  rows(x: GpuTensor, indices: readonly number[]): GpuTensor {
+    checkRows(x.shape, indices);
+    const y = this.make([indices.length, x.shape.at(-1)!], x.storage);
+    const uniform = this.uniform([indices.length, x.storage === "f32" ? x.stride : x.stride / 2]);
+    const list = this.queue.constant(new Uint32Array(indices), GPUBufferUsage.STORAGE);
+    this.queue.dispatch(this.queue.pipeline("rows", {}), [uniform, x.buffer, list, y.buffer], perRow(indices.length));
+    return y;
+  }
+
+  scope<R>(body: () => R): R {
+    const made: GpuTensor[] = [];
+    this.scopes.push(made);
+    let result: R | undefined;
+    try {
+      result = body();
+      return result;
+    } finally {
+      this.scopes.pop();
+      for (const tensor of made) {
+        if (tensor === result) this.scopes.at(-1)?.push(tensor);
+        else this.arena.give(tensor.buffer);
+      }
+    }
+  }
+
+  async read(x: GpuTensor): Promise<Float32Array> {
+    const rows = rowCount(x.shape);
+    const width = x.shape.at(-1)!;
+    const stride = x.stride;
+    const contents = new Float32Array(await this.queue.read(x.buffer, rows * stride * 4));
+    if (width === stride) return contents;
+    const out = new Float32Array(rows * width);
+    for (let row = 0; row < rows; row++) {
+      out.set(contents.subarray(row * stride, row * stride + width), row * width);
+    }
+    return out;
+  }
+
+  dispose(): void {
+    this.queue.dispose();
+  }
+
+  /** A tensor in the innermost scope; outside of all, one that stays. */
+  private make(shape: Shape, storage: Storage): GpuTensor {
+    const bytes = rowCount(shape) * padded(shape.at(-1)!) * (storage === "f32" ? 4 : 2);
+    if (bytes > this.maxElements * 4) {
+      throw new SiglipError(
+        `A tensor of [${shape.join(", ")}] was wanted, ${bytes} bytes, found a device that binds at most ${this.maxElements * 4}; run the batch in parts.`,
+      );
+    }
+    this.queue.check();
+    const tensor = new GpuTensor(shape, storage, this.arena.take(bytes));
+    this.scopes.at(-1)?.push(tensor);
+    return tensor;
+  }
+
+  private uniform(words: readonly number[]): GPUBuffer {
+    return this.queue.constant(new Uint32Array(words), GPUBufferUsage.UNIFORM);
+  }
+
+  private async allocate(spec: WeightSpec, bytes: number): Promise<GPUBuffer> {
+    if (bytes > this.maxElements * 4) {
+      throw new SiglipError(
+        `${spec.name}: wanted ${bytes} bytes for [${spec.out}, ${spec.in}], found a device that binds at most ${this.maxElements * 4}; choose a smaller dtype.`,
+      );
+    }
+    this.queue.check();
+    const { device } = this.queue;
+    device.pushErrorScope("out-of-memory");
+    const buffer = this.queue.buffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+    const error = await device.popErrorScope();
+    if (error) {
+      throw new SiglipError(
+        `${spec.name}: wanted ${bytes} bytes more beside the ${this.bytes - bytes} held, found no room on the device; choose a smaller dtype.`,
+      );
+    }
+    return buffer;
+  }
+}
+
+/** Rows of `width` elements, each filled up with zeros to `stride`. */
+function padRows(data: Float32Array, width: number, stride: number): Float32Array<ArrayBuffer> {
+  const rows = data.length / width;
+  const out = new Float32Array(rows * stride);
+  if (width === stride) out.set(data);
+  else for (let row = 0; row < rows; row++) out.set(data.subarray(row * width, (row + 1) * width), row * stride);
+  return out;
+}
+
+const float = new Float32Array(1);
+const word = new Uint32Array(float.buffer);
+
+/** A float's place among the u32 words of a uniform. */
+function floatBits(value: number): number {
+  float[0] = value;
+  return word[0];
+}
+
+/** One workgroup a row, in two dimensions where there are more than one dimension holds. */
+function perRow(rows: number): [number, number, number] {
+  const across = Math.min(rows, 32768);
+  return [across, Math.ceil(rows / across), 1];
+}
