@@ -1,0 +1,15 @@
+/** Embeddings, one a row, each of length 1: `data` [n, dim] row-major. */
+export interface Embeddings {
+  readonly data: Float32Array;
+  readonly shape: readonly [number, number];
+}
+
+/** Scales every row of `width` values to length 1, in place. */
+export function normalise(data: Float32Array, width: number): void {
+  for (let base = 0; base < data.length; base += width) {
+    let squares = 0;
+    for (let d = 0; d < width; d++) squares += data[base + d] ** 2;
+    const norm = Math.sqrt(squares);
+    for (let d = 0; d < width; d++) data[base + d] /= norm;
+  }
+}

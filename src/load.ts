@@ -1,0 +1,154 @@
+import { SiglipError } from "./error.ts";
+import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
+import type { Parts, Platform } from "./siglip.ts";
+import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
+import { CpuBackend } from "./tensor/cpu.ts";
+import { WebGpuBackend } from "./tensor/webgpu/backend.ts";
+import { openDevice } from "./tensor/webgpu/device.ts";
+import { SentencePiece } from "./tokenizer/sentencepiece.ts";
+import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
+import { loadTowers, type Tower } from "./towers.ts";
+
+/** What `onProgress` is told while a model loads. */
+export interface LoadProgress {
+  readonly phase: "weights";
+  /** The model, as it was named. */
+  readonly file: string;
+  /** Bytes of the checkpoint that have reached the backend, and all that the towers need. */
+  readonly loaded: number;
+  readonly total: number;
+}
+
+/** Options of `Siglip.load`. */
+export interface LoadOptions {
+  /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else the CPU. */
+  readonly backend?: "auto" | "webgpu" | "cpu";
+  /** Precision of the weights on the device: by default "f16" on webgpu and "f32" on the CPU. */
+  readonly dtype?: WeightDType;
+  /** The halves to load; both by default. */
+  readonly towers?: readonly Tower[];
+  /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
+  readonly device?: GPUDevice;
+  /** How texts are canonicalised before tokenisation; by default what the checkpoint was published with. */
+  readonly dialect?: Dialect;
+  readonly onProgress?: (progress: LoadProgress) => void;
+  /** Told of what is odd but harmless, such as tensors that nothing uses; `console.warn` by default. */
+  readonly onWarning?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+interface Chosen {
+  readonly backend: Backend<Tensor>;
+  readonly adapter: string | undefined;
+  readonly destroy: () => void;
+}
+
+/** Brings a model's files onto a backend. On failure or abort everything that was taken is freed. */
+export async function loadModel<Image>(
+  files: ModelFiles,
+  platform: Platform<Image>,
+  options: LoadOptions = {},
+): Promise<Parts<Image>> {
+  const { signal, onProgress, onWarning = console.warn } = options;
+  const towers = checkTowers(options.towers ?? ["image", "text"]);
+  let chosen: Chosen | undefined;
+  try {
+    signal?.throwIfAborted();
+    const config = await readConfig(files);
+    const checkpoint = await openCheckpoint(files, signal);
+    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options.dialect) : undefined;
+    chosen = await chooseBackend(platform, options);
+    const { backend, destroy } = chosen;
+    const dtype = options.dtype ?? (backend.name === "cpu" ? "f32" : "f16");
+    const loaded = await loadTowers(backend, checkpoint, config, {
+      dtype,
+      towers,
+      signal,
+      onProgress:
+        onProgress && ((done, total) => onProgress({ phase: "weights", file: files.name, loaded: done, total })),
+    });
+    if (loaded.unused.length > 0)
+      onWarning(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
+    return {
+      name: files.name,
+      config,
+      towers: loaded,
+      tokenizer,
+      platform,
+      backend,
+      adapter: chosen.adapter,
+      dtype,
+      async free() {
+        destroy();
+        await files.close();
+      },
+    };
+  } catch (error) {
+    chosen?.destroy();
+    await files.close();
+    throw error;
+  }
+}
+
+function checkTowers(towers: readonly Tower[]): readonly Tower[] {
+  const bad = towers.find((tower) => tower !== "image" && tower !== "text");
+  if (bad !== undefined || towers.length === 0) {
+    throw new SiglipError(`towers: wanted "image", "text" or both, found ${JSON.stringify(towers)}; name one of them.`);
+  }
+  return towers;
+}
+
+async function loadTokenizer(
+  files: ModelFiles,
+  { positions, vocabulary }: { positions: number; vocabulary: number },
+  dialect?: Dialect,
+): Promise<SiglipTokenizer> {
+  const model = SentencePiece.parse(await readTokenizer(files));
+  if (model.size > vocabulary) {
+    throw new SiglipError(
+      `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,
+    );
+  }
+  return new SiglipTokenizer(model, { length: positions, dialect });
+}
+
+async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOptions): Promise<Chosen> {
+  const { backend = "auto", device } = options;
+  if (!["auto", "webgpu", "cpu"].includes(backend)) {
+    throw new SiglipError(`backend: wanted "auto", "webgpu" or "cpu", found ${JSON.stringify(backend)}; choose one.`);
+  }
+  if (backend === "cpu") return cpu();
+  if (device) {
+    const own = new WebGpuBackend(device);
+    return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
+  }
+  const opened = await openDevice(await platform.gpu());
+  if (opened && (backend === "webgpu" || !opened.software)) {
+    const gpu = new WebGpuBackend(opened.device);
+    return {
+      backend: gpu,
+      adapter: describe(opened.info) + (opened.software ? " (software)" : ""),
+      destroy() {
+        gpu.dispose();
+        opened.device.destroy();
+      },
+    };
+  }
+  opened?.device.destroy();
+  if (backend === "auto") return cpu();
+  throw new SiglipError(`A WebGPU adapter was wanted, found none; ${platform.withoutGpu}, or load with backend "cpu".`);
+}
+
+function cpu(): Chosen {
+  const backend = new CpuBackend();
+  return { backend, adapter: undefined, destroy: () => backend.dispose() };
+}
+
+function describe(info: GPUAdapterInfo | undefined): string {
+  return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "a WebGPU adapter";
+}
+
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}

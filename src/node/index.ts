@@ -1,0 +1,29 @@
+import { fileURLToPath } from "node:url";
+import { SiglipError } from "../error.ts";
+import { type LoadOptions, loadModel } from "../load.ts";
+import { Siglip as SiglipModel } from "../siglip.ts";
+import { findDemo } from "./demo.ts";
+import { folderFiles } from "./files.ts";
+import { type NodeImage, nodePlatform } from "./platform.ts";
+
+export * from "../public.ts";
+export type { NodeImage } from "./platform.ts";
+
+/** A SigLIP model in Node, Deno or Bun: pictures are paths, URLs, bytes, Blobs or pixels. */
+export class Siglip extends SiglipModel<NodeImage> {
+  /**
+   * Loads a model: `"demo"` (the one embedded in this package) or the path or file URL of a folder with `config.json`,
+   * `model.safetensors` (or its shards and index) and, for texts, `spiece.model`. Rejects with a SiglipError for whatever is
+   * missing, damaged or contradictory, and with the signal's reason when it is aborted; nothing stays allocated then.
+   */
+  static async load(model: string | URL, options: LoadOptions = {}): Promise<Siglip> {
+    return new Siglip(await loadModel(await folderFiles(folderOf(model)), nodePlatform, options));
+  }
+}
+
+function folderOf(model: string | URL): string {
+  if (model === "demo") return findDemo();
+  if (model instanceof URL && model.protocol === "file:") return fileURLToPath(model);
+  if (typeof model === "string" && model !== "") return model;
+  throw new SiglipError(`Siglip.load: wanted "demo" or a folder, found ${JSON.stringify(model)}; name a model.`);
+}

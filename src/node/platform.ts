@@ -1,0 +1,89 @@
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { SiglipError } from "../error.ts";
+import { checkPixels, type Pixels } from "../image/pixels.ts";
+import type { Platform } from "../siglip.ts";
+import { decode } from "./decode.ts";
+import { findGpu } from "./gpu.ts";
+
+/** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
+export type NodeImage = string | URL | Uint8Array | ArrayBuffer | Blob | Pixels;
+
+/** A picture file is at most this large, in bytes. */
+const FILE_LIMIT = 512 * 2 ** 20;
+
+/** Node, Deno and Bun. */
+export const nodePlatform: Platform<NodeImage> = {
+  gpu: findGpu,
+  withoutGpu: "install the npm package webgpu and a graphics driver",
+  async decode(image, signal) {
+    if (typeof image === "string" || image instanceof URL) {
+      return decode(await readAnywhere(image, signal), shorten(String(image)));
+    }
+    if (image instanceof Uint8Array) return decode(image);
+    if (image instanceof ArrayBuffer) return decode(new Uint8Array(image));
+    if (image instanceof Blob)
+      return decode(new Uint8Array(await image.arrayBuffer()), "name" in image ? String(image.name) : undefined);
+    if (typeof image === "object" && image !== null && image.data instanceof Uint8Array) {
+      checkPixels(image, "the picture");
+      return image;
+    }
+    throw new SiglipError(
+      `A picture was wanted as path, URL, bytes, Blob or pixels, found ${image === null ? "null" : typeof image}; pass one of these.`,
+    );
+  },
+};
+
+/** A string is a URL when it begins with a scheme of two letters or more, else a path. */
+async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
+  const name = shorten(String(place));
+  const url =
+    place instanceof URL
+      ? place
+      : /^[a-z][a-z0-9+.-]+:/i.test(place) && URL.canParse(place)
+        ? new URL(place)
+        : undefined;
+  if (!url || url.protocol === "file:") {
+    return readFile(url ? fileURLToPath(url) : place, { signal }).catch((error: NodeJS.ErrnoException) => {
+      if (signal?.aborted) throw signal.reason;
+      throw unreadable(name, error);
+    });
+  }
+  const response = await fetch(url, { signal }).catch((cause) => {
+    if (signal?.aborted) throw signal.reason;
+    throw new SiglipError(
+      `${name}: wanted a picture, found no answer (${cause.cause?.message ?? cause.message}); check the address.`,
+      { cause },
+    );
+  });
+  if (!response.ok) {
+    throw new SiglipError(`${name}: wanted a picture, found HTTP status ${response.status}; check the address.`);
+  }
+  return readBody(response, name);
+}
+
+async function readBody(response: Response, name: string): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of response.body ?? []) {
+    parts.push(part);
+    size += part.length;
+    if (size > FILE_LIMIT)
+      throw new SiglipError(
+        `${name}: wanted a picture of at most ${FILE_LIMIT} bytes, found more; name a smaller one.`,
+      );
+  }
+  return Buffer.concat(parts);
+}
+
+function unreadable(name: string, error: NodeJS.ErrnoException): SiglipError {
+  const found =
+    { ENOENT: "no such file", EISDIR: "a directory", EACCES: "a file that may not be read" }[error.code ?? ""] ??
+    error.message;
+  return new SiglipError(`${name}: wanted a picture, found ${found}; check the path.`, { cause: error });
+}
+
+/** Long names (data URLs) are cut for messages. */
+function shorten(name: string): string {
+  return name.length > 200 ? `${name.slice(0, 200)}…` : name;
+}

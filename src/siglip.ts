@@ -1,0 +1,195 @@
+import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
+import type { SiglipConfig } from "./config.ts";
+import { type Embeddings, normalise } from "./embeddings.ts";
+import { SiglipError } from "./error.ts";
+import type { Pixels } from "./image/pixels.ts";
+import { pixelValues } from "./image/preprocess.ts";
+import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
+import type { SiglipTokenizer } from "./tokenizer/siglip.ts";
+import type { ForwardOptions, Towers, Values } from "./towers.ts";
+
+/** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
+export interface Platform<Image> {
+  decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
+  gpu(): Promise<GPU | undefined>;
+  /** What a user can do where there is no adapter; part of an error's sentence. */
+  readonly withoutGpu: string;
+}
+
+/** A loaded model, from which a Siglip is made. */
+export interface Parts<Image> {
+  readonly name: string;
+  readonly config: SiglipConfig;
+  readonly towers: Towers;
+  readonly tokenizer: SiglipTokenizer | undefined;
+  readonly platform: Platform<Image>;
+  readonly backend: Backend<Tensor>;
+  readonly adapter: string | undefined;
+  readonly dtype: WeightDType;
+  free(): Promise<void>;
+}
+
+/** Scores of every image (rows) against every text (columns), row-major. */
+export interface Similarity {
+  /** `exp(logit_scale) * cosine + logit_bias`. */
+  readonly logits: Float32Array;
+  /** The sigmoid of each logit: pairs are judged one by one, so a row does not sum to one. */
+  readonly probabilities: Float32Array;
+  readonly shape: readonly [number, number];
+}
+
+/** Options of `embedImages` and `embedTexts`. */
+export interface EmbedOptions {
+  /** How many go through a tower together; by default 8 images or 32 texts on webgpu, 1 on the CPU. */
+  readonly batch?: number;
+  /** Called after every batch with how many are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
+ *
+ * Calls may overlap. After `dispose` every call, and every one that still runs, rejects with a SiglipError.
+ */
+export class Siglip<Image = unknown> {
+  /** The model's configuration. */
+  readonly config: SiglipConfig;
+  /** Width of the embeddings. */
+  readonly dim: number;
+  /** Where it runs and how: backend, its adapter, and the precision of the weights. */
+  readonly device: { readonly backend: string; readonly adapter: string | undefined; readonly dtype: WeightDType };
+  private readonly parts: Parts<Image>;
+  private disposed = false;
+
+  protected constructor(parts: Parts<Image>) {
+    this.parts = parts;
+    this.config = parts.config;
+    this.dim = parts.config.vision.hidden;
+    this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype };
+  }
+
+  /** Bytes that the backend holds at present. */
+  get bytes(): number {
+    return this.parts.backend.bytes;
+  }
+
+  /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
+  async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const { platform, config, towers } = this.parts;
+    return this.embed(
+      list(images, "embedImages", "pictures"),
+      options.batch ?? this.batch(8),
+      options,
+      async (part, signal) => {
+        const size = 3 * config.image.size ** 2;
+        const values = new Float32Array(part.length * size);
+        for (const [index, image] of part.entries()) {
+          values.set(pixelValues(await platform.decode(image, signal), config.image), index * size);
+        }
+        return towers.image(values, { signal });
+      },
+    );
+  }
+
+  /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
+  async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const { tokenizer, towers } = this.parts;
+    return this.embed(
+      list(texts, "embedTexts", "strings"),
+      options.batch ?? this.batch(32),
+      options,
+      async (part, signal) => {
+        if (!tokenizer)
+          throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
+        return towers.text(tokenizer.encode(part), { signal });
+      },
+    );
+  }
+
+  /** Scores of embedded images against embedded texts. */
+  similarity(images: Embeddings, texts: Embeddings): Similarity {
+    for (const { data, shape } of [images, texts]) {
+      if (shape[1] !== this.dim || data.length !== shape[0] * this.dim) {
+        throw new SiglipError(
+          `similarity: wanted embeddings of [n, ${this.dim}], found ${data.length} values as [${shape}]; embed with this model.`,
+        );
+      }
+    }
+    const { scale, bias } = this.parts.towers;
+    const [rows, columns] = [images.shape[0], texts.shape[0]];
+    const logits = new Float32Array(rows * columns);
+    for (let i = 0; i < logits.length; i++) {
+      const image = Math.floor(i / columns) * this.dim;
+      const text = (i % columns) * this.dim;
+      let cosine = 0;
+      for (let d = 0; d < this.dim; d++) cosine += images.data[image + d] * texts.data[text + d];
+      logits[i] = cosine * scale + bias;
+    }
+    return { logits, probabilities: logits.map((logit) => 1 / (1 + Math.exp(-logit))), shape: [rows, columns] };
+  }
+
+  /** The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. */
+  async classify(image: Image, labels: readonly string[], options: ClassifierOptions = {}): Promise<Ranked[]> {
+    return (await this.classifier(labels, options)).classify(image, options);
+  }
+
+  /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
+  async classifier(labels: readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
+    return Classifier.make(this, labels, options);
+  }
+
+  /** Pixel values [n, 3, size, size] to pooled images [n, dim] before normalisation, with named intermediates on request. */
+  async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
+    this.check();
+    return this.parts.towers.image(values, options);
+  }
+
+  /** Token ids [n, positions] to pooled texts [n, dim] before normalisation, with named intermediates on request. */
+  async textTower(ids: ArrayLike<number>, options: ForwardOptions = {}): Promise<Values> {
+    this.check();
+    return this.parts.towers.text(ids, options);
+  }
+
+  /** Frees the device's memory and closes the model's files. Calling it again does nothing. */
+  dispose(): void {
+    if (this.disposed) return;
+    this.disposed = true;
+    this.parts.free().catch(() => {});
+  }
+
+  private async embed<Item>(
+    items: readonly Item[],
+    batch: number,
+    { onProgress, signal }: EmbedOptions,
+    forward: (part: readonly Item[], signal?: AbortSignal) => Promise<Values>,
+  ): Promise<Embeddings> {
+    this.check();
+    if (!(Number.isInteger(batch) && batch >= 1)) {
+      throw new SiglipError(`batch: wanted a whole number from 1, found ${batch}; leave it out for the default.`);
+    }
+    const data = new Float32Array(items.length * this.dim);
+    for (let from = 0; from < items.length; from += batch) {
+      signal?.throwIfAborted();
+      const pooled = await forward(items.slice(from, from + batch), signal);
+      this.check();
+      data.set(pooled.data, from * this.dim);
+      onProgress?.(Math.min(items.length, from + batch), items.length);
+    }
+    normalise(data, this.dim);
+    return { data, shape: [items.length, this.dim] };
+  }
+
+  private batch(onDevice: number): number {
+    return this.parts.backend.name === "cpu" ? 1 : onDevice;
+  }
+
+  private check(): void {
+    if (this.disposed) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
+  }
+}
+
+function list<Item>(items: readonly Item[], call: string, what: string): readonly Item[] {
+  if (Array.isArray(items)) return items;
+  throw new SiglipError(`${call}: wanted a list of ${what}, found ${typeof items}; put it into [ ].`);
+}

@@ -1,0 +1,202 @@
+import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import type { SiglipConfig } from "./config.ts";
+import { SiglipError } from "./error.ts";
+import { patches } from "./image/preprocess.ts";
+import { Params } from "./model/params.ts";
+import { loadTextTower, textTower } from "./model/text.ts";
+import { TokenTable } from "./model/tokens.ts";
+import type { Tap } from "./model/transformer.ts";
+import { loadVisionTower, visionTower } from "./model/vision.ts";
+import type { Backend, Shape, Tensor, WeightDType } from "./tensor/backend.ts";
+
+/** Which half of a model. */
+export type Tower = "image" | "text";
+
+/** A dense float32 array, row-major. */
+export interface Values {
+  readonly data: Float32Array;
+  readonly shape: Shape;
+}
+
+/** Options of a forward pass. */
+export interface ForwardOptions {
+  /**
+   * Called once with every named intermediate, in order: `hidden_states.0` (the embedding) to `hidden_states.N`
+   * [batch, tokens, hidden], and for images `last_hidden_state` (after the last norm).
+   */
+  readonly tap?: (name: string, values: Values) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** Options of `loadTowers`. */
+export interface TowerOptions {
+  readonly dtype: WeightDType;
+  readonly towers: readonly Tower[];
+  readonly signal?: AbortSignal;
+  /** Bytes of weights handed to the backend so far, and in all. */
+  readonly onProgress?: (loaded: number, total: number) => void;
+}
+
+/** Both towers of a checkpoint on a backend. */
+export interface Towers {
+  /** exp(logit_scale), the factor of the cosine. */
+  readonly scale: number;
+  readonly bias: number;
+  /** Tensors of the checkpoint that no tower has a use for. */
+  readonly unused: readonly string[];
+  /** Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised. */
+  image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
+  /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
+  text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
+}
+
+/** Buffers that older checkpoints carry and that say nothing. */
+const HARMLESS = /(^|\.)position_ids$/;
+
+/** Streams the weights of the towers asked for to a backend; names and shapes are checked against the config. */
+export async function loadTowers<T extends Tensor>(
+  backend: Backend<T>,
+  checkpoint: Checkpoint,
+  config: SiglipConfig,
+  { dtype, towers, signal, onProgress }: TowerOptions,
+): Promise<Towers> {
+  const wanted = (name: string) =>
+    !(name.startsWith("vision_model.") && !towers.includes("image")) &&
+    !(name.startsWith("text_model.") && !towers.includes("text"));
+  const table = "text_model.embeddings.token_embedding.weight";
+  let total = 0;
+  for (const [name, info] of checkpoint.tensors) if (wanted(name) && name !== table) total += info.end - info.begin;
+  let loaded = 0;
+  const onBytes = (bytes: number) => {
+    loaded += bytes;
+    onProgress?.(loaded, total);
+  };
+  const used = new Set<string>([table]);
+  const params = new Params({ backend, checkpoint, dtype, used, signal, onBytes });
+
+  const [scale] = await params.values("logit_scale", [1]);
+  const [bias] = await params.values("logit_bias", [1]);
+  const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
+  const text = towers.includes("text") && (await loadTextTower(params.at("text_model"), config.text));
+  const tokens =
+    text &&
+    new TokenTable(
+      checkpoint,
+      table,
+      config.text,
+      await params
+        .at("text_model.embeddings")
+        .values("position_embedding.weight", [config.text.positions, config.text.hidden]),
+    );
+
+  return {
+    scale: Math.exp(scale),
+    bias,
+    unused: [...checkpoint.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
+    async image(pixelValues, options) {
+      if (!vision) throw missing("image");
+      const { imageSize, patchSize, channels, tokens: count, hidden, mlp } = config.vision;
+      const item = channels * imageSize ** 2;
+      const depth = channels * patchSize ** 2;
+      checkPixels(pixelValues, item);
+      return inParts(backend, {
+        count: pixelValues.length / item,
+        width: hidden,
+        elements: count * Math.max(3 * hidden, mlp, depth) + PADDING * count,
+        input: async (from, to) =>
+          patches(pixelValues.subarray(from * item, to * item), to - from, imageSize, patchSize),
+        shape: (batch) => [batch, count, depth],
+        tower: (x, tap) => visionTower(backend, vision, x, tap),
+        ...options,
+      });
+    },
+    async text(ids, options) {
+      if (!text || !tokens) throw missing("text");
+      const { positions, hidden, mlp, projection } = config.text;
+      if (ids.length % positions !== 0) {
+        throw new SiglipError(
+          `textTower: wanted token ids of [n, ${positions}], found ${ids.length}; pad every text with the checkpoint's tokenizer.`,
+        );
+      }
+      const list = Array.from(ids);
+      return inParts(backend, {
+        count: ids.length / positions,
+        width: projection,
+        elements: positions * (Math.max(3 * hidden, mlp) + PADDING),
+        input: (from, to) => tokens.embed(list.slice(from * positions, to * positions), options?.signal),
+        shape: (batch) => [batch, positions, hidden],
+        tower: (x, tap) => textTower(backend, text, x, tap),
+        ...options,
+      });
+    },
+  };
+}
+
+/** What a backend may add to a row to align it. */
+const PADDING = 128;
+
+interface Pass<T> extends ForwardOptions {
+  count: number;
+  width: number;
+  /** Of the largest tensor that one item makes. */
+  elements: number;
+  input: (from: number, to: number) => Promise<Float32Array>;
+  shape: (batch: number) => number[];
+  tower: (x: T, tap?: Tap<T>) => T;
+}
+
+/** Runs a batch in parts that the backend's largest tensor allows, and puts results and taps together again. */
+async function inParts<T extends Tensor>(b: Backend<T>, pass: Pass<T>): Promise<Values> {
+  const { count, width, tap, signal } = pass;
+  const out = new Float32Array(count * width);
+  const tapped = new Map<string, Values[]>();
+  const step = Math.max(1, Math.floor(b.maxElements / pass.elements));
+  for (let from = 0; from < count; from += step) {
+    signal?.throwIfAborted();
+    const to = Math.min(count, from + step);
+    const data = await pass.input(from, to);
+    const reads: Promise<void>[] = [];
+    const watch: Tap<T> = (name, tensor) => {
+      const { shape } = tensor;
+      if (!tapped.has(name)) tapped.set(name, []);
+      reads.push(b.read(tensor).then((values) => void tapped.get(name)!.push({ data: values, shape })));
+    };
+    const pooled = b.scope(() => b.read(pass.tower(b.tensor(data, pass.shape(to - from)), tap && watch)));
+    const [rows] = await Promise.all([pooled, ...reads]);
+    out.set(rows, from * width);
+  }
+  for (const [name, parts] of tapped) tap?.(name, concatenate(parts));
+  return { data: out, shape: [count, width] };
+}
+
+function concatenate(parts: readonly Values[]): Values {
+  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
+  let filled = 0;
+  let batch = 0;
+  for (const part of parts) {
+    data.set(part.data, filled);
+    filled += part.data.length;
+    batch += part.shape[0];
+  }
+  return { data, shape: [batch, ...parts[0].shape.slice(1)] };
+}
+
+function missing(tower: Tower): SiglipError {
+  return new SiglipError(
+    `The ${tower} tower was wanted, found it not loaded; load with towers: ["${tower}"] among others.`,
+  );
+}
+
+function checkPixels(values: Float32Array, item: number): void {
+  if (values.length % item !== 0) {
+    throw new SiglipError(
+      `imageTower: wanted pixel values of [n, 3, size, size], ${item} an image, found ${values.length}; use the checkpoint's image size.`,
+    );
+  }
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad >= 0) {
+    throw new SiglipError(
+      `imageTower: wanted finite pixel values, found ${values[bad]} at ${bad}; check the preprocessing.`,
+    );
+  }
+}
