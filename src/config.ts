@@ -134,8 +134,8 @@ function parseText(text: Section): TextConfig {
 }
 
 function parseImage(processor: Section, { imageSize }: VisionConfig): ImageProcessing {
-  const type = processor.get("image_processor_type") ?? "SiglipImageProcessor";
-  if (!/^SiglipImageProcessor(Fast|Pil)?$/.test(String(type))) {
+  const type = processor.get("image_processor_type", "SiglipImageProcessor");
+  if (typeof type !== "string" || !/^SiglipImageProcessor(Fast|Pil)?$/.test(type)) {
     processor.fail("image_processor_type", '"SiglipImageProcessor"', type);
   }
   if (!processor.flag("do_resize", true)) processor.fail("do_resize", "true, as the model takes one size only", false);

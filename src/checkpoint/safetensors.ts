@@ -1,0 +1,338 @@
+/**
+ * Reads and writes safetensors files: https://github.com/huggingface/safetensors#format. A file is a little-endian 64-bit
+ * header length, a JSON header of names, dtypes, shapes and byte ranges, and the tensors' bytes one after another.
+ * Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
+ */
+import { SiglipError } from "../error.ts";
+import type { Source } from "./source.ts";
+
+const arrays = {
+  F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
+  F8_E8M0: Uint8Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  I8: Int8Array,
+  U64: BigUint64Array,
+  U32: Uint32Array,
+  U16: Uint16Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+};
+
+/** The element types of the format, but for its complex and sub-byte ones (C64, F4, F6), which are refused by name. */
+export type DType = keyof typeof arrays;
+
+/** Where one tensor lies in its file. */
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: DType;
+  /** Outermost axis first; empty for a scalar. An axis may be 0. */
+  readonly shape: readonly number[];
+  /** Absolute offset of the first byte in the file; any alignment is valid. */
+  readonly begin: number;
+  /** Absolute offset past the last byte. */
+  readonly end: number;
+}
+
+/** What a safetensors file says of itself, every claim checked against the others and against the file's size. */
+export interface Header {
+  /** In the header's order. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The free `__metadata__` map; empty where there is none. */
+  readonly metadata: ReadonlyMap<string, string>;
+}
+
+/** One tensor to write. Data in parts is asked for when its turn comes, and only a part is held at a time. */
+export interface TensorData {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: readonly number[];
+  readonly data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+}
+
+/** The format's own limit on the header, in bytes. */
+const maxHeader = 100_000_000;
+/** PyTorch's limit on the number of axes. */
+const maxAxes = 64;
+/** Ten times what the largest published models have in all their files: a bound on time and memory. */
+const maxNames = 1_000_000;
+
+/** Bytes per element. Throws a SiglipError for a dtype that is none. */
+export function elementSize(dtype: DType): number {
+  if (Object.hasOwn(arrays, dtype)) return arrays[dtype].BYTES_PER_ELEMENT;
+  throw new SiglipError(`wanted a dtype among ${Object.keys(arrays).join(", ")}, found ${dtype}; choose one of them.`);
+}
+
+/**
+ * Reads and checks a file's header; no tensor data is read. A header has at most 100 MB, never more than the file, and
+ * a million names, which takes less than 1 GB of memory. Rejects with a SiglipError for every departure from the format: a
+ * length beyond the file, invalid UTF-8 or JSON, a name given twice, an unknown dtype, bytes that do not match the shape,
+ * that overlap, leave a gap, or do not end where the file ends.
+ */
+export async function readHeader(source: Source, signal?: AbortSignal): Promise<Header> {
+  const fail: Fail = (found) => {
+    throw new SiglipError(
+      `${source.name}: wanted a valid safetensors file, found that ${found}; fetch or write the file again.`,
+    );
+  };
+  if (source.size < 8) fail(`it has only ${source.size} bytes`);
+  const prefix = await source.read(0, 8, signal);
+  const length = Number(new DataView(prefix.buffer, prefix.byteOffset, 8).getBigUint64(0, true));
+  if (length > source.size - 8) fail(`its header claims ${length} bytes where the file has ${source.size}`);
+  if (length > maxHeader) fail(`its header claims ${length} bytes where ${maxHeader} are allowed`);
+  const bytes = await source.read(8, length, signal);
+  let text = "";
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch {
+    fail("its header is not valid UTF-8");
+  }
+  const header = new HeaderParser(text, fail).parse(8 + length);
+  checkLayout(header, 8 + length, source.size, fail);
+  return header;
+}
+
+/** The stored bytes of one tensor; a view of the file's memory where the source has it in memory. */
+export function readTensor(source: Source, info: TensorInfo, signal?: AbortSignal): Promise<Uint8Array> {
+  return source.read(info.begin, info.end - info.begin, signal);
+}
+
+/**
+ * Stored bytes as the typed array of their dtype, on a little-endian machine: a view where the alignment allows, else a
+ * copy. Formats without a typed array of their own (F16, BF16, F8) come as their bits, BOOL as 0 and 1.
+ */
+export function asTyped<D extends DType>(bytes: Uint8Array, dtype: D): InstanceType<(typeof arrays)[D]> {
+  const size = elementSize(dtype);
+  if (bytes.length % size !== 0) {
+    throw new SiglipError(
+      `wanted a whole number of ${dtype} elements of ${size} bytes, found ${bytes.length} bytes; the data was cut short.`,
+    );
+  }
+  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
+  return new arrays[dtype](buffer as ArrayBuffer, byteOffset, bytes.length / size) as InstanceType<(typeof arrays)[D]>;
+}
+
+/**
+ * The first bytes of a safetensors file, up to the tensors' data, which follow in the order given and without gaps. Spaces
+ * pad it to 8 bytes. Throws a SiglipError for a name given twice, a shape that is none, or more than 100 MB.
+ */
+export function encodeHeader(
+  tensors: Iterable<Pick<TensorInfo, "name" | "dtype" | "shape">>,
+  metadata: Iterable<readonly [string, string]> = [],
+): Uint8Array {
+  const entries = new Map<string, string>();
+  const pairs = new Map(metadata);
+  if (pairs.has("__proto__")) unwritable("their metadata has the key __proto__");
+  if (pairs.size > 0) entries.set("__metadata__", `{${[...pairs].map((pair) => pair.map(quote).join(":")).join()}}`);
+  let offset = 0;
+  for (const { name, dtype, shape } of tensors) {
+    if (name === "__metadata__" || name === "__proto__") unwritable(`a tensor is called ${name}`);
+    if (entries.has(name)) unwritable(`the name ${short(name)} is given twice`);
+    const end = offset + byteLength(name, dtype, shape, unwritable);
+    entries.set(name, `{"dtype":"${dtype}","shape":[${shape.join()}],"data_offsets":[${offset},${end}]}`);
+    offset = end;
+  }
+  const json = new TextEncoder().encode(`{${[...entries].map(([name, entry]) => `${quote(name)}:${entry}`).join()}}`);
+  const length = Math.ceil(json.length / 8) * 8;
+  if (length > maxHeader) unwritable(`their header takes ${length} bytes where ${maxHeader} are allowed`);
+  const header = new Uint8Array(8 + length).fill(0x20);
+  new DataView(header.buffer).setBigUint64(0, BigInt(length), true);
+  header.set(json, 8);
+  return header;
+}
+
+/**
+ * A safetensors file as a stream of chunks: the header, then every tensor's data as it arrives. As in the reference writer,
+ * larger elements come first (else in the order given), so that every tensor is aligned. Throws what `encodeHeader` throws,
+ * and a SiglipError for data that turns out longer or shorter than its shape says.
+ */
+export async function* writeSafetensors(
+  tensors: Iterable<TensorData>,
+  metadata?: Iterable<readonly [string, string]>,
+): AsyncGenerator<Uint8Array> {
+  const sorted = [...tensors].sort((a, b) => elementSize(b.dtype) - elementSize(a.dtype));
+  yield encodeHeader(sorted, metadata);
+  for (const { name, dtype, shape, data } of sorted) {
+    const wanted = byteLength(name, dtype, shape, unwritable);
+    let length = 0;
+    for await (const chunk of data instanceof Uint8Array ? [data] : data) {
+      length += chunk.length;
+      if (!(length <= wanted)) break;
+      yield chunk;
+    }
+    if (length !== wanted) {
+      const found = length < wanted ? `only ${length} bytes` : "more bytes";
+      unwritable(`${short(name)} has ${found} where ${dtype} [${shape.join(", ")}] takes ${wanted}`);
+    }
+  }
+}
+
+type Fail = (found: string) => never;
+
+function unwritable(found: string): never {
+  throw new SiglipError(`wanted tensors that make a safetensors file, found that ${found}; correct the tensors.`);
+}
+
+/** A name as JSON, whole in a header and shortened in a message. */
+const quote = (name: string) => JSON.stringify(name);
+const short = (name: string) => quote(name.length > 100 ? `${name.slice(0, 100)}…` : name);
+
+function byteLength(name: string, dtype: DType, shape: readonly number[], fail: Fail): number {
+  if (shape.length > maxAxes) fail(`${short(name)} has ${shape.length} axes where ${maxAxes} are allowed`);
+  let bytes = elementSize(dtype);
+  for (const axis of shape) {
+    if (!Number.isSafeInteger(axis) || axis < 0) fail(`${short(name)} has the axis ${axis} in its shape`);
+    bytes *= axis;
+    if (bytes > Number.MAX_SAFE_INTEGER) fail(`${short(name)} has a shape of more than 2^53 bytes`);
+  }
+  return bytes;
+}
+
+function checkLayout({ tensors }: Header, begin: number, size: number, fail: Fail): void {
+  let end = begin;
+  for (const info of [...tensors.values()].sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    const bytes = byteLength(info.name, info.dtype, info.shape, fail);
+    const range = `bytes ${info.begin} to ${info.end}`;
+    if (info.end - info.begin !== bytes) {
+      fail(`${short(info.name)} lies in ${range} where ${info.dtype} [${info.shape.join(", ")}] takes ${bytes} bytes`);
+    }
+    if (info.end > size) fail(`${short(info.name)} lies in ${range} where the file has ${size}`);
+    if (info.begin < end) fail(`${short(info.name)} in ${range} overlaps the tensor before it, which ends at ${end}`);
+    if (info.begin > end) fail(`nothing owns bytes ${end} to ${info.begin}, before ${short(info.name)}`);
+    end = info.end;
+  }
+  if (end < size) fail(`nothing owns bytes ${end} to ${size}, after the last tensor`);
+}
+
+/**
+ * The header's grammar is so much narrower than JSON that reading just it is safer: names given twice show, no object is
+ * keyed by a stranger's string, and nothing that a tensor does not need is ever built.
+ */
+class HeaderParser {
+  private readonly text: string;
+  private readonly fail: Fail;
+  private at = 0;
+  private member = "";
+
+  constructor(text: string, fail: Fail) {
+    this.text = text;
+    this.fail = fail;
+  }
+
+  parse(dataBegin: number): Header {
+    let metadata: ReadonlyMap<string, string> = new Map();
+    if (this.text[0] !== "{") this.fail("its header does not begin with {");
+    const members = this.object((key) => {
+      this.member = key;
+      if (key !== "__metadata__") return this.tensor(key, dataBegin);
+      metadata = this.object(() => this.string());
+      return undefined;
+    });
+    this.skipSpace();
+    if (this.at < this.text.length) this.unexpected("the end of the header");
+    members.delete("__metadata__");
+    return { tensors: members as Map<string, TensorInfo>, metadata };
+  }
+
+  private tensor(name: string, dataBegin: number): TensorInfo {
+    let dtype = "";
+    let shape: number[] | undefined;
+    let offsets: number[] = [];
+    this.object((key) => {
+      if (key === "dtype") dtype = this.string();
+      else if (key === "shape") shape = this.sizes(name);
+      else if (key === "data_offsets") offsets = this.sizes(name);
+      else this.fail(`${short(name)} has the key ${short(key)} where dtype, shape and data_offsets are known`);
+    });
+    if (!Object.hasOwn(arrays, dtype)) this.fail(`${short(name)} has the unknown dtype ${short(dtype)}`);
+    if (!shape) return this.fail(`${short(name)} has no shape`);
+    if (offsets.length !== 2) this.fail(`${short(name)} has ${offsets.length} data_offsets where 2 are wanted`);
+    return { name, dtype: dtype as DType, shape, begin: dataBegin + offsets[0], end: dataBegin + offsets[1] };
+  }
+
+  private object<V>(value: (key: string) => V): Map<string, V> {
+    const members = new Map<string, V>();
+    this.expect("{");
+    if (this.accept("}")) return members;
+    do {
+      const key = this.string();
+      if (members.has(key)) this.fail(`its header has the key ${short(key)} twice`);
+      if (members.size === maxNames) this.fail(`its header has more than ${maxNames} names`);
+      if (key === "__proto__") this.fail("its header has the key __proto__, which no tensor is called");
+      this.expect(":");
+      members.set(key, value(key));
+    } while (this.accept(","));
+    this.expect("}");
+    return members;
+  }
+
+  private sizes(name: string): number[] {
+    const sizes: number[] = [];
+    this.expect("[");
+    if (this.accept("]")) return sizes;
+    do {
+      if (sizes.length === maxAxes) this.fail(`${short(name)} has more than ${maxAxes} numbers in a shape or offset`);
+      sizes.push(this.size(name));
+    } while (this.accept(","));
+    this.expect("]");
+    return sizes;
+  }
+
+  private size(name: string): number {
+    this.skipSpace();
+    const number = /[-+.0-9eE]{1,40}/y;
+    number.lastIndex = this.at;
+    const digits = number.exec(this.text)?.[0] ?? this.unexpected("a number");
+    if (!/^(0|[1-9]\d*)$/.test(digits) || !Number.isSafeInteger(Number(digits))) {
+      this.fail(`${short(name)} has the size ${digits} where whole numbers from 0 to 2^53 are wanted`);
+    }
+    this.at += digits.length;
+    return Number(digits);
+  }
+
+  private string(): string {
+    if (!this.accept('"')) this.unexpected("a string");
+    const begin = this.at - 1;
+    let end = begin;
+    let escaped = true;
+    while (escaped) {
+      end = this.text.indexOf('"', end + 1);
+      if (end < 0) this.fail("its header ends within a string");
+      let slash = end;
+      while (this.text[slash - 1] === "\\") slash--;
+      escaped = (end - slash) % 2 === 1;
+    }
+    this.at = end + 1;
+    try {
+      return JSON.parse(this.text.slice(begin, this.at));
+    } catch {
+      return this.fail(`its header has an invalid string at character ${begin}`);
+    }
+  }
+
+  private skipSpace(): void {
+    while (" \t\n\r".includes(this.text[this.at] ?? "?")) this.at++;
+  }
+
+  private accept(character: string): boolean {
+    this.skipSpace();
+    if (this.text[this.at] !== character) return false;
+    this.at++;
+    return true;
+  }
+
+  private expect(character: string): void {
+    if (!this.accept(character)) this.unexpected(character);
+  }
+
+  private unexpected(wanted: string): never {
+    const found = this.at < this.text.length ? quote(this.text[this.at]) : "its end";
+    return this.fail(`its header has ${found} at character ${this.at}, in ${short(this.member)}, for ${wanted}`);
+  }
+}

@@ -1,0 +1,122 @@
+import { randomUUID } from "node:crypto";
+import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { checkRange, type Source } from "../checkpoint/source.ts";
+import { SiglipError } from "../error.ts";
+
+/** A file on disk, held open until it is closed. */
+export interface FileSource extends Source, AsyncDisposable {
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a file for reads by range; nothing is read yet. Rejects with a SiglipError where there is no such regular file or it
+ * may not be read. A read rejects likewise where the file has shrunk since, or was closed.
+ */
+export async function fileSource(path: string): Promise<FileSource> {
+  const { handle, size } = await attempt(path, "read", async () => {
+    // A pipe would block in open, so its kind is looked at before and, in case it was swapped, after.
+    if (!(await stat(path)).isFile()) throw notRegular(path);
+    const handle = await open(path);
+    const stats = await handle.stat();
+    if (stats.isFile()) return { handle, size: stats.size };
+    await handle.close();
+    throw notRegular(path);
+  });
+  const source: FileSource = {
+    name: path,
+    size,
+    async read(offset, length, signal) {
+      checkRange(source, offset, length);
+      const bytes = new Uint8Array(length);
+      let filled = 0;
+      while (filled < length) {
+        signal?.throwIfAborted();
+        const part = Math.min(length - filled, 2 ** 30);
+        const { bytesRead } = await attempt(path, "read", () => handle.read(bytes, filled, part, offset + filled));
+        if (bytesRead === 0) {
+          throw new SiglipError(
+            `${path}: wanted ${size} bytes, found an end after ${offset + filled}; the file has shrunk while it was read, fetch it again.`,
+          );
+        }
+        filled += bytesRead;
+      }
+      return bytes;
+    },
+    close: () => handle.close(),
+    [Symbol.asyncDispose]: () => handle.close(),
+  };
+  return source;
+}
+
+/**
+ * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever when
+ * the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside it. Rejects
+ * with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
+ */
+export async function writeFileAtomic(
+  path: string,
+  chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const existing = await stat(path).catch(() => undefined);
+  // A device or a pipe would be replaced by a file.
+  if (existing && !existing.isFile()) throw notRegular(path);
+  const target = existing ? await realpath(path) : path;
+  const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${randomUUID()}.tmp`);
+  signal?.throwIfAborted();
+  const handle = await attempt(path, "write", () => open(temporary, "wx"));
+  try {
+    try {
+      for await (const chunk of chunks) {
+        signal?.throwIfAborted();
+        await attempt(path, "write", () => writeAll(handle, chunk));
+      }
+      await attempt(path, "write", () => handle.sync());
+    } finally {
+      await handle.close();
+    }
+    signal?.throwIfAborted();
+    await attempt(path, "write", () => rename(temporary, target));
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let written = 0; written < chunk.length; ) {
+    written += (await handle.write(chunk, written, Math.min(chunk.length - written, 2 ** 30))).bytesWritten;
+  }
+}
+
+const reasons = new Map([
+  ["ENOENT", "no such file or folder"],
+  ["ENOTDIR", "a part of the path that is no folder"],
+  ["EISDIR", "a folder"],
+  ["EACCES", "that its permissions forbid it"],
+  ["EPERM", "that its permissions forbid it"],
+  ["EROFS", "a read-only file system"],
+  ["ENOSPC", "no space left on the disk"],
+  ["EDQUOT", "no quota left on the disk"],
+  ["EMFILE", "too many files open"],
+  ["EBADF", "that it was closed already"],
+]);
+
+function notRegular(path: string): SiglipError {
+  return new SiglipError(`${path}: wanted a regular file, found a folder, a pipe or a device; name a file.`);
+}
+
+/** Runs a file operation and tells in one sentence what the file system said against it. */
+async function attempt<R>(path: string, verb: "read" | "write", operation: () => Promise<R>): Promise<R> {
+  try {
+    return await operation();
+  } catch (error) {
+    if (error instanceof SiglipError) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    const found = reasons.get(code ?? "") ?? message;
+    throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; check the path and try again.`, {
+      cause: error,
+    });
+  }
+}
