@@ -3,8 +3,8 @@ import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./fi
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import { CpuBackend } from "./tensor/cpu.ts";
-import { WebGpuBackend } from "./tensor/webgpu/backend.ts";
-import { openDevice } from "./tensor/webgpu/device.ts";
+import { SOFTWARE, WebGpuBackend } from "./tensor/webgpu/backend.ts";
+import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
 import { loadTowers, type Tower } from "./towers.ts";
@@ -119,12 +119,12 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
   }
   if (backend === "cpu") return cpu();
   if (device) {
-    const own = new WebGpuBackend(device);
+    const own = new WebGpuBackend(device, isSoftware(device.adapterInfo) ? SOFTWARE : {});
     return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
   }
   const opened = await openDevice(await platform.gpu());
   if (opened && (backend === "webgpu" || !opened.software)) {
-    const gpu = new WebGpuBackend(opened.device);
+    const gpu = new WebGpuBackend(opened.device, opened.software ? SOFTWARE : {});
     return {
       backend: gpu,
       adapter: describe(opened.info) + (opened.software ? " (software)" : ""),

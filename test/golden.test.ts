@@ -2,7 +2,8 @@ import { describe, expect } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
 import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
-import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { isSoftware } from "../src/tensor/webgpu/device.ts";
 import { loadTowers } from "../src/towers.ts";
 import { onGpu, tallied } from "./cases.ts";
 import { checkGolden, openGolden } from "./golden.ts";
@@ -35,7 +36,7 @@ describe("golden files", () => {
       check(name, new CpuBackend(), "f32", BOUND.cpu),
     );
     onGpu(`${name} on webgpu`, { precision: "f32" }, async ({ device }) => {
-      const backend = new WebGpuBackend(device);
+      const backend = new WebGpuBackend(device, isSoftware(device.adapterInfo) ? SOFTWARE : {});
       await check(name, backend, "f32", BOUND.webgpu);
       backend.dispose();
     });

@@ -19,7 +19,7 @@ import {
 } from "../backend.ts";
 import { Arena } from "./arena.ts";
 import { Queue } from "./queue.ts";
-import { attentionTile, linearTile } from "./tiles.ts";
+import { type AttentionName, attentionTile, LINEAR, type LinearName, linearVariant } from "./tiles.ts";
 
 /** How the elements of a tensor are stored on the device. */
 type Storage = "f32" | "f16";
@@ -49,6 +49,15 @@ function padded(width: number): number {
   return Math.ceil(width / PADDING) * PADDING;
 }
 
+/** Kernel forms to use whatever the shape, as far as they fit. */
+export interface Pinned {
+  readonly linear?: LinearName;
+  readonly attention?: AttentionName;
+}
+
+/** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
+export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
+
 /** The towers on a WebGPU device: everything between the input and `read` stays there. */
 export class WebGpuBackend implements Backend<GpuTensor> {
   readonly name = "webgpu";
@@ -58,8 +67,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   /** Tensors made in the scopes that are open, innermost last. */
   private readonly scopes: GpuTensor[][] = [];
 
-  /** Takes the device over: `dispose` frees all its buffers made here, but not the device. */
-  constructor(device: GPUDevice) {
+  private readonly pinned: Pinned;
+
+  /** `dispose` frees all buffers made here, but not the device. Kernel forms can be pinned; else they go by shape. */
+  constructor(device: GPUDevice, pinned: Pinned = {}) {
+    this.pinned = pinned;
     this.queue = new Queue(device);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena((bytes) =>
@@ -104,9 +116,9 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const shape = linearShape(x.shape, w, epilogue);
     const y = this.make(shape, "f32");
     const rows = rowCount(x.shape);
-    const tile = linearTile(rows, y.stride);
-    const pipeline = this.queue.pipeline("linear", {
-      ...tile,
+    const variant = LINEAR[this.pinned.linear ?? linearVariant(rows, y.stride)];
+    const pipeline = this.queue.pipeline(variant.kernel, {
+      ...variant.choices,
       WEIGHTS: w.weight.storage === "f16" ? "F16" : "F32",
       GELU: epilogue.gelu === true,
       ADD: epilogue.add !== undefined,
@@ -116,7 +128,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     this.queue.dispatch(
       pipeline,
       [uniform, x.buffer, w.weight.buffer, w.bias.buffer, addend.buffer, y.buffer],
-      [Math.ceil(y.stride / tile.BN), Math.ceil(rows / tile.BM), 1],
+      [Math.ceil(y.stride / variant.columns), Math.ceil(rows / variant.rows), 1],
     );
     return y;
   }
@@ -137,7 +149,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   attention(q: View<GpuTensor>, k: View<GpuTensor>, v: View<GpuTensor>, heads: number): GpuTensor {
     const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
     const y = this.make([batch, queries, width], "f32");
-    const tile = attentionTile(head, queries);
+    const tile = attentionTile(head, queries, this.pinned.attention);
     const uniform = this.uniform([
       queries,
       keys,

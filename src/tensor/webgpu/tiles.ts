@@ -1,46 +1,72 @@
 import { SiglipError } from "../../error.ts";
+import type { Choices } from "./specialise.ts";
 
-/** Constants of kernels/linear.wgsl: rows, columns and K panel of a workgroup's tile, rows and columns of a thread's. */
-export type LinearTile = { BM: number; BN: number; BK: number; TM: number; TN: number };
+/** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
+export interface LinearVariant {
+  readonly kernel: "linear" | "linear_direct";
+  readonly choices: Choices;
+  readonly rows: number;
+  readonly columns: number;
+}
 
-const LARGE: LinearTile = { BM: 64, BN: 64, BK: 16, TM: 4, TN: 4 };
-const SMALL: LinearTile = { BM: 16, BN: 32, BK: 32, TM: 4, TN: 4 };
+function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): LinearVariant {
+  return { kernel: "linear", choices: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
+}
+
+/** All forms of `linear`, by the name under which one can be pinned. */
+export const LINEAR = {
+  "tile-128x64": tiled(128, 64, 16, 8, 4),
+  "tile-64x64": tiled(64, 64, 16, 4, 4),
+  "tile-32x64": tiled(32, 64, 32, 4, 4),
+  direct: { kernel: "linear_direct", choices: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
+} as const satisfies Record<string, LinearVariant>;
+
+export type LinearName = keyof typeof LINEAR;
 
 /** Workgroups below which a device has idle cores, so that smaller tiles are faster. */
-const ENOUGH_GROUPS = 64;
+const ENOUGH_GROUPS = 128;
 
-/** The tile for y [rows, columns]. */
-export function linearTile(rows: number, columns: number): LinearTile {
-  const groups = Math.ceil(rows / LARGE.BM) * Math.ceil(columns / LARGE.BN);
-  return rows <= SMALL.BM || groups < ENOUGH_GROUPS ? SMALL : LARGE;
+/** The form for y [rows, columns]: the largest tile that still makes enough workgroups. */
+export function linearVariant(rows: number, columns: number): LinearName {
+  if (rows <= 16) return "direct";
+  for (const name of ["tile-128x64", "tile-64x64"] as const) {
+    const tile = LINEAR[name];
+    if (Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) >= ENOUGH_GROUPS) return name;
+  }
+  return "tile-32x64";
 }
 
 /** Constants of kernels/attention.wgsl: queries of a workgroup, keys of a step, threads that share a query. */
 export type AttentionTile = { QUERIES: number; KEYS: number; LANES: number };
 
-/** Preferred first; the first that fits is taken. The last serves a single query, the probe of the MAP head. */
-const ATTENTION: readonly AttentionTile[] = [
-  { QUERIES: 32, KEYS: 16, LANES: 4 },
-  { QUERIES: 16, KEYS: 16, LANES: 4 },
-  { QUERIES: 16, KEYS: 8, LANES: 8 },
-  { QUERIES: 8, KEYS: 4, LANES: 8 },
-  { QUERIES: 2, KEYS: 4, LANES: 32 },
-];
-const SINGLE: readonly AttentionTile[] = [
-  { QUERIES: 1, KEYS: 32, LANES: 32 },
-  { QUERIES: 1, KEYS: 4, LANES: 32 },
-];
+/** By the name under which one can be pinned; the first that fits is taken. */
+export const ATTENTION = {
+  "32x16": { QUERIES: 32, KEYS: 16, LANES: 4 },
+  "16x16": { QUERIES: 16, KEYS: 16, LANES: 4 },
+  "16x8": { QUERIES: 16, KEYS: 8, LANES: 8 },
+  "8x4": { QUERIES: 8, KEYS: 4, LANES: 4 },
+  "2x4": { QUERIES: 2, KEYS: 4, LANES: 32 },
+  // For the single query of the MAP head.
+  "1x32": { QUERIES: 1, KEYS: 32, LANES: 32 },
+  "1x4": { QUERIES: 1, KEYS: 4, LANES: 32 },
+} as const satisfies Record<string, AttentionTile>;
 
-/** The least that every WebGPU device has, in bytes. */
+export type AttentionName = keyof typeof ATTENTION;
+
+/** The least workgroup memory that every WebGPU device has, in bytes. */
 const WORKGROUP_MEMORY = 16384;
 
-/** The largest tile for heads of `head` features that fits the least workgroup memory. */
-export function attentionTile(head: number, queries: number): AttentionTile {
-  const width = Math.ceil(head / 4) * 4;
-  const tile = (queries === 1 ? SINGLE : ATTENTION).find(
-    ({ QUERIES, KEYS }) => 4 * ((QUERIES + KEYS) * width + QUERIES * KEYS) <= WORKGROUP_MEMORY,
-  );
-  if (!tile)
-    throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use the cpu backend.`);
-  return tile;
+/** Whether a tile for heads of `head` features fits the least workgroup memory. */
+export function fits({ QUERIES, KEYS }: AttentionTile, head: number): boolean {
+  return 4 * ((QUERIES + KEYS) * Math.ceil(head / 4) * 4 + QUERIES * KEYS) <= WORKGROUP_MEMORY;
+}
+
+/** The tile for heads of `head` features: the preferred one where it fits, else the largest that does. */
+export function attentionTile(head: number, queries: number, preferred?: AttentionName): AttentionTile {
+  const names: readonly AttentionName[] = queries === 1 ? ["1x32", "1x4"] : ["32x16", "16x16", "16x8", "8x4", "2x4"];
+  const all = preferred ? [preferred, ...names] : names;
+  const found = all.find((name) => fits(ATTENTION[name], head));
+  if (!found)
+    throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
+  return ATTENTION[found];
 }

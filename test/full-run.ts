@@ -1,0 +1,80 @@
+// The real size in a process of its own, so that its peak memory is its own: prints one line of JSON.
+// usage: full-run.ts cpu|webgpu FOLDER [baseline]
+import { parseArgs } from "node:util";
+import { openCheckpoint } from "../src/files.ts";
+import { folderFiles } from "../src/node/files.ts";
+import { findGpu } from "../src/node/gpu.ts";
+import type { Backend, Tensor } from "../src/tensor/backend.ts";
+import { CpuBackend } from "../src/tensor/cpu.ts";
+import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { openDevice } from "../src/tensor/webgpu/device.ts";
+import { loadTowers } from "../src/towers.ts";
+import { checkGolden, openGolden } from "./golden.ts";
+
+/** What one run found; bytes and seconds. */
+export interface FullRun {
+  adapter?: string;
+  loadSeconds: number;
+  imageSeconds: number;
+  textSeconds: number;
+  peakAfterLoad: number;
+  peak: number;
+  backendBytes: number;
+  errors: Record<string, number>;
+}
+
+const { positionals } = parseArgs({ allowPositionals: true });
+const [name, folder, only] = positionals;
+const opened = name === "webgpu" ? await openDevice(await findGpu()) : undefined;
+if (name === "webgpu" && !opened) throw new Error("no WebGPU adapter");
+const backend: Backend<Tensor> = opened
+  ? new WebGpuBackend(opened.device, opened.software ? SOFTWARE : {})
+  : new CpuBackend();
+const peak = () => process.resourceUsage().maxRSS * 1024;
+
+if (only === "baseline") {
+  print({ peak: peak() });
+} else {
+  const golden = await openGolden("so400m-384");
+  const checkpoint = await openCheckpoint(await folderFiles(folder));
+  const started = performance.now();
+  const towers = await loadTowers(backend, checkpoint, golden.config, { dtype: "f32", towers: ["image", "text"] });
+  // A first small read, so that everything uploaded has arrived.
+  await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
+  const loadSeconds = (performance.now() - started) / 1000;
+  const peakAfterLoad = peak();
+  const backendBytes = backend.bytes;
+  const seconds = { image: 0, text: 0 };
+  const timed = {
+    ...towers,
+    async image(...args: Parameters<typeof towers.image>) {
+      const from = performance.now();
+      const out = await towers.image(...args);
+      seconds.image = (performance.now() - from) / 1000;
+      return out;
+    },
+    async text(...args: Parameters<typeof towers.text>) {
+      const from = performance.now();
+      const out = await towers.text(...args);
+      seconds.text = (performance.now() - from) / 1000;
+      return out;
+    },
+  };
+  const bound = name === "cpu" ? 1e-6 : 1e-5;
+  const errors = await checkGolden(golden, timed, { bound, label: `${name} so400m-384` });
+  print({
+    adapter: opened && `${opened.info.description}${opened.software ? " (software)" : ""}`,
+    loadSeconds,
+    imageSeconds: seconds.image,
+    textSeconds: seconds.text,
+    peakAfterLoad,
+    peak: peak(),
+    backendBytes,
+    errors,
+  } satisfies FullRun);
+}
+
+/** Dawn keeps the process alive, so it is ended once the line is out. */
+function print(result: object): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+}
