@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { folderFiles } from "../src/node/files.ts";
 import { Siglip, SiglipError } from "../src/node/index.ts";
 import { onGpu, tallied } from "./cases.ts";
+import { recall } from "./retrieval.ts";
 
 const demo = new URL("../weights/demo/", import.meta.url);
 const example = (file: string) => new URL(`examples/${file}`, demo);
@@ -36,23 +37,13 @@ async function recalls(model: Siglip): Promise<Record<string, number>> {
   const images = await model.embedImages(rows.map(({ file }) => new URL(`eval/${file}`, demo)));
   const texts = await model.embedTexts(rows.map(({ caption }) => caption));
   const { logits } = model.similarity(images, texts);
-  const n = rows.length;
-  const recall = (k: number, at: (i: number, j: number) => number) => {
-    let hits = 0;
-    for (let i = 0; i < n; i++) {
-      let better = 0;
-      for (let j = 0; j < n; j++) if (at(i, j) > at(i, i)) better++;
-      if (better < k) hits++;
-    }
-    return hits / n;
-  };
-  const row = (i: number, j: number) => logits[i * n + j];
-  const column = (i: number, j: number) => logits[j * n + i];
+  const owner = rows.map((_, index) => index);
+  const [one, five] = [recall(logits, owner, 1), recall(logits, owner, 5)];
   return {
-    "image to text R@1": recall(1, row),
-    "image to text R@5": recall(5, row),
-    "text to image R@1": recall(1, column),
-    "text to image R@5": recall(5, column),
+    "image to text R@1": one.toText,
+    "image to text R@5": five.toText,
+    "text to image R@1": one.toImage,
+    "text to image R@5": five.toImage,
   };
 }
 
