@@ -1,0 +1,57 @@
+import { SiglipError } from "../error.ts";
+
+/** A decoded picture: 8-bit RGB, row-major, `3 * width * height` bytes in `data`; no alpha, already turned upright. */
+export interface Pixels {
+  readonly width: number;
+  readonly height: number;
+  readonly data: Uint8Array;
+}
+
+/** Most pixels of a picture: PIL's own refusal (2 * `MAX_IMAGE_PIXELS`), 512 MiB as RGB; the oracle reads nothing larger. */
+export const MAX_PIXELS = 178_956_970;
+
+/** Longest side in pixels, libpng's default: keeps the weights of a resize under 20 MB. JPEG ends at 65,500 by itself. */
+export const MAX_SIDE = 1_000_000;
+
+/** Throws a SiglipError unless `width` x `height` is a picture within the limits; call it before memory is taken. */
+export function checkSize(width: number, height: number, what: string): void {
+  for (const side of [width, height]) {
+    if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE)) {
+      throw new SiglipError(
+        `${what}: wanted sides of 1 to ${MAX_SIDE} pixels but found ${width} x ${height}; check the file or scale the picture.`,
+      );
+    }
+  }
+  if (width * height > MAX_PIXELS) {
+    throw new SiglipError(
+      `${what}: wanted at most ${MAX_PIXELS} pixels but found ${width} x ${height}; scale the picture down first.`,
+    );
+  }
+}
+
+/** Throws a SiglipError unless `pixels` has a size within the limits and exactly the bytes it claims. */
+export function checkPixels({ width, height, data }: Pixels, what: string): void {
+  checkSize(width, height, what);
+  if (data.length !== 3 * width * height) {
+    throw new SiglipError(
+      `${what}: wanted ${3 * width * height} bytes of RGB for ${width} x ${height} pixels but found ${data.length}; pass three bytes a pixel.`,
+    );
+  }
+}
+
+/** Drops the alpha of RGBA bytes (a canvas's, not premultiplied), as PIL's `convert("RGB")` does. */
+export function fromRgba(rgba: Uint8Array | Uint8ClampedArray, width: number, height: number): Pixels {
+  checkSize(width, height, "RGBA pixels");
+  if (rgba.length !== 4 * width * height) {
+    throw new SiglipError(
+      `RGBA pixels: wanted ${4 * width * height} bytes for ${width} x ${height} but found ${rgba.length}; pass four bytes a pixel.`,
+    );
+  }
+  const data = new Uint8Array(3 * width * height);
+  for (let i = 0, o = 0; o < data.length; i += 4, o += 3) {
+    data[o] = rgba[i];
+    data[o + 1] = rgba[i + 1];
+    data[o + 2] = rgba[i + 2];
+  }
+  return { width, height, data };
+}

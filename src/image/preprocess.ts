@@ -1,0 +1,56 @@
+import { SiglipError } from "../error.ts";
+import type { Pixels } from "./pixels.ts";
+import { type Filter, resize } from "./resize.ts";
+
+/** What `preprocessor_config.json` says of pictures: the side in pixels, the filter, and (x * rescale - mean) / std by channel. */
+export interface ImageProcessing {
+  readonly size: number;
+  readonly resample: Filter;
+  readonly rescale: number;
+  readonly mean: readonly [number, number, number];
+  readonly std: readonly [number, number, number];
+}
+
+/**
+ * A picture squashed to the square and normalised: `[3, size, size]`. The arithmetic is that of Hugging Face's PIL processor
+ * (`image_transforms.rescale` in float64 rounded to float32, `normalize` in float32), so the values agree with it to the bit.
+ */
+export function pixelValues(pixels: Pixels, p: ImageProcessing): Float32Array {
+  const { data } = resize(pixels, p.size, p.size, p.resample);
+  const area = p.size * p.size;
+  const values = new Float32Array(3 * area);
+  for (let c = 0; c < 3; c++) {
+    const mean = Math.fround(p.mean[c]);
+    const std = Math.fround(p.std[c]);
+    const level = Float32Array.from({ length: 256 }, (_, x) => Math.fround(Math.fround(x * p.rescale) - mean) / std);
+    for (let i = 0; i < area; i++) values[c * area + i] = level[data[3 * i + c]];
+  }
+  return values;
+}
+
+/**
+ * `[batch, 3, size, size]` cut into `[batch, grid * grid, 3 * patch * patch]`, each row in (channel, row, column) order, which is that
+ * of the convolution's weight `[D, 3, patch, patch]`. The last `size % patch` rows and columns are dropped, as a valid convolution does.
+ */
+export function patches(values: Float32Array, batch: number, size: number, patch: number): Float32Array {
+  const grid = Math.floor(size / patch);
+  if (!(Number.isInteger(patch) && patch >= 1 && grid >= 1) || values.length !== batch * 3 * size * size) {
+    throw new SiglipError(
+      `pixel values: wanted ${batch} x 3 x ${size} x ${size} with patches of 1 to ${size} but found ${values.length} values and patches of ${patch}; pass [batch, 3, size, size].`,
+    );
+  }
+  const out = new Float32Array(batch * grid * grid * 3 * patch * patch);
+  let o = 0;
+  for (let b = 0; b < batch; b++) {
+    for (let cell = 0; cell < grid * grid; cell++) {
+      const corner = Math.floor(cell / grid) * patch * size + (cell % grid) * patch;
+      for (let c = 0; c < 3; c++) {
+        for (let y = 0; y < patch; y++, o += patch) {
+          const at = ((b * 3 + c) * size + y) * size + corner;
+          out.set(values.subarray(at, at + patch), o);
+        }
+      }
+    }
+  }
+  return out;
+}

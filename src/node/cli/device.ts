@@ -1,0 +1,60 @@
+import { isSoftware } from "../../tensor/webgpu/device.ts";
+import { findGpu } from "../gpu.ts";
+import { aligned } from "./table.ts";
+import { bytes, grouped } from "./units.ts";
+
+/** The features and limits that decide which kernels run, and how large a batch. */
+const FEATURES = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix", "timestamp-query"] as const;
+const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxStorageBuffersPerShaderStage",
+] as const;
+
+/** The WebGPU adapter that the webgpu backend would take. */
+export interface DeviceInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly software: boolean;
+  readonly features: readonly string[];
+  readonly limits: Record<(typeof LIMITS)[number], number>;
+}
+
+/** Asks for the adapter as loading a model does; null where there is none. */
+export async function readDevice(): Promise<DeviceInfo | null> {
+  const gpu = await findGpu();
+  const adapter = await gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) return null;
+  const { vendor, architecture, device, description } = adapter.info;
+  const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) as DeviceInfo["limits"];
+  const features = [...adapter.features].sort();
+  return { vendor, architecture, device, description, software: isSoftware(adapter.info), features, limits };
+}
+
+/** The adapter in words, and what backend "auto" makes of it. */
+export function showDevice(info: DeviceInfo | null): string {
+  if (!info)
+    return aligned([
+      ["adapter", "none: install npm's webgpu and a driver"],
+      ["auto", "runs on the CPU"],
+    ]);
+  const { vendor, architecture, description, software, features, limits } = info;
+  return aligned([
+    ["adapter", [vendor, architecture, description].filter(Boolean).join(" ")],
+    ["kind", software ? "software" : "hardware"],
+    ["auto", software ? "runs on the CPU" : "runs on it"],
+    ...FEATURES.map((name) => [
+      name.replace("chromium-experimental-", ""),
+      features.includes(name as never) ? "yes" : "no",
+    ]),
+    ["buffer", bytes(limits.maxBufferSize)],
+    ["binding", bytes(limits.maxStorageBufferBindingSize)],
+    ["workgroup", `${grouped(limits.maxComputeWorkgroupStorageSize)} bytes`],
+    ["invocations", grouped(limits.maxComputeInvocationsPerWorkgroup)],
+    ["bindings", `${limits.maxStorageBuffersPerShaderStage} buffers a stage`],
+  ]);
+}
