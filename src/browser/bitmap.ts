@@ -1,0 +1,134 @@
+import { SiglipError } from "../error.ts";
+import { checkSize, type Pixels } from "../image/pixels.ts";
+
+/** Pixels read at a time, 4 MiB of them, so that the page can paint in between. */
+const TILE = 2 ** 20;
+
+/** A rectangle of a bitmap as RGBA bytes that are not premultiplied. */
+type ReadTile = (
+  bitmap: ImageBitmap,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+) => Uint8Array | Uint8ClampedArray;
+
+interface Reader {
+  readonly read: ReadTile;
+  /** The longest side of a tile; less than TILE. */
+  readonly side: number;
+}
+
+/**
+ * The exact pixels of a bitmap, its alpha dropped. WebGL reads them as they were decoded; where there is no WebGL 2, a 2D canvas
+ * does, which premultiplies, so that a bitmap with alpha is refused there. Waits for the page after every 2^20 pixels. Memory: 3
+ * bytes a pixel and a tile. Throws a SiglipError for a bitmap beyond the limits of `checkSize` or of another origin, and
+ * when WebGL fails.
+ */
+export async function readBitmap(bitmap: ImageBitmap, name: string, signal?: AbortSignal): Promise<Pixels> {
+  const { width, height } = bitmap;
+  checkSize(width, height, name);
+  const { read, side } = webgl() ?? canvas;
+  const data = new Uint8Array(3 * width * height);
+  const tileWidth = Math.min(width, side);
+  const tileHeight = Math.min(height, side, Math.floor(TILE / tileWidth));
+  for (let y = 0; y < height; y += tileHeight) {
+    for (let x = 0; x < width; x += tileWidth) {
+      if (x + y > 0) await nextTask();
+      signal?.throwIfAborted();
+      const columns = Math.min(tileWidth, width - x);
+      const rows = Math.min(tileHeight, height - y);
+      const rgba = attempt(name, () => read(bitmap, x, y, columns, rows));
+      for (let row = 0, i = 0; row < rows; row++) {
+        let o = 3 * ((y + row) * width + x);
+        for (const end = i + 4 * columns; i < end; i += 4, o += 3) {
+          data[o] = rgba[i];
+          data[o + 1] = rgba[i + 1];
+          data[o + 2] = rgba[i + 2];
+        }
+      }
+    }
+  }
+  return { width, height, data };
+}
+
+let context: WebGL2RenderingContext | null = null;
+
+/** One context serves all pictures, because a page may have only some; a lost one is replaced. */
+function webgl(): Reader | undefined {
+  if (!context || context.isContextLost()) context = openWebGl();
+  const gl = context;
+  if (!gl) return undefined;
+  return {
+    side: gl.getParameter(gl.MAX_TEXTURE_SIZE),
+    read(bitmap, x, y, width, height) {
+      const rgba = new Uint8Array(4 * width * height);
+      // Where the rectangle begins in the source. [WebGL 2.0, 3.7.6]
+      gl.pixelStorei(gl.UNPACK_SKIP_PIXELS, x);
+      gl.pixelStorei(gl.UNPACK_SKIP_ROWS, y);
+      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
+      gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rgba);
+      const error = gl.getError();
+      // A lost context leaves zeros and soon says nothing any more.
+      if (error !== gl.NO_ERROR || gl.isContextLost()) {
+        throw new SiglipError(
+          `A picture's pixels were wanted from WebGL, found error ${error || "that its context was lost"}; try again.`,
+        );
+      }
+      return rgba;
+    },
+  };
+}
+
+function openWebGl(): WebGL2RenderingContext | null {
+  const gl = new OffscreenCanvas(1, 1).getContext("webgl2", { antialias: false, depth: false });
+  if (!gl) return null;
+  const texture = gl.createTexture();
+  gl.bindTexture(gl.TEXTURE_2D, texture);
+  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
+  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
+  return gl;
+}
+
+const canvas: Reader = {
+  side: 4096,
+  read(bitmap, x, y, width, height) {
+    const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
+    if (!context) throw new SiglipError("A canvas was wanted to read a picture, found none; use a newer browser.");
+    context.drawImage(bitmap, -x, -y);
+    const { data } = context.getImageData(0, 0, width, height);
+    for (let i = 3; i < data.length; i += 4) {
+      if (data[i] !== 255) {
+        throw new SiglipError(
+          "WebGL 2 was wanted to read a picture with transparency exactly, found none; enable WebGL or pass an opaque picture.",
+        );
+      }
+    }
+    return data;
+  },
+};
+
+/** A bitmap made from an element of another origin may be shown and not read. */
+function attempt<R>(name: string, read: () => R): R {
+  try {
+    return read();
+  } catch (cause) {
+    if ((cause as Error).name !== "SecurityError") throw cause;
+    throw new SiglipError(
+      `${name}: wanted its pixels, found that it comes from another origin; load it with crossorigin="anonymous" or pass a Blob.`,
+      { cause },
+    );
+  }
+}
+
+/** Resolves in a task of its own; unlike a timer's, such tasks are not slowed down in a page out of sight. */
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}

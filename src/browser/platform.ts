@@ -1,0 +1,116 @@
+import { SiglipError } from "../error.ts";
+import { orient } from "../image/exif.ts";
+import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
+import type { Platform } from "../siglip.ts";
+import { readBitmap } from "./bitmap.ts";
+import { checkHeaders } from "./headers.ts";
+import { readBody, request, shorten } from "./http.ts";
+import { readBlob } from "./list.ts";
+
+/**
+ * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
+ * (ImageBitmap, ImageData, `<img>`, `<canvas>`, OffscreenCanvas, `<video>`, VideoFrame), or pixels (RGB, three bytes each). A
+ * file gives the same pixels everywhere; what a canvas holds under transparency, and what an ImageBitmap's maker converted,
+ * was lost before it came here.
+ */
+export type BrowserImage = string | URL | Uint8Array | ArrayBuffer | ImageBitmapSource | Pixels;
+
+/** A picture file is at most this large, in bytes. */
+const FILE_LIMIT = 512 * 2 ** 20;
+
+/** The samples as the file has them, turned upright: no profile is applied and no colour multiplied by alpha. */
+const EXACT: ImageBitmapOptions = {
+  premultiplyAlpha: "none",
+  colorSpaceConversion: "none",
+  imageOrientation: "from-image",
+};
+
+/** Pages and workers. */
+export const browserPlatform: Platform<BrowserImage> = {
+  async gpu() {
+    return globalThis.navigator?.gpu;
+  },
+  withoutGpu: "use a browser and a page (https) with WebGPU",
+  async decode(image, signal) {
+    try {
+      return await decode(image, signal);
+    } catch (cause) {
+      if (cause instanceof SiglipError || signal?.aborted) throw cause;
+      throw new SiglipError(
+        `A picture was wanted, found "${(cause as Error).message}" while it was decoded; free memory or scale it down.`,
+        { cause },
+      );
+    }
+  },
+};
+
+async function decode(image: BrowserImage, signal?: AbortSignal): Promise<Pixels> {
+  if (typeof image === "string" || image instanceof URL) {
+    return decodeFile(await fetchPicture(image, signal), shorten(image), signal);
+  }
+  if (image instanceof ArrayBuffer) return decodeFile(new Uint8Array(image), "the picture", signal);
+  if (image instanceof Uint8Array) return decodeFile(image, "the picture", signal);
+  if (image instanceof Blob) return decodeBlob(image, signal);
+  if (typeof image === "object" && image !== null && "data" in image) {
+    if (image.data instanceof Uint8Array) {
+      checkPixels(image as Pixels, "the picture");
+      return image as Pixels;
+    }
+    if (image.data instanceof Uint8ClampedArray) return fromRgba(image.data, image.width, image.height);
+  }
+  return decodeDrawable(image as ImageBitmapSource, signal);
+}
+
+async function fetchPicture(url: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
+  const response = await request(url, "a picture", { signal });
+  if (response.ok) return readBody(response, FILE_LIMIT, shorten(url), signal);
+  await response.body?.cancel();
+  throw new SiglipError(`${shorten(url)}: wanted a picture, found HTTP status ${response.status}; check the address.`);
+}
+
+async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {
+  const name = "name" in file ? shorten(String(file.name)) : "the picture";
+  if (file.size > FILE_LIMIT) {
+    throw new SiglipError(
+      `${name}: wanted a picture of at most ${FILE_LIMIT} bytes, found ${file.size}; choose another.`,
+    );
+  }
+  return decodeFile(await readBlob(file, name), name, signal);
+}
+
+/** PNG and JPEG are checked beforehand and equal what Node decodes; other kinds are what this browser makes of them. */
+async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<Pixels> {
+  const { parts, orientation } = checkHeaders(bytes, name);
+  // The copies are never memory shared with a worker, which a Blob refuses.
+  const blob = new Blob(parts.map((part) => new Uint8Array(part)));
+  const bitmap = await createImageBitmap(blob, EXACT).catch((cause: Error) => {
+    throw new SiglipError(
+      `${name}: wanted a picture that this browser decodes, found ${bytes.length} bytes that it refuses (${cause.message}); convert it to PNG or JPEG.`,
+      { cause },
+    );
+  });
+  return orient(await readAndClose(bitmap, name, signal), orientation);
+}
+
+async function decodeDrawable(image: ImageBitmapSource, signal?: AbortSignal): Promise<Pixels> {
+  try {
+    if (typeof HTMLImageElement !== "undefined" && image instanceof HTMLImageElement) await image.decode();
+    const bitmap = await createImageBitmap(image, EXACT);
+    return await readAndClose(bitmap, "the picture", signal);
+  } catch (cause) {
+    if (cause instanceof SiglipError || signal?.aborted) throw cause;
+    const kind = image === null ? "null" : typeof image === "object" ? image.constructor?.name : typeof image;
+    throw new SiglipError(
+      `A picture was wanted as URL, bytes, Blob, ImageBitmap, ImageData, img, canvas, video, VideoFrame or pixels, found ${kind} (${(cause as Error).message}); pass one of these, loaded and not closed.`,
+      { cause },
+    );
+  }
+}
+
+async function readAndClose(bitmap: ImageBitmap, name: string, signal?: AbortSignal): Promise<Pixels> {
+  try {
+    return await readBitmap(bitmap, name, signal);
+  } finally {
+    bitmap.close();
+  }
+}

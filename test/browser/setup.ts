@@ -1,0 +1,55 @@
+import type { Page } from "playwright-core";
+import type { TestContext } from "vitest";
+import { tallied } from "../cases.ts";
+import { type Bundle, bundle } from "./bundle.ts";
+import { noChromium, openChromium } from "./chromium.ts";
+import { type Site, serveSite } from "./site.ts";
+
+/** A browser and a site with scripts of this folder, page.ts among them. */
+export interface Setup extends AsyncDisposable {
+  readonly bundle: Bundle;
+  readonly site: Site;
+  /** What cases that ran here name as their adapter. */
+  readonly label: string;
+  /** An empty page with the library in it, loaded after `before` has run there. */
+  openPage(before?: () => void): Promise<Page>;
+}
+
+/** Starts both; `files` are served by their names, and folders under theirs. */
+export async function setUp(
+  entries: readonly string[],
+  folders: Readonly<Record<string, URL>>,
+  files: ReadonlyMap<string, Uint8Array> = new Map(),
+): Promise<Setup> {
+  const bundled = await bundle(entries);
+  const site = await serveSite(new Map([...bundled.scripts, ...files]), folders);
+  const browser = noChromium ? undefined : await openChromium();
+  return {
+    bundle: bundled,
+    site,
+    label: `chromium ${browser?.version()} swiftshader`,
+    async openPage(before) {
+      const page = await browser!.newPage();
+      if (before) await page.addInitScript(before);
+      await page.goto(site.url);
+      await page.addScriptTag({ url: "/page.js", type: "module" });
+      await page.waitForFunction(() => "siglip" in globalThis);
+      return page;
+    },
+    async [Symbol.asyncDispose]() {
+      await browser?.close();
+      await site[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** A test in Chromium, skipped with the reason where there is none; of the webgpu backend also where GPU cases are not wanted. */
+export function inChromium(
+  name: string,
+  backend: "webgpu" | "cpu" | "chromium",
+  body: (context: TestContext) => Promise<void>,
+): void {
+  const unwanted = backend === "webgpu" && process.env.SIGLIP_ADAPTER === "none" ? "SIGLIP_ADAPTER is none" : undefined;
+  const precision = backend === "chromium" ? "" : "f32";
+  tallied(name, { backend, precision, skip: noChromium ?? unwanted }, body);
+}
