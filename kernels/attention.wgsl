@@ -5,7 +5,8 @@
 // makes every LANES-th score, then owns every LANES-th vec4 of the row's output. The maximum seen so far is kept beside
 // the sums; when it grows, what has been summed is scaled down.
 
-alias act = f32; // q, k, v and y as stored
+alias act = f32; // q, k and v as stored
+alias result = f32; // y as stored
 
 const HEAD = 72u; // features of a head
 const QUERIES = 32u;
@@ -36,7 +37,7 @@ struct Shape {
 @group(0) @binding(1) var<storage, read> q: array<act>;
 @group(0) @binding(2) var<storage, read> k: array<act>;
 @group(0) @binding(3) var<storage, read> v: array<act>;
-@group(0) @binding(4) var<storage, read_write> y: array<act>;
+@group(0) @binding(4) var<storage, read_write> y: array<result>;
 
 var<workgroup> q_tile: array<vec4<f32>, QUERIES * HEAD4>;
 var<workgroup> kv_tile: array<vec4<f32>, KEYS * HEAD4>;
@@ -125,14 +126,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       for (var c = 0u; c < 4u; c++) {
         let d = (lane + o * LANES) * 4u + c;
         if (d < HEAD) {
-          y[base + head * HEAD + d] = act(value[c]);
+          y[base + head * HEAD + d] = result(value[c]);
         }
       }
     }
     if (head == shape.heads - 1u) {
       // The row's padding, which the next linear map multiplies with zero weights, must be finite.
       for (var column = shape.heads * HEAD + lane; column < shape.y_stride; column += LANES) {
-        y[base + column] = act(0.0);
+        y[base + column] = result(0.0);
       }
     }
   }

@@ -3,6 +3,7 @@
 // One workgroup a row. The variance is that of the differences from the mean, in a second pass: the one-pass form
 // E[x²] - E[x]² cancels where one feature is a hundred times the others, as in trained transformers. All of it is f32.
 
+alias act = f32; // x as stored
 alias result = f32; // y as stored
 
 const THREADS = 64u;
@@ -15,7 +16,7 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<act>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<result>;
@@ -49,20 +50,20 @@ fn main(
 
   var sum = 0.0;
   for (var d = thread; d < shape.width; d += THREADS) {
-    sum += x[first + d];
+    sum += f32(x[first + d]);
   }
   let mean = total(sum, thread) / f32(shape.width);
 
   var squares = 0.0;
   for (var d = thread; d < shape.width; d += THREADS) {
-    let difference = x[first + d] - mean;
+    let difference = f32(x[first + d]) - mean;
     squares += difference * difference;
   }
   let scale = inverseSqrt(total(squares, thread) / f32(shape.width) + shape.eps);
 
   // Weight and bias are zero in the padding, and so is y then, whatever x holds there.
   for (var d = thread; d < shape.stride; d += THREADS) {
-    let value = (x[first + d] - mean) * scale * weight[d] + bias[d];
+    let value = (f32(x[first + d]) - mean) * scale * weight[d] + bias[d];
     y[first + d] = result(select(0.0, value, d < shape.width));
   }
 }

@@ -6,8 +6,10 @@ alias act = f32; // x as stored
 alias result = f32; // y as stored
 
 const F32 = 0u;
-const F16 = 1u;
-const WEIGHTS = F32; // how W is stored: see linear.wgsl
+const F16 = 1u; // in pairs: core WGSL unpacks them, shader-f16 is not needed
+const Q8 = 2u; // signed bytes
+const Q4 = 3u; // nibbles, 8 more than the weight
+const WEIGHTS = F32; // how W is stored
 
 const THREADS_M = 4u;
 const THREADS_N = 8u;
@@ -24,18 +26,47 @@ struct Shape {
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> addend: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<result>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
 
-// Four weights of one row of W, from the k4-th vec4 of that row.
-fn weights(at: u32) -> vec4<f32> {
+// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they are f32.
+struct Eight {
+  low: vec4<f32>,
+  high: vec4<f32>,
+}
+
+// One scale, half precision, for 32 weights.
+fn scale(at: u32) -> f32 {
+  let pair = unpack2x16float(scales[at / 8u]);
+  return select(pair.x, pair.y, at / 4u % 2u == 1u);
+}
+
+fn signed_bytes(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
+}
+
+fn eight(at: u32) -> Eight {
   if (WEIGHTS == F16) {
+    let words = weight[at];
+    return Eight(
+      vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
+      vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
+    );
+  }
+  if (WEIGHTS == Q8) {
     let words = weight[at / 2u];
     let pair = select(words.xy, words.zw, at % 2u == 1u);
-    return vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
+    return Eight(scale(at) * signed_bytes(pair.x), scale(at) * signed_bytes(pair.y));
   }
-  return bitcast<vec4<f32>>(weight[at]);
+  if (WEIGHTS == Q4) {
+    let word = weight[at / 4u][at % 4u];
+    let low = vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
+    let high = vec4<f32>((vec4(word) >> vec4(16u, 20u, 24u, 28u)) & vec4(15u));
+    return Eight(scale(at) * (low - 8.0), scale(at) * (high - 8.0));
+  }
+  return Eight(bitcast<vec4<f32>>(weight[at * 2u]), bitcast<vec4<f32>>(weight[at * 2u + 1u]));
 }
 
 // Some drivers return NaN for tanh of large arguments; beyond 15 it is 1 in f32.
@@ -93,31 +124,51 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
   var s32 = vec4(0.0);
   var s33 = vec4(0.0);
 
-  for (var k = 0u; k < depth4; k++) {
-    let a0 = vec4<f32>(x[x0 + k]);
-    let a1 = vec4<f32>(x[x1 + k]);
-    let a2 = vec4<f32>(x[x2 + k]);
-    let a3 = vec4<f32>(x[x3 + k]);
-    let b0 = weights(w0 + k);
-    let b1 = weights(w0 + depth4 + k);
-    let b2 = weights(w0 + 2u * depth4 + k);
-    let b3 = weights(w0 + 3u * depth4 + k);
-    s00 = fma(a0, b0, s00);
-    s01 = fma(a0, b1, s01);
-    s02 = fma(a0, b2, s02);
-    s03 = fma(a0, b3, s03);
-    s10 = fma(a1, b0, s10);
-    s11 = fma(a1, b1, s11);
-    s12 = fma(a1, b2, s12);
-    s13 = fma(a1, b3, s13);
-    s20 = fma(a2, b0, s20);
-    s21 = fma(a2, b1, s21);
-    s22 = fma(a2, b2, s22);
-    s23 = fma(a2, b3, s23);
-    s30 = fma(a3, b0, s30);
-    s31 = fma(a3, b1, s31);
-    s32 = fma(a3, b2, s32);
-    s33 = fma(a3, b3, s33);
+  for (var k = 0u; k < depth4; k += 2u) {
+    let b0 = eight((w0 + k) / 2u);
+    let b1 = eight((w0 + depth4 + k) / 2u);
+    let b2 = eight((w0 + 2u * depth4 + k) / 2u);
+    let b3 = eight((w0 + 3u * depth4 + k) / 2u);
+    let low0 = vec4<f32>(x[x0 + k]);
+    let low1 = vec4<f32>(x[x1 + k]);
+    let low2 = vec4<f32>(x[x2 + k]);
+    let low3 = vec4<f32>(x[x3 + k]);
+    s00 = fma(low0, b0.low, s00);
+    s01 = fma(low0, b1.low, s01);
+    s02 = fma(low0, b2.low, s02);
+    s03 = fma(low0, b3.low, s03);
+    s10 = fma(low1, b0.low, s10);
+    s11 = fma(low1, b1.low, s11);
+    s12 = fma(low1, b2.low, s12);
+    s13 = fma(low1, b3.low, s13);
+    s20 = fma(low2, b0.low, s20);
+    s21 = fma(low2, b1.low, s21);
+    s22 = fma(low2, b2.low, s22);
+    s23 = fma(low2, b3.low, s23);
+    s30 = fma(low3, b0.low, s30);
+    s31 = fma(low3, b1.low, s31);
+    s32 = fma(low3, b2.low, s32);
+    s33 = fma(low3, b3.low, s33);
+    let high0 = vec4<f32>(x[x0 + k + 1u]);
+    let high1 = vec4<f32>(x[x1 + k + 1u]);
+    let high2 = vec4<f32>(x[x2 + k + 1u]);
+    let high3 = vec4<f32>(x[x3 + k + 1u]);
+    s00 = fma(high0, b0.high, s00);
+    s01 = fma(high0, b1.high, s01);
+    s02 = fma(high0, b2.high, s02);
+    s03 = fma(high0, b3.high, s03);
+    s10 = fma(high1, b0.high, s10);
+    s11 = fma(high1, b1.high, s11);
+    s12 = fma(high1, b2.high, s12);
+    s13 = fma(high1, b3.high, s13);
+    s20 = fma(high2, b0.high, s20);
+    s21 = fma(high2, b1.high, s21);
+    s22 = fma(high2, b2.high, s22);
+    s23 = fma(high2, b3.high, s23);
+    s30 = fma(high3, b0.high, s30);
+    s31 = fma(high3, b1.high, s31);
+    s32 = fma(high3, b2.high, s32);
+    s33 = fma(high3, b3.high, s33);
   }
 
   finish(row, column, vec4(total(s00), total(s01), total(s02), total(s03)));

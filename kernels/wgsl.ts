@@ -1,6 +1,7 @@
 // Generated from kernels/*.wgsl by `npm run kernels`; edit those.
 export const wgsl = {
   attention: `alias act = f32;
+alias result = f32;
 const HEAD = 72u;
 const QUERIES = 32u;
 const KEYS = 16u;
@@ -27,7 +28,7 @@ scale: f32,
 @group(0) @binding(1) var<storage, read> q: array<act>;
 @group(0) @binding(2) var<storage, read> k: array<act>;
 @group(0) @binding(3) var<storage, read> v: array<act>;
-@group(0) @binding(4) var<storage, read_write> y: array<act>;
+@group(0) @binding(4) var<storage, read_write> y: array<result>;
 var<workgroup> q_tile: array<vec4<f32>, QUERIES * HEAD4>;
 var<workgroup> kv_tile: array<vec4<f32>, KEYS * HEAD4>;
 var<workgroup> scores: array<f32, QUERIES * KEYS>;
@@ -107,18 +108,19 @@ let value = out[o] / sum;
 for (var c = 0u; c < 4u; c++) {
 let d = (lane + o * LANES) * 4u + c;
 if (d < HEAD) {
-y[base + head * HEAD + d] = act(value[c]);
+y[base + head * HEAD + d] = result(value[c]);
 }
 }
 }
 if (head == shape.heads - 1u) {
 for (var column = shape.heads * HEAD + lane; column < shape.y_stride; column += LANES) {
-y[base + column] = act(0.0);
+y[base + column] = result(0.0);
 }
 }
 }
 }`,
-  layer_norm: `alias result = f32;
+  layer_norm: `alias act = f32;
+alias result = f32;
 const THREADS = 64u;
 struct Shape {
 rows: u32,
@@ -127,7 +129,7 @@ stride: u32,
 eps: f32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read> x: array<act>;
 @group(0) @binding(2) var<storage, read> weight: array<f32>;
 @group(0) @binding(3) var<storage, read> bias: array<f32>;
 @group(0) @binding(4) var<storage, read_write> y: array<result>;
@@ -156,35 +158,38 @@ return;
 let first = row * shape.stride;
 var sum = 0.0;
 for (var d = thread; d < shape.width; d += THREADS) {
-sum += x[first + d];
+sum += f32(x[first + d]);
 }
 let mean = total(sum, thread) / f32(shape.width);
 var squares = 0.0;
 for (var d = thread; d < shape.width; d += THREADS) {
-let difference = x[first + d] - mean;
+let difference = f32(x[first + d]) - mean;
 squares += difference * difference;
 }
 let scale = inverseSqrt(total(squares, thread) / f32(shape.width) + shape.eps);
 for (var d = thread; d < shape.stride; d += THREADS) {
-let value = (x[first + d] - mean) * scale * weight[d] + bias[d];
+let value = (f32(x[first + d]) - mean) * scale * weight[d] + bias[d];
 y[first + d] = result(select(0.0, value, d < shape.width));
 }
 }`,
   linear: `alias act = f32;
 alias result = f32;
+alias operand = f32;
 const F32 = 0u;
 const F16 = 1u;
+const Q8 = 2u;
+const Q4 = 3u;
 const WEIGHTS = F32;
 const BM = 64u;
 const BN = 64u;
 const BK = 16u;
 const TM = 4u;
 const TN = 4u;
+const CHUNK = 0u;
 const GELU = false;
 const ADD = false;
 const THREADS_N = BN / TN;
 const THREADS = BM / TM * THREADS_N;
-const PACK = select(4u, 8u, WEIGHTS == F16);
 const X_STRIDE = BM / 4u + 1u;
 const W_STRIDE = BN / 4u + 1u;
 struct Shape {
@@ -196,17 +201,50 @@ addend_rows: u32,
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> addend: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<result>>;
-var<workgroup> x_panel: array<vec4<f32>, BK * X_STRIDE>;
-var<workgroup> w_panel: array<vec4<f32>, BK * W_STRIDE>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
+var<workgroup> x_panel: array<vec4<operand>, BK * X_STRIDE>;
+var<workgroup> w_panel: array<vec4<operand>, BK * W_STRIDE>;
+struct Eight {
+low: vec4<f32>,
+high: vec4<f32>,
+}
+fn scale(at: u32) -> f32 {
+let pair = unpack2x16float(scales[at / 8u]);
+return select(pair.x, pair.y, at / 4u % 2u == 1u);
+}
+fn signed_bytes(word: u32) -> vec4<f32> {
+return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
+}
+fn eight(at: u32) -> Eight {
+if (WEIGHTS == F16) {
+let words = weight[at];
+return Eight(
+vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
+vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
+);
+}
+if (WEIGHTS == Q8) {
+let words = weight[at / 2u];
+let pair = select(words.xy, words.zw, at % 2u == 1u);
+return Eight(scale(at) * signed_bytes(pair.x), scale(at) * signed_bytes(pair.y));
+}
+if (WEIGHTS == Q4) {
+let word = weight[at / 4u][at % 4u];
+let low = vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
+let high = vec4<f32>((vec4(word) >> vec4(16u, 20u, 24u, 28u)) & vec4(15u));
+return Eight(scale(at) * (low - 8.0), scale(at) * (high - 8.0));
+}
+return Eight(bitcast<vec4<f32>>(weight[at * 2u]), bitcast<vec4<f32>>(weight[at * 2u + 1u]));
+}
 fn stage_x(first_row: u32, first_k: u32, thread: u32) {
 for (var i = thread; i < BM * BK / 4u; i += THREADS) {
 let row = i / (BK / 4u);
 let k = i % (BK / 4u) * 4u;
 let source = min(first_row + row, shape.rows - 1u);
-let value = vec4<f32>(x[(source * shape.depth + first_k + k) / 4u]);
+let value = vec4<operand>(x[(source * shape.depth + first_k + k) / 4u]);
 let slot = k * X_STRIDE + row / 4u;
 let lane = row % 4u;
 x_panel[slot][lane] = value.x;
@@ -215,7 +253,7 @@ x_panel[slot + 2u * X_STRIDE][lane] = value.z;
 x_panel[slot + 3u * X_STRIDE][lane] = value.w;
 }
 }
-fn put_w(k: u32, column: u32, value: vec4<f32>) {
+fn put_w(k: u32, column: u32, value: vec4<operand>) {
 let slot = k * W_STRIDE + column / 4u;
 let lane = column % 4u;
 w_panel[slot][lane] = value.x;
@@ -224,17 +262,13 @@ w_panel[slot + 2u * W_STRIDE][lane] = value.z;
 w_panel[slot + 3u * W_STRIDE][lane] = value.w;
 }
 fn stage_w(first_column: u32, first_k: u32, thread: u32) {
-for (var i = thread; i < BN * BK / PACK; i += THREADS) {
-let column = i / (BK / PACK);
-let k = i % (BK / PACK) * PACK;
+for (var i = thread; i < BN * BK / 8u; i += THREADS) {
+let column = i / (BK / 8u);
+let k = i % (BK / 8u) * 8u;
 let source = min(first_column + column, shape.columns - 1u);
-let words = weight[(source * shape.depth + first_k + k) / PACK];
-if (WEIGHTS == F16) {
-put_w(k, column, vec4(unpack2x16float(words.x), unpack2x16float(words.y)));
-put_w(k + 4u, column, vec4(unpack2x16float(words.z), unpack2x16float(words.w)));
-} else {
-put_w(k, column, bitcast<vec4<f32>>(words));
-}
+let values = eight((source * shape.depth + first_k + k) / 8u);
+put_w(k, column, vec4<operand>(values.low));
+put_w(k + 4u, column, vec4<operand>(values.high));
 }
 }
 fn gelu(v: vec4<f32>) -> vec4<f32> {
@@ -253,16 +287,38 @@ workgroupBarrier();
 stage_x(first_row, first_k, thread);
 stage_w(first_column, first_k, thread);
 workgroupBarrier();
+if (CHUNK == 0u) {
 for (var k = 0u; k < BK; k++) {
 for (var m = 0u; m < TM / 4u; m++) {
-let a = x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m];
+let a = vec4<f32>(x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m]);
 for (var n = 0u; n < TN / 4u; n++) {
-let b = w_panel[k * W_STRIDE + thread_n + n * THREADS_N];
+let b = vec4<f32>(w_panel[k * W_STRIDE + thread_n + n * THREADS_N]);
 let at = m * TN + n;
 sums[at] = fma(vec4(a.x), b, sums[at]);
 sums[at + TN / 4u] = fma(vec4(a.y), b, sums[at + TN / 4u]);
 sums[at + TN / 2u] = fma(vec4(a.z), b, sums[at + TN / 2u]);
 sums[at + TN / 4u * 3u] = fma(vec4(a.w), b, sums[at + TN / 4u * 3u]);
+}
+}
+}
+} else {
+for (var chunk = 0u; chunk < BK; chunk += max(CHUNK, 1u)) {
+var part: array<vec4<operand>, TM * TN / 4u>;
+for (var k = chunk; k < chunk + CHUNK; k++) {
+for (var m = 0u; m < TM / 4u; m++) {
+let a = x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m];
+for (var n = 0u; n < TN / 4u; n++) {
+let b = w_panel[k * W_STRIDE + thread_n + n * THREADS_N];
+let at = m * TN + n;
+part[at] = fma(vec4(a.x), b, part[at]);
+part[at + TN / 4u] = fma(vec4(a.y), b, part[at + TN / 4u]);
+part[at + TN / 2u] = fma(vec4(a.z), b, part[at + TN / 2u]);
+part[at + TN / 4u * 3u] = fma(vec4(a.w), b, part[at + TN / 4u * 3u]);
+}
+}
+}
+for (var at = 0u; at < TM * TN / 4u; at++) {
+sums[at] += vec4<f32>(part[at]);
 }
 }
 }
@@ -288,6 +344,8 @@ y[row * (shape.columns / 4u) + column] = vec4<result>(value);
 alias result = f32;
 const F32 = 0u;
 const F16 = 1u;
+const Q8 = 2u;
+const Q4 = 3u;
 const WEIGHTS = F32;
 const THREADS_M = 4u;
 const THREADS_N = 8u;
@@ -302,16 +360,41 @@ addend_rows: u32,
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
 @group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read> addend: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read_write> y: array<vec4<result>>;
-fn weights(at: u32) -> vec4<f32> {
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
+struct Eight {
+low: vec4<f32>,
+high: vec4<f32>,
+}
+fn scale(at: u32) -> f32 {
+let pair = unpack2x16float(scales[at / 8u]);
+return select(pair.x, pair.y, at / 4u % 2u == 1u);
+}
+fn signed_bytes(word: u32) -> vec4<f32> {
+return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
+}
+fn eight(at: u32) -> Eight {
 if (WEIGHTS == F16) {
+let words = weight[at];
+return Eight(
+vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
+vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
+);
+}
+if (WEIGHTS == Q8) {
 let words = weight[at / 2u];
 let pair = select(words.xy, words.zw, at % 2u == 1u);
-return vec4(unpack2x16float(pair.x), unpack2x16float(pair.y));
+return Eight(scale(at) * signed_bytes(pair.x), scale(at) * signed_bytes(pair.y));
 }
-return bitcast<vec4<f32>>(weight[at]);
+if (WEIGHTS == Q4) {
+let word = weight[at / 4u][at % 4u];
+let low = vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
+let high = vec4<f32>((vec4(word) >> vec4(16u, 20u, 24u, 28u)) & vec4(15u));
+return Eight(scale(at) * (low - 8.0), scale(at) * (high - 8.0));
+}
+return Eight(bitcast<vec4<f32>>(weight[at * 2u]), bitcast<vec4<f32>>(weight[at * 2u + 1u]));
 }
 fn gelu(v: vec4<f32>) -> vec4<f32> {
 let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
@@ -363,31 +446,51 @@ var s30 = vec4(0.0);
 var s31 = vec4(0.0);
 var s32 = vec4(0.0);
 var s33 = vec4(0.0);
-for (var k = 0u; k < depth4; k++) {
-let a0 = vec4<f32>(x[x0 + k]);
-let a1 = vec4<f32>(x[x1 + k]);
-let a2 = vec4<f32>(x[x2 + k]);
-let a3 = vec4<f32>(x[x3 + k]);
-let b0 = weights(w0 + k);
-let b1 = weights(w0 + depth4 + k);
-let b2 = weights(w0 + 2u * depth4 + k);
-let b3 = weights(w0 + 3u * depth4 + k);
-s00 = fma(a0, b0, s00);
-s01 = fma(a0, b1, s01);
-s02 = fma(a0, b2, s02);
-s03 = fma(a0, b3, s03);
-s10 = fma(a1, b0, s10);
-s11 = fma(a1, b1, s11);
-s12 = fma(a1, b2, s12);
-s13 = fma(a1, b3, s13);
-s20 = fma(a2, b0, s20);
-s21 = fma(a2, b1, s21);
-s22 = fma(a2, b2, s22);
-s23 = fma(a2, b3, s23);
-s30 = fma(a3, b0, s30);
-s31 = fma(a3, b1, s31);
-s32 = fma(a3, b2, s32);
-s33 = fma(a3, b3, s33);
+for (var k = 0u; k < depth4; k += 2u) {
+let b0 = eight((w0 + k) / 2u);
+let b1 = eight((w0 + depth4 + k) / 2u);
+let b2 = eight((w0 + 2u * depth4 + k) / 2u);
+let b3 = eight((w0 + 3u * depth4 + k) / 2u);
+let low0 = vec4<f32>(x[x0 + k]);
+let low1 = vec4<f32>(x[x1 + k]);
+let low2 = vec4<f32>(x[x2 + k]);
+let low3 = vec4<f32>(x[x3 + k]);
+s00 = fma(low0, b0.low, s00);
+s01 = fma(low0, b1.low, s01);
+s02 = fma(low0, b2.low, s02);
+s03 = fma(low0, b3.low, s03);
+s10 = fma(low1, b0.low, s10);
+s11 = fma(low1, b1.low, s11);
+s12 = fma(low1, b2.low, s12);
+s13 = fma(low1, b3.low, s13);
+s20 = fma(low2, b0.low, s20);
+s21 = fma(low2, b1.low, s21);
+s22 = fma(low2, b2.low, s22);
+s23 = fma(low2, b3.low, s23);
+s30 = fma(low3, b0.low, s30);
+s31 = fma(low3, b1.low, s31);
+s32 = fma(low3, b2.low, s32);
+s33 = fma(low3, b3.low, s33);
+let high0 = vec4<f32>(x[x0 + k + 1u]);
+let high1 = vec4<f32>(x[x1 + k + 1u]);
+let high2 = vec4<f32>(x[x2 + k + 1u]);
+let high3 = vec4<f32>(x[x3 + k + 1u]);
+s00 = fma(high0, b0.high, s00);
+s01 = fma(high0, b1.high, s01);
+s02 = fma(high0, b2.high, s02);
+s03 = fma(high0, b3.high, s03);
+s10 = fma(high1, b0.high, s10);
+s11 = fma(high1, b1.high, s11);
+s12 = fma(high1, b2.high, s12);
+s13 = fma(high1, b3.high, s13);
+s20 = fma(high2, b0.high, s20);
+s21 = fma(high2, b1.high, s21);
+s22 = fma(high2, b2.high, s22);
+s23 = fma(high2, b3.high, s23);
+s30 = fma(high3, b0.high, s30);
+s31 = fma(high3, b1.high, s31);
+s32 = fma(high3, b2.high, s32);
+s33 = fma(high3, b3.high, s33);
 }
 finish(row, column, vec4(total(s00), total(s01), total(s02), total(s03)));
 finish(row + 1u, column, vec4(total(s10), total(s11), total(s12), total(s13)));

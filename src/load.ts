@@ -3,7 +3,7 @@ import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./fi
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import { CpuBackend } from "./tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend } from "./tensor/webgpu/backend.ts";
+import { SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tensor/webgpu/backend.ts";
 import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
@@ -119,12 +119,12 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
   }
   if (backend === "cpu") return cpu();
   if (device) {
-    const own = new WebGpuBackend(device, isSoftware(device.adapterInfo) ? SOFTWARE : {});
+    const own = new WebGpuBackend(device, deviceOptions(device, isSoftware(device.adapterInfo), options.dtype));
     return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
   }
   const opened = await openDevice(await platform.gpu());
   if (opened && (backend === "webgpu" || !opened.software)) {
-    const gpu = new WebGpuBackend(opened.device, opened.software ? SOFTWARE : {});
+    const gpu = new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, options.dtype));
     return {
       backend: gpu,
       adapter: describe(opened.info) + (opened.software ? " (software)" : ""),
@@ -137,6 +137,12 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
   opened?.device.destroy();
   if (backend === "auto") return cpu();
   throw new SiglipError(`A WebGPU adapter was wanted, found none; ${platform.withoutGpu}, or load with backend "cpu".`);
+}
+
+/** Activations are half precision where the device has it, unless float32 was asked for. */
+function deviceOptions(device: GPUDevice, software: boolean, dtype?: WeightDType): WebGpuOptions {
+  const half = dtype !== "f32" && device.features.has("shader-f16");
+  return { ...(software ? SOFTWARE : {}), activations: half ? "f16" : "f32" };
 }
 
 function cpu(): Chosen {

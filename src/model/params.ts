@@ -69,10 +69,15 @@ export class Params<T extends Tensor> {
     return values;
   }
 
-  /** `name.weight` and `name.bias`. A weight of more than two axes (the patch convolution) is flattened to [out, rest]. */
+  /**
+   * `name.weight` and `name.bias`. A weight of more than two axes, the patch convolution, is flattened to [out, rest] and,
+   * being an embedding, never stored in less than half precision.
+   */
   async linear(name: string, shape: readonly number[]): Promise<Linear<T>> {
+    const { dtype } = this.loading;
+    const stored = shape.length > 2 && dtype !== "f32" ? "f16" : dtype;
     return {
-      weight: await this.matrix([this.rows(`${name}.weight`, shape)], size(shape.slice(1))),
+      weight: await this.matrix([this.rows(`${name}.weight`, shape)], size(shape.slice(1)), stored),
       bias: await this.tensor(`${name}.bias`, [shape[0]]),
     };
   }
@@ -134,8 +139,8 @@ export class Params<T extends Tensor> {
     return { name: this.check(name, shape), from, to };
   }
 
-  private matrix(pieces: readonly Piece[], depth: number): Promise<T> {
-    const { backend, dtype } = this.loading;
+  private matrix(pieces: readonly Piece[], depth: number, dtype = this.loading.dtype): Promise<T> {
+    const { backend } = this.loading;
     const out = pieces.reduce((sum, piece) => sum + piece.to - piece.from, 0);
     return backend.weight({ name: pieces[0].name, out, in: depth, dtype }, this.stream(pieces));
   }

@@ -18,6 +18,7 @@ import {
   type View,
   type WeightSpec,
 } from "./backend.ts";
+import { GROUP, quantise } from "./quantise.ts";
 
 /** A row-major float32 array; empty until the recorded work that fills it has run. */
 export class CpuTensor implements Tensor {
@@ -261,13 +262,14 @@ function multiply(
 }
 
 /** Rounds weights to what the device would store. */
-function round(data: Float32Array, spec: WeightSpec): void {
-  if (spec.dtype === "f32") return;
-  if (spec.dtype === "f16") {
-    for (let i = 0; i < data.length; i++) data[i] = halfToFloat(floatToHalf(data[i]));
-    return;
+function round(data: Float32Array, { dtype, in: depth }: WeightSpec): void {
+  if (dtype === "f16") for (let i = 0; i < data.length; i++) data[i] = halfToFloat(floatToHalf(data[i]));
+  if (dtype !== "q8" && dtype !== "q4") return;
+  const groups = Math.ceil(depth / GROUP);
+  const row = new Float32Array(groups * GROUP);
+  for (let base = 0; base < data.length; base += depth) {
+    row.set(data.subarray(base, base + depth));
+    const { codes, scales } = quantise(row, dtype);
+    for (let k = 0; k < depth; k++) data[base + k] = codes[k] * halfToFloat(scales[Math.floor(k / GROUP)]);
   }
-  throw new SiglipError(
-    `${spec.name}: wanted dtype "f32" or "f16" on the cpu backend, found "${spec.dtype}"; choose one of the two.`,
-  );
 }

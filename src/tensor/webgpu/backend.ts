@@ -1,5 +1,5 @@
 import { SiglipError } from "../../error.ts";
-import { float32ToHalf, toFloat32 } from "../../numbers.ts";
+import { toFloat32 } from "../../numbers.ts";
 import {
   attentionShape,
   type Backend,
@@ -15,25 +15,30 @@ import {
   type Shape,
   type Tensor,
   type View,
+  type WeightDType,
   type WeightSpec,
 } from "../backend.ts";
 import { Arena } from "./arena.ts";
 import { Queue } from "./queue.ts";
 import { type AttentionName, attentionTile, LINEAR, type LinearName, linearVariant } from "./tiles.ts";
+import { pack, scaleCount, WEIGHT_BITS, widen } from "./weights.ts";
 
-/** How the elements of a tensor are stored on the device. */
+/** How the elements of activations are stored on the device. */
 type Storage = "f32" | "f16";
 
 /** Rows on a device, each padded with zeros to a multiple of 32 elements. */
 export class GpuTensor implements Tensor {
   readonly shape: Shape;
-  readonly storage: Storage;
+  readonly storage: WeightDType;
   readonly buffer: GPUBuffer;
+  /** Of quantised weights. */
+  readonly scales: GPUBuffer | undefined;
 
-  constructor(shape: Shape, storage: Storage, buffer: GPUBuffer) {
+  constructor(shape: Shape, storage: WeightDType, buffer: GPUBuffer, scales?: GPUBuffer) {
     this.shape = shape;
     this.storage = storage;
     this.buffer = buffer;
+    this.scales = scales;
   }
 
   /** Elements from one row to the next. */
@@ -49,10 +54,16 @@ function padded(width: number): number {
   return Math.ceil(width / PADDING) * PADDING;
 }
 
-/** Kernel forms to use whatever the shape, as far as they fit. */
+/** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by it. */
 export interface Pinned {
   readonly linear?: LinearName;
   readonly attention?: AttentionName;
+}
+
+/** Options of the webgpu backend. */
+export interface WebGpuOptions extends Pinned {
+  /** Precision of activations between operations; the residual stream is f32 always. "f16" needs shader-f16. */
+  readonly activations?: Storage;
 }
 
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
@@ -68,10 +79,16 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   private readonly scopes: GpuTensor[][] = [];
 
   private readonly pinned: Pinned;
+  /** Precision of activations between operations. */
+  readonly activations: Storage;
 
-  /** `dispose` frees all buffers made here, but not the device. Kernel forms can be pinned; else they go by shape. */
-  constructor(device: GPUDevice, pinned: Pinned = {}) {
+  /** `dispose` frees all buffers made here, but not the device. */
+  constructor(device: GPUDevice, { activations = "f32", ...pinned }: WebGpuOptions = {}) {
+    if (activations === "f16" && !device.features.has("shader-f16")) {
+      throw new SiglipError(`activations: wanted a device with shader-f16 for "f16", found none; use "f32".`);
+    }
     this.pinned = pinned;
+    this.activations = activations;
     this.queue = new Queue(device);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena((bytes) =>
@@ -84,25 +101,32 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   }
 
   async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<GpuTensor> {
-    if (spec.dtype !== "f32" && spec.dtype !== "f16") {
-      throw new SiglipError(`${spec.name}: wanted dtype "f32" or "f16", found "${spec.dtype}"; choose one of the two.`);
+    const bits = WEIGHT_BITS[spec.dtype];
+    if (!bits) {
+      throw new SiglipError(
+        `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(spec.dtype)}; choose one.`,
+      );
     }
     const stride = padded(spec.in);
-    const rowBytes = stride * (spec.dtype === "f32" ? 4 : 2);
+    const [rowBytes, scaleBytes] = [(stride * bits) / 8, bits < 16 ? scaleCount(1, stride) * 2 : 0];
     const buffer = await this.allocate(spec, padded(spec.out) * rowBytes);
-    const tensor = new GpuTensor([spec.out, spec.in], spec.dtype, buffer);
+    const scales = scaleBytes ? await this.allocate(spec, padded(spec.out) * scaleBytes) : undefined;
+    // Scales of an odd number of groups a row do not fall on words, so they are gathered and written at the end.
+    const gathered = new Uint16Array((padded(spec.out) * scaleBytes) / 2);
     let row = 0;
     for await (const chunk of chunks) {
       if (row + chunk.rows > spec.out) break;
-      const rows = padRows(toFloat32(chunk.bytes, chunk.dtype), spec.in, stride);
+      const packed = pack(padRows(toFloat32(chunk.bytes, chunk.dtype), spec.in, stride), spec.dtype);
       this.queue.check();
-      this.queue.device.queue.writeBuffer(buffer, row * rowBytes, spec.dtype === "f32" ? rows : float32ToHalf(rows));
+      this.queue.device.queue.writeBuffer(buffer, row * rowBytes, packed.words);
+      if (packed.scales) gathered.set(packed.scales, (row * scaleBytes) / 2);
       row += chunk.rows;
     }
     if (row !== spec.out) {
       throw new SiglipError(`${spec.name}: wanted ${spec.out} rows, found ${row}; fetch the checkpoint again.`);
     }
-    return tensor;
+    if (scales) this.queue.device.queue.writeBuffer(scales, 0, gathered);
+    return new GpuTensor([spec.out, spec.in], spec.dtype, buffer, scales);
   }
 
   tensor(data: Float32Array, shape: Shape): GpuTensor {
@@ -114,20 +138,23 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   linear(x: GpuTensor, w: Linear<GpuTensor>, epilogue: Epilogue<GpuTensor> = {}): GpuTensor {
     const shape = linearShape(x.shape, w, epilogue);
-    const y = this.make(shape, "f32");
+    const y = this.make(shape, epilogue.exact ? "f32" : this.activations);
     const rows = rowCount(x.shape);
+    const { weight, bias } = w;
+    const addend = epilogue.add ?? bias;
     const variant = LINEAR[this.pinned.linear ?? linearVariant(rows, y.stride)];
     const pipeline = this.queue.pipeline(variant.kernel, {
       ...variant.choices,
-      WEIGHTS: w.weight.storage === "f16" ? "F16" : "F32",
+      act: x.storage,
+      result: y.storage,
+      WEIGHTS: weight.storage.toUpperCase(),
       GELU: epilogue.gelu === true,
       ADD: epilogue.add !== undefined,
     });
-    const addend = epilogue.add ?? w.bias;
     const uniform = this.uniform([rows, x.stride, y.stride, rowCount(addend.shape)]);
     this.queue.dispatch(
       pipeline,
-      [uniform, x.buffer, w.weight.buffer, w.bias.buffer, addend.buffer, y.buffer],
+      [uniform, x.buffer, weight.buffer, weight.scales ?? bias.buffer, bias.buffer, addend.buffer, y.buffer],
       [Math.ceil(y.stride / variant.columns), Math.ceil(rows / variant.rows), 1],
     );
     return y;
@@ -135,11 +162,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   layerNorm(x: GpuTensor, w: Norm<GpuTensor>): GpuTensor {
     checkNorm(x.shape, w);
-    const y = this.make(x.shape, "f32");
+    const y = this.make(x.shape, this.activations);
     const rows = rowCount(x.shape);
     const uniform = this.uniform([rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)]);
     this.queue.dispatch(
-      this.queue.pipeline("layer_norm", {}),
+      this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
       [uniform, x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
       perRow(rows),
     );
@@ -148,7 +175,13 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   attention(q: View<GpuTensor>, k: View<GpuTensor>, v: View<GpuTensor>, heads: number): GpuTensor {
     const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
-    const y = this.make([batch, queries, width], "f32");
+    const y = this.make([batch, queries, width], this.activations);
+    const act = q.tensor.storage;
+    if (k.tensor.storage !== act || v.tensor.storage !== act) {
+      throw new SiglipError(
+        "attention: wanted q, k and v of one precision, found several; make them by the same operation.",
+      );
+    }
     const tile = attentionTile(head, queries, this.pinned.attention);
     const uniform = this.uniform([
       queries,
@@ -165,7 +198,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       floatBits(1 / Math.sqrt(head)),
     ]);
     this.queue.dispatch(
-      this.queue.pipeline("attention", { HEAD: head, ...tile }),
+      this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...tile }),
       [uniform, q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
       [Math.ceil(queries / tile.QUERIES), heads, batch],
     );
@@ -174,7 +207,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   rows(x: GpuTensor, indices: readonly number[]): GpuTensor {
     checkRows(x.shape, indices);
-    const y = this.make([indices.length, x.shape.at(-1)!], x.storage);
+    const y = this.make([indices.length, x.shape.at(-1)!], x.storage === "f16" ? "f16" : "f32");
     const uniform = this.uniform([indices.length, x.storage === "f32" ? x.stride : x.stride / 2]);
     const list = this.queue.constant(new Uint32Array(indices), GPUBufferUsage.STORAGE);
     this.queue.dispatch(this.queue.pipeline("rows", {}), [uniform, x.buffer, list, y.buffer], perRow(indices.length));
@@ -201,7 +234,8 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const rows = rowCount(x.shape);
     const width = x.shape.at(-1)!;
     const stride = x.stride;
-    const contents = new Float32Array(await this.queue.read(x.buffer, rows * stride * 4));
+    const bytes = await this.queue.read(x.buffer, rows * stride * (x.storage === "f16" ? 2 : 4));
+    const contents = x.storage === "f16" ? widen(new Uint16Array(bytes)) : new Float32Array(bytes);
     if (width === stride) return contents;
     const out = new Float32Array(rows * width);
     for (let row = 0; row < rows; row++) {

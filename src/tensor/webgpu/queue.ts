@@ -4,8 +4,8 @@ import { type Choices, specialise } from "./specialise.ts";
 
 /** The bindings of every kernel, in the order of its `@binding`s: uniform, read-only or writable storage. */
 const BINDINGS = {
-  linear: "urrrrw",
-  linear_direct: "urrrrw",
+  linear: "urrrrrw",
+  linear_direct: "urrrrrw",
   layer_norm: "urrrw",
   attention: "urrrw",
   rows: "urrw",
