@@ -31,6 +31,7 @@ struct Shape {
   v_offset: u32,
   y_stride: u32,
   scale: f32,
+  first_head: u32, // of this dispatch: long work is cut by heads
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -46,7 +47,7 @@ var<workgroup> scores: array<f32, QUERIES * KEYS>;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let first_query = group.x * QUERIES;
-  let head = group.y;
+  let head = shape.first_head + group.y;
   let item = group.z;
   let row = thread / LANES;
   let lane = thread % LANES;

@@ -35,6 +35,7 @@ struct Shape {
   depth: u32, // columns of x and of W, padded
   columns: u32, // of y, padded
   addend_rows: u32, // the addend repeats after so many rows
+  first_group: u32, // of this dispatch along y: long work is cut by rows
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -129,7 +130,7 @@ fn gelu(v: vec4<f32>) -> vec4<f32> {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let first_row = group.y * BM;
+  let first_row = (shape.first_group + group.y) * BM;
   let first_column = group.x * BN;
   let thread_m = thread / THREADS_N;
   let thread_n = thread % THREADS_N;

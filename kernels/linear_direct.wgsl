@@ -21,6 +21,7 @@ struct Shape {
   depth: u32, // columns of x and of W, padded
   columns: u32, // of y, padded
   addend_rows: u32, // the addend repeats after so many rows
+  first_group: u32, // of this dispatch along y: long work is cut by rows
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -95,7 +96,7 @@ fn total(v: vec4<f32>) -> f32 {
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
-  let row = thread.y * 4u;
+  let row = (shape.first_group * THREADS_M + thread.y) * 4u;
   let column = thread.x;
   if (row >= shape.rows || column >= shape.columns / 4u) {
     return;

@@ -23,6 +23,7 @@ v_stride: u32,
 v_offset: u32,
 y_stride: u32,
 scale: f32,
+first_head: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> q: array<act>;
@@ -35,7 +36,7 @@ var<workgroup> scores: array<f32, QUERIES * KEYS>;
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
 let first_query = group.x * QUERIES;
-let head = group.y;
+let head = shape.first_head + group.y;
 let item = group.z;
 let row = thread / LANES;
 let lane = thread % LANES;
@@ -197,6 +198,7 @@ rows: u32,
 depth: u32,
 columns: u32,
 addend_rows: u32,
+first_group: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
@@ -277,7 +279,7 @@ return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
 }
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-let first_row = group.y * BM;
+let first_row = (shape.first_group + group.y) * BM;
 let first_column = group.x * BN;
 let thread_m = thread / THREADS_N;
 let thread_n = thread % THREADS_N;
@@ -356,6 +358,7 @@ rows: u32,
 depth: u32,
 columns: u32,
 addend_rows: u32,
+first_group: u32,
 }
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
@@ -418,7 +421,7 @@ return v.x + v.y + v.z + v.w;
 }
 @compute @workgroup_size(THREADS_N, THREADS_M)
 fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
-let row = thread.y * 4u;
+let row = (shape.first_group * THREADS_M + thread.y) * 4u;
 let column = thread.x;
 if (row >= shape.rows || column >= shape.columns / 4u) {
 return;

@@ -51,6 +51,11 @@ export async function loadModel<Image>(
 ): Promise<Parts<Image>> {
   const { signal, onProgress, onWarning = console.warn } = options;
   const towers = checkTowers(options.towers ?? ["image", "text"]);
+  if (options.dtype !== undefined && !["f32", "f16", "q8", "q4"].includes(options.dtype)) {
+    throw new SiglipError(
+      `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
+    );
+  }
   let chosen: Chosen | undefined;
   try {
     signal?.throwIfAborted();

@@ -3,7 +3,7 @@ import type { SiglipConfig } from "./config.ts";
 import { type Embeddings, normalise } from "./embeddings.ts";
 import { SiglipError } from "./error.ts";
 import type { Pixels } from "./image/pixels.ts";
-import { pixelValues } from "./image/preprocess.ts";
+import { preprocess } from "./image/preprocess.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import type { SiglipTokenizer } from "./tokenizer/siglip.ts";
 import type { ForwardOptions, Towers, Values } from "./towers.ts";
@@ -85,7 +85,7 @@ export class Siglip<Image = unknown> {
         const size = 3 * config.image.size ** 2;
         const values = new Float32Array(part.length * size);
         for (const [index, image] of part.entries()) {
-          values.set(pixelValues(await platform.decode(image, signal), config.image), index * size);
+          values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
         }
         return towers.image(values, { signal });
       },

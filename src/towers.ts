@@ -159,9 +159,9 @@ async function inParts<T extends Tensor>(b: Backend<T>, pass: Pass<T>): Promise<
     const watch: Tap<T> = (name, tensor) => {
       const { shape } = tensor;
       if (!tapped.has(name)) tapped.set(name, []);
-      reads.push(b.read(tensor).then((values) => void tapped.get(name)!.push({ data: values, shape })));
+      reads.push(b.read(tensor, signal).then((values) => void tapped.get(name)!.push({ data: values, shape })));
     };
-    const pooled = b.scope(() => b.read(pass.tower(b.tensor(data, pass.shape(to - from)), tap && watch)));
+    const pooled = b.scope(() => b.read(pass.tower(b.tensor(data, pass.shape(to - from)), tap && watch), signal));
     const [rows] = await Promise.all([pooled, ...reads]);
     out.set(rows, from * width);
   }

@@ -2,11 +2,11 @@ import { describe, expect } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
 import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
-import { isSoftware } from "../src/tensor/webgpu/device.ts";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { loadTowers } from "../src/towers.ts";
 import { onGpu, tallied } from "./cases.ts";
 import { checkGolden, openGolden } from "./golden.ts";
+import { forTest } from "./gpu.ts";
 import { syntheticSource } from "./synthetic.ts";
 
 const CASES = ["tiny-giant", "tiny-hd64", "tiny-hd72", "tiny-ragged"];
@@ -36,7 +36,7 @@ describe("golden files", () => {
       check(name, new CpuBackend(), "f32", BOUND.cpu),
     );
     onGpu(`${name} on webgpu`, { precision: "f32" }, async ({ device }) => {
-      const backend = new WebGpuBackend(device, isSoftware(device.adapterInfo) ? SOFTWARE : {});
+      const backend = new WebGpuBackend(device, forTest(device));
       await check(name, backend, "f32", BOUND.webgpu);
       backend.dispose();
     });

@@ -1,3 +1,6 @@
+import { type Pinned, SOFTWARE } from "../src/tensor/webgpu/backend.ts";
+import { isSoftware } from "../src/tensor/webgpu/device.ts";
+
 /** A device that tests share within one worker process, and what it is called in a report. */
 export interface Gpu {
   readonly device: GPUDevice;
@@ -80,4 +83,9 @@ async function open(options: string[], features: readonly string[]): Promise<Gpu
 function describe({ vendor, architecture, device, description, isFallbackAdapter }: GPUAdapterInfo): string {
   const name = [vendor, architecture, device].filter(Boolean).join(" ");
   return `${name} (${description}${isFallbackAdapter ? ", software" : ""})`;
+}
+
+/** Kernel forms for the test adapter: those for software where it is software, so that tests do not wait for compilers. */
+export function forTest(device: GPUDevice): Pinned {
+  return isSoftware(device.adapterInfo) ? SOFTWARE : {};
 }

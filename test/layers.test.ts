@@ -19,7 +19,7 @@ interface Module {
 
 const ground = ["src/error.ts", "src/numbers.ts"];
 const pure = { imports: ground, types: ["src/tensor/backend.ts", "src/image/"] };
-const backend = { imports: ["src/tensor/backend.ts", ...ground], types: [] };
+const backend = { imports: ["src/tensor/backend.ts", "src/tensor/quantise.ts", ...ground], types: [] };
 const webgpu = { imports: [...backend.imports, "kernels/wgsl.ts"], types: [] };
 
 /**

@@ -1,15 +1,10 @@
 import { SiglipError } from "../error.ts";
 import { exifOrientation } from "../image/exif.ts";
+import { readMarkers } from "../image/jpeg-markers.ts";
 import { checkSize } from "../image/pixels.ts";
-
-/** An 8 x 8 block of a JPEG costs at least one bit; even with the widest chroma subsampling a byte holds no more pixels. */
-const JPEG_PIXELS_A_BYTE = 1024;
 
 /** Deflate turns a byte into at most 1032, each of at most 8 pixels. */
 const PNG_PIXELS_A_BYTE = 8 * 1032;
-
-/** Real progressive JPEGs have about ten scans; each costs a pass over the whole picture however few bytes it has. */
-const MAX_SCANS = 100;
 
 /** A picture file whose headers hold together. */
 export interface CheckedFile {
@@ -28,7 +23,7 @@ export interface CheckedFile {
  */
 export function checkHeaders(bytes: Uint8Array, name: string): CheckedFile {
   if (startsWith(bytes, [0x89, 0x50, 0x4e, 0x47, 13, 10, 26, 10])) return checkPng(bytes, name);
-  if (startsWith(bytes, [0xff, 0xd8, 0xff])) checkJpeg(bytes, name);
+  if (startsWith(bytes, [0xff, 0xd8, 0xff])) readMarkers(bytes, name);
   return { parts: [bytes], orientation: 1 };
 }
 
@@ -52,27 +47,6 @@ function checkPng(bytes: Uint8Array, name: string): CheckedFile {
     at = end;
   }
   throw truncated(name, bytes);
-}
-
-function checkJpeg(bytes: Uint8Array, name: string): void {
-  let scans = 0;
-  for (let at = 2; ; ) {
-    // A marker is 0xff and a byte that is neither 0 (the 0xff was a pixel's) nor 0xff (it was a fill byte).
-    do {
-      at = bytes.indexOf(0xff, at) + 1;
-      if (at === 0 || at === bytes.length) throw truncated(name, bytes);
-    } while (bytes[at] === 0x00 || bytes[at] === 0xff);
-    const marker = bytes[at++];
-    if (marker === 0xd9) return;
-    if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
-    const [size, height, width] = [at, at + 3, at + 5].map((offset) => (bytes[offset] << 8) | bytes[offset + 1]);
-    if (at + 2 > bytes.length || at + size > bytes.length) throw truncated(name, bytes);
-    const frame = marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc;
-    if (size < (frame ? 8 : 2)) throw damaged(name, `whole segments, found one of ${size} bytes`);
-    if (frame) checkClaim(width, height, JPEG_PIXELS_A_BYTE * bytes.length, name);
-    if (marker === 0xda && ++scans > MAX_SCANS) throw damaged(name, `at most ${MAX_SCANS} scans, found more`);
-    at += size;
-  }
 }
 
 /** Throws unless a header's size is within the limits and no more than the file can hold. */

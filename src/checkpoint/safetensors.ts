@@ -6,6 +6,9 @@
 import { SiglipError } from "../error.ts";
 import type { Source } from "./source.ts";
 
+export { bytesSource, type Source } from "./source.ts";
+export { SiglipError };
+
 const arrays = {
   F64: Float64Array,
   F32: Float32Array,

@@ -1,6 +1,6 @@
 import { SiglipError } from "../error.ts";
 import type { Pixels } from "./pixels.ts";
-import { type Filter, resize } from "./resize.ts";
+import { type Filter, resize, resizeSteps } from "./resize.ts";
 
 /** What `preprocessor_config.json` says of pictures: the side in pixels, the filter, and (x * rescale - mean) / std by channel. */
 export interface ImageProcessing {
@@ -16,7 +16,25 @@ export interface ImageProcessing {
  * (`image_transforms.rescale` in float64 rounded to float32, `normalize` in float32), so the values agree with it to the bit.
  */
 export function pixelValues(pixels: Pixels, p: ImageProcessing): Float32Array {
-  const { data } = resize(pixels, p.size, p.size, p.resample);
+  return normalise(resize(pixels, p.size, p.size, p.resample), p);
+}
+
+/** How long a slice of `preprocess` may keep the thread, in milliseconds: below a frame. */
+const SLICE = 12;
+
+/** `pixelValues` that gives way to the event loop while it scales a large picture, so that a page stays alive. */
+export async function preprocess(pixels: Pixels, p: ImageProcessing): Promise<Float32Array> {
+  const steps = resizeSteps(pixels, p.size, p.size, p.resample);
+  for (let began = performance.now(); ; ) {
+    const step = steps.next();
+    if (step.done) return normalise(step.value, p);
+    if (performance.now() - began < SLICE) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    began = performance.now();
+  }
+}
+
+function normalise({ data }: Pixels, p: ImageProcessing): Float32Array {
   const area = p.size * p.size;
   const values = new Float32Array(3 * area);
   for (let c = 0; c < 3; c++) {

@@ -7,6 +7,7 @@ import { folderFiles } from "./files.ts";
 import { type NodeImage, nodePlatform } from "./platform.ts";
 
 export * from "../public.ts";
+export { type FileSource, fileSource } from "./file.ts";
 export type { NodeImage } from "./platform.ts";
 
 /** A SigLIP model in Node, Deno or Bun: pictures are paths, URLs, bytes, Blobs or pixels. */

@@ -87,8 +87,11 @@ export interface Backend<T extends Tensor> {
   rows(x: T, indices: readonly number[]): T;
   /** Runs `body`; tensors made within are recycled afterwards, except the one it returns. */
   scope<R>(body: () => R): R;
-  /** The contents of a tensor as they are at this point of the recorded work, row-major without padding. */
-  read(x: T): Promise<Float32Array>;
+  /**
+   * The contents of a tensor as they are at this point of the recorded work, row-major without padding. Runs what has been
+   * recorded since the last `read`; when the signal aborts, the rest of that is dropped and the promise rejects.
+   */
+  read(x: T, signal?: AbortSignal): Promise<Float32Array>;
   /** Frees everything. Later calls, and reads that have not settled, reject. */
   dispose(): void;
 }

@@ -34,6 +34,9 @@ export class CpuTensor implements Tensor {
 /** How long recorded work runs before the event loop gets a turn, in milliseconds. */
 const TURN = 30;
 
+/** Multiply-adds of one recorded step of a linear map: some ten milliseconds. */
+const STEP = 2 ** 24;
+
 /**
  * The reference: plain loops, every sum accumulated in float64 and rounded to float32 once. It shares no arithmetic with
  * the backends it judges. Work is recorded and runs when something is read, giving way to the event loop between operations.
@@ -77,18 +80,30 @@ export class CpuBackend implements Backend<CpuTensor> {
 
   linear(x: CpuTensor, w: Linear<CpuTensor>, epilogue: Epilogue<CpuTensor> = {}): CpuTensor {
     const y = new CpuTensor(linearShape(x.shape, w, epilogue));
-    return this.record(y, () => {
-      y.data = multiply(x.data, w.weight.data, w.bias.data, rowCount(x.shape), w.weight.shape[1], w.weight.shape[0]);
+    const [out, depth] = w.weight.shape;
+    const rows = rowCount(x.shape);
+    let wide = new Float64Array();
+    this.record(() => {
+      y.data = new Float32Array(size(y.shape));
+      wide = new Float64Array(x.data);
+    });
+    const columns = 4 * Math.max(1, Math.floor(STEP / (4 * rows * depth)));
+    for (let from = 0; from < out; from += columns) {
+      const to = Math.min(out, from + columns);
+      this.record(() => multiply(wide, w.weight.data, w.bias.data, y.data, { rows, depth, out, from, to }));
+    }
+    this.record(() => {
       if (epilogue.gelu) for (let i = 0; i < y.data.length; i++) y.data[i] = gelu(y.data[i]);
       const add = epilogue.add?.data;
       if (add) for (let i = 0; i < y.data.length; i++) y.data[i] += add[i % add.length];
     });
+    return y;
   }
 
   layerNorm(x: CpuTensor, w: Norm<CpuTensor>): CpuTensor {
     checkNorm(x.shape, w);
     const y = new CpuTensor(x.shape);
-    return this.record(y, () => {
+    this.record(() => {
       const width = x.shape.at(-1)!;
       y.data = new Float32Array(x.data.length);
       for (let base = 0; base < x.data.length; base += width) {
@@ -103,12 +118,13 @@ export class CpuBackend implements Backend<CpuTensor> {
         }
       }
     });
+    return y;
   }
 
   attention(q: View<CpuTensor>, k: View<CpuTensor>, v: View<CpuTensor>, heads: number): CpuTensor {
     const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
     const y = new CpuTensor([batch, queries, width]);
-    return this.record(y, () => {
+    this.record(() => {
       y.data = new Float32Array(size(y.shape));
       const scores = new Float64Array(keys);
       const sums = new Float64Array(head);
@@ -138,32 +154,33 @@ export class CpuBackend implements Backend<CpuTensor> {
         }
       }
     });
+    return y;
   }
 
   rows(x: CpuTensor, indices: readonly number[]): CpuTensor {
     checkRows(x.shape, indices);
     const width = x.shape.at(-1)!;
     const y = new CpuTensor([indices.length, width]);
-    return this.record(y, () => {
+    this.record(() => {
       y.data = new Float32Array(size(y.shape));
       for (const [row, index] of indices.entries()) {
         y.data.set(x.data.subarray(index * width, (index + 1) * width), row * width);
       }
     });
+    return y;
   }
 
   scope<R>(body: () => R): R {
     return body();
   }
 
-  async read(x: CpuTensor): Promise<Float32Array> {
-    let copy = x.data;
-    this.work.push(() => {
-      copy = x.data.slice();
-    });
-    this.running = this.running.then(() => this.run());
-    await this.running;
-    return copy;
+  async read(x: CpuTensor, signal?: AbortSignal): Promise<Float32Array> {
+    const work = this.work;
+    this.work = [];
+    const done = this.running.then(() => this.run(work, signal));
+    this.running = done.catch(() => {});
+    await done;
+    return x.data.slice();
   }
 
   dispose(): void {
@@ -172,26 +189,31 @@ export class CpuBackend implements Backend<CpuTensor> {
     this.held = 0;
   }
 
-  private record(y: CpuTensor, step: () => void): CpuTensor {
-    if (this.disposed)
-      throw new SiglipError("The cpu backend was wanted but it has been disposed; load the model again.");
+  private record(step: () => void): void {
+    this.check();
     this.work.push(step);
-    return y;
   }
 
-  private async run(): Promise<void> {
-    const work = this.work;
-    this.work = [];
+  private check(): void {
+    if (this.disposed) {
+      throw new SiglipError("A result was wanted but the cpu backend has been disposed; load the model again.");
+    }
+  }
+
+  private async run(work: (() => void)[], signal?: AbortSignal): Promise<void> {
     let started = performance.now();
-    for (const step of work) {
-      if (this.disposed)
-        throw new SiglipError("The result was wanted but the backend was disposed while it ran; load the model again.");
+    // Taken off the list as they run: a step holds on to the tensors it reads.
+    work.reverse();
+    for (let step = work.pop(); step; step = work.pop()) {
+      this.check();
+      signal?.throwIfAborted();
       step();
       if (performance.now() - started > TURN) {
         await new Promise((resolve) => setTimeout(resolve));
         started = performance.now();
       }
     }
+    this.check();
   }
 }
 
@@ -207,22 +229,19 @@ function gelu(x: number): number {
 }
 
 /**
- * `x wᵀ + bias`: x [rows, depth], w [out, depth]. Two rows by four outputs at a time keeps eight sums in registers,
- * which is what makes the full-size tower minutes instead of an hour; each sum still runs over k in order.
+ * Outputs `from` to `to` of `x wᵀ + bias`: x [rows, depth], w and bias whole, y [rows, out]. Two rows by four outputs at a
+ * time keeps eight sums in registers, which makes the full-size tower minutes instead of an hour; each runs over k in order.
  */
 function multiply(
-  x: Float32Array,
+  x: Float64Array,
   w: Float32Array,
   bias: Float32Array,
-  rows: number,
-  depth: number,
-  out: number,
-): Float32Array {
-  const y = new Float32Array(rows * out);
-  const wide = new Float64Array(x);
+  y: Float32Array,
+  { rows, depth, out, from, to }: { rows: number; depth: number; out: number; from: number; to: number },
+): void {
   const block = new Float64Array(4 * depth);
-  for (let o = 0; o < out; o += 4) {
-    const columns = Math.min(4, out - o);
+  for (let o = from; o < to; o += 4) {
+    const columns = Math.min(4, to - o);
     block.set(w.subarray(o * depth, (o + columns) * depth));
     for (let r = 0; r < rows; r += 2) {
       const a = r * depth;
@@ -236,8 +255,8 @@ function multiply(
       let b2 = 0;
       let b3 = 0;
       for (let k = 0; k < depth; k++) {
-        const xa = wide[a + k];
-        const xb = wide[b + k];
+        const xa = x[a + k];
+        const xb = x[b + k];
         const w0 = block[k];
         const w1 = block[depth + k];
         const w2 = block[2 * depth + k];
@@ -258,7 +277,6 @@ function multiply(
       }
     }
   }
-  return y;
 }
 
 /** Rounds weights to what the device would store. */

@@ -12,20 +12,18 @@ export class Arena {
     this.create = create;
   }
 
-  /** The smallest free buffer of at least `bytes`, or a new one. */
+  /**
+   * The first buffer, in order of creation, that is free and holds `bytes`; else a new one. What a later forward finds in
+   * addition is younger than what the first one took or made at the same point, so it takes the same.
+   */
   take(bytes: number): GPUBuffer {
-    let best: GPUBuffer | undefined;
-    for (const buffer of this.all) {
-      if (!this.free.has(buffer) || buffer.size < bytes) continue;
-      if (!best || buffer.size < best.size) best = buffer;
+    let found = this.all.find((buffer) => buffer.size >= bytes && this.free.has(buffer));
+    if (found) this.free.delete(found);
+    else {
+      found = this.create(bytes);
+      this.all.push(found);
     }
-    if (best) {
-      this.free.delete(best);
-      return best;
-    }
-    const buffer = this.create(bytes);
-    this.all.push(buffer);
-    return buffer;
+    return found;
   }
 
   give(buffer: GPUBuffer): void {

@@ -69,6 +69,9 @@ export interface WebGpuOptions extends Pinned {
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
 export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
 
+/** STORAGE, COPY_DST and COPY_SRC, whose names exist only where WebGPU does. */
+const USAGE = 0x80 | 0x08 | 0x04;
+
 /** The towers on a WebGPU device: everything between the input and `read` stays there. */
 export class WebGpuBackend implements Backend<GpuTensor> {
   readonly name = "webgpu";
@@ -91,9 +94,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     this.activations = activations;
     this.queue = new Queue(device);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
-    this.arena = new Arena((bytes) =>
-      this.queue.buffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST | GPUBufferUsage.COPY_SRC),
-    );
+    this.arena = new Arena((bytes) => this.queue.buffer(bytes, USAGE));
   }
 
   get bytes(): number {
@@ -102,11 +103,6 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<GpuTensor> {
     const bits = WEIGHT_BITS[spec.dtype];
-    if (!bits) {
-      throw new SiglipError(
-        `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(spec.dtype)}; choose one.`,
-      );
-    }
     const stride = padded(spec.in);
     const [rowBytes, scaleBytes] = [(stride * bits) / 8, bits < 16 ? scaleCount(1, stride) * 2 : 0];
     const buffer = await this.allocate(spec, padded(spec.out) * rowBytes);
@@ -132,7 +128,10 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   tensor(data: Float32Array, shape: Shape): GpuTensor {
     checkData(data, shape);
     const tensor = this.make(shape, "f32");
-    this.queue.write(tensor.buffer, padRows(data, shape.at(-1)!, tensor.stride));
+    const rows = padRows(data, shape.at(-1)!, tensor.stride);
+    // A tensor that stays has a buffer of its own, which nothing recorded can still be using.
+    if (this.scopes.length === 0) this.queue.device.queue.writeBuffer(tensor.buffer, 0, rows);
+    else this.queue.write(tensor.buffer, rows);
     return tensor;
   }
 
@@ -151,12 +150,14 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       GELU: epilogue.gelu === true,
       ADD: epilogue.add !== undefined,
     });
-    const uniform = this.uniform([rows, x.stride, y.stride, rowCount(addend.shape)]);
-    this.queue.dispatch(
+    this.queue.dispatch({
       pipeline,
-      [uniform, x.buffer, weight.buffer, weight.scales ?? bias.buffer, bias.buffer, addend.buffer, y.buffer],
-      [Math.ceil(y.stride / variant.columns), Math.ceil(rows / variant.rows), 1],
-    );
+      words: [rows, x.stride, y.stride, rowCount(addend.shape)],
+      buffers: [x.buffer, weight.buffer, weight.scales ?? bias.buffer, bias.buffer, addend.buffer, y.buffer],
+      groups: [Math.ceil(y.stride / variant.columns), Math.ceil(rows / variant.rows), 1],
+      work: 2 * rows * x.stride * y.stride,
+      split: true,
+    });
     return y;
   }
 
@@ -164,12 +165,13 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     checkNorm(x.shape, w);
     const y = this.make(x.shape, this.activations);
     const rows = rowCount(x.shape);
-    const uniform = this.uniform([rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)]);
-    this.queue.dispatch(
-      this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
-      [uniform, x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
-      perRow(rows),
-    );
+    this.queue.dispatch({
+      pipeline: this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
+      words: [rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)],
+      buffers: [x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
+      groups: perRow(rows),
+      work: 8 * rows * x.stride,
+    });
     return y;
   }
 
@@ -183,34 +185,41 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       );
     }
     const tile = attentionTile(head, queries, this.pinned.attention);
-    const uniform = this.uniform([
-      queries,
-      keys,
-      heads,
-      q.tensor.shape[0] === 1 ? 0 : queries,
-      q.tensor.stride,
-      q.offset,
-      k.tensor.stride,
-      k.offset,
-      v.tensor.stride,
-      v.offset,
-      y.stride,
-      floatBits(1 / Math.sqrt(head)),
-    ]);
-    this.queue.dispatch(
-      this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...tile }),
-      [uniform, q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
-      [Math.ceil(queries / tile.QUERIES), heads, batch],
-    );
+    this.queue.dispatch({
+      pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...tile }),
+      words: [
+        queries,
+        keys,
+        heads,
+        q.tensor.shape[0] === 1 ? 0 : queries,
+        q.tensor.stride,
+        q.offset,
+        k.tensor.stride,
+        k.offset,
+        v.tensor.stride,
+        v.offset,
+        y.stride,
+        floatBits(1 / Math.sqrt(head)),
+      ],
+      buffers: [q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
+      groups: [Math.ceil(queries / tile.QUERIES), heads, batch],
+      work: 4 * batch * queries * keys * width,
+      split: true,
+    });
     return y;
   }
 
   rows(x: GpuTensor, indices: readonly number[]): GpuTensor {
     checkRows(x.shape, indices);
     const y = this.make([indices.length, x.shape.at(-1)!], x.storage === "f16" ? "f16" : "f32");
-    const uniform = this.uniform([indices.length, x.storage === "f32" ? x.stride : x.stride / 2]);
-    const list = this.queue.constant(new Uint32Array(indices), GPUBufferUsage.STORAGE);
-    this.queue.dispatch(this.queue.pipeline("rows", {}), [uniform, x.buffer, list, y.buffer], perRow(indices.length));
+    const list = this.queue.constant(indices, GPUBufferUsage.STORAGE);
+    this.queue.dispatch({
+      pipeline: this.queue.pipeline("rows", {}),
+      words: [indices.length, x.storage === "f16" ? x.stride / 2 : x.stride],
+      buffers: [x.buffer, list, y.buffer],
+      groups: perRow(indices.length),
+      work: indices.length * x.stride,
+    });
     return y;
   }
 
@@ -230,11 +239,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     }
   }
 
-  async read(x: GpuTensor): Promise<Float32Array> {
+  async read(x: GpuTensor, signal?: AbortSignal): Promise<Float32Array> {
     const rows = rowCount(x.shape);
     const width = x.shape.at(-1)!;
     const stride = x.stride;
-    const bytes = await this.queue.read(x.buffer, rows * stride * (x.storage === "f16" ? 2 : 4));
+    const bytes = await this.queue.read(x.buffer, rows * stride * (x.storage === "f16" ? 2 : 4), signal);
     const contents = x.storage === "f16" ? widen(new Uint16Array(bytes)) : new Float32Array(bytes);
     if (width === stride) return contents;
     const out = new Float32Array(rows * width);
@@ -257,13 +266,10 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       );
     }
     this.queue.check();
-    const tensor = new GpuTensor(shape, storage, this.arena.take(bytes));
-    this.scopes.at(-1)?.push(tensor);
+    const scope = this.scopes.at(-1);
+    const tensor = new GpuTensor(shape, storage, scope ? this.arena.take(bytes) : this.queue.buffer(bytes, USAGE));
+    scope?.push(tensor);
     return tensor;
-  }
-
-  private uniform(words: readonly number[]): GPUBuffer {
-    return this.queue.constant(new Uint32Array(words), GPUBufferUsage.UNIFORM);
   }
 
   private async allocate(spec: WeightSpec, bytes: number): Promise<GPUBuffer> {

@@ -1,56 +1,56 @@
-import { wgsl } from "../../../kernels/wgsl.ts";
 import { SiglipError } from "../../error.ts";
-import { type Choices, specialise } from "./specialise.ts";
+import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
+import type { Choices } from "./specialise.ts";
 
-/** The bindings of every kernel, in the order of its `@binding`s: uniform, read-only or writable storage. */
-const BINDINGS = {
-  linear: "urrrrrw",
-  linear_direct: "urrrrrw",
-  layer_norm: "urrrw",
-  attention: "urrrw",
-  rows: "urrw",
-} as const;
-
-export type Kernel = keyof typeof BINDINGS;
-
-type Command =
-  | { kind: "write"; buffer: GPUBuffer; data: Float32Array<ArrayBuffer> }
-  | { kind: "copy"; from: GPUBuffer; to: GPUBuffer; bytes: number }
-  | { kind: "dispatch"; pipeline: Pipeline; bind: GPUBindGroup; groups: readonly [number, number, number] };
-
-/** A compiled kernel, or one that is being compiled. */
-export interface Pipeline {
-  readonly key: string;
-  readonly layout: GPUBindGroupLayout;
-  readonly compiled: Promise<GPUComputePipeline>;
+/** One use of a kernel. */
+export interface Dispatch {
+  readonly pipeline: Pipeline;
+  /** The uniform's words. Where `split` is set, one more is added: the first workgroup along y. */
+  readonly words: readonly number[];
+  /** Storage buffers in the order of the kernel's bindings. */
+  readonly buffers: readonly GPUBuffer[];
+  readonly groups: readonly [number, number, number];
+  /** Floating point operations, roughly: what time is foretold by. */
+  readonly work: number;
+  /** Whether it may be run in pieces along y. */
+  readonly split?: boolean;
 }
 
-/** Bind groups and small constants kept before they are dropped and made anew. */
-const KEPT = 8192;
+type Command =
+  | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array<ArrayBuffer> }
+  | { readonly kind: "copy"; readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number }
+  | ({ readonly kind: "dispatch" } & Dispatch);
 
 /**
- * Work for a device: recorded by synchronous calls, compiled, encoded and submitted together when something is read.
- * Pipelines, bind groups and small constant buffers are made once and kept.
+ * Seconds of work in one submit. Long enough that submitting costs nothing beside it, short enough that a screen stays alive,
+ * no watchdog strikes and an abort takes effect.
+ */
+const BUDGET = 0.25;
+
+/** Operations a second that a device is credited with before it has shown its own: that of a small software adapter. */
+const FIRST_RATE = 1e9;
+
+/**
+ * Work for a device: recorded by synchronous calls; compiled, encoded and submitted when something is read, in as few submits
+ * as a budget of time allows on this device.
  */
 export class Queue {
   readonly device: GPUDevice;
   /** Bytes of all buffers made here and not destroyed. */
   bytes = 0;
+  /** Submits so far. */
+  submits = 0;
   private commands: Command[] = [];
-  private scheduled: Promise<void> | undefined;
   private running: Promise<void> = Promise.resolve();
   private failure: SiglipError | undefined;
-  private readonly layouts = new Map<string, GPUBindGroupLayout>();
-  private readonly pipelines = new Map<string, Pipeline>();
-  private readonly binds = new Map<string, GPUBindGroup>();
-  private readonly constants = new Map<string, GPUBuffer>();
-  private readonly ids = new WeakMap<GPUBuffer, number>();
+  private rate = FIRST_RATE;
+  private readonly pipelines: Pipelines;
   private readonly buffers = new Set<GPUBuffer>();
   private readonly staging: GPUBuffer[] = [];
-  private lastId = 0;
 
   constructor(device: GPUDevice) {
     this.device = device;
+    this.pipelines = new Pipelines(device, (bytes, usage) => this.buffer(bytes, usage));
     device.lost.then((info) => {
       this.failure ??= new SiglipError(
         `The WebGPU device was wanted but it was lost (${info.reason}: ${info.message}); load the model again.`,
@@ -67,71 +67,40 @@ export class Queue {
   }
 
   /** A buffer of constants, one for all uses of the same contents. */
-  constant(words: Uint32Array<ArrayBuffer>, usage: GPUBufferUsageFlags): GPUBuffer {
-    const key = `${usage}:${words}`;
-    let buffer = this.constants.get(key);
-    if (!buffer) {
-      if (this.constants.size >= KEPT) this.forget();
-      buffer = this.buffer(words.byteLength, usage | GPUBufferUsage.COPY_DST);
-      this.device.queue.writeBuffer(buffer, 0, words);
-      this.constants.set(key, buffer);
-    }
-    return buffer;
+  constant(words: readonly number[], usage: GPUBufferUsageFlags): GPUBuffer {
+    return this.pipelines.constant(words, usage);
   }
 
   /** The pipeline of a kernel variant; it compiles in the background until work is submitted. */
   pipeline(kernel: Kernel, choices: Choices): Pipeline {
-    const key = `${kernel} ${JSON.stringify(choices)}`;
-    let pipeline = this.pipelines.get(key);
-    if (!pipeline) {
-      const layout = this.layout(BINDINGS[kernel]);
-      const compiled = this.device.createComputePipelineAsync({
-        label: key,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: {
-          module: this.device.createShaderModule({ label: key, code: specialise(wgsl[kernel], choices) }),
-          entryPoint: "main",
-        },
-      });
-      compiled.catch(() => {}); // reported where it is awaited
-      pipeline = { key, layout, compiled };
-      this.pipelines.set(key, pipeline);
-    }
-    return pipeline;
+    return this.pipelines.get(kernel, choices);
   }
 
   /** Records host data to be written at this point of the work. The array must not change afterwards. */
   write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer>): void {
-    this.check();
-    this.commands.push({ kind: "write", buffer, data });
+    this.record({ kind: "write", buffer, data });
   }
 
-  /** Records one dispatch; `buffers` in the order of the kernel's bindings. */
-  dispatch(pipeline: Pipeline, buffers: readonly GPUBuffer[], groups: readonly [number, number, number]): void {
-    this.check();
-    const key = `${pipeline.layout.label} ${buffers.map((buffer) => this.id(buffer))}`;
-    let bind = this.binds.get(key);
-    if (!bind) {
-      if (this.binds.size >= KEPT) this.binds.clear();
-      const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
-      bind = this.device.createBindGroup({ layout: pipeline.layout, entries });
-      this.binds.set(key, bind);
-    }
-    this.commands.push({ kind: "dispatch", pipeline, bind, groups });
+  dispatch(dispatch: Dispatch): void {
+    this.record({ kind: "dispatch", ...dispatch });
   }
 
-  /** The first `bytes` of a buffer as they are at this point of the recorded work. */
-  async read(buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    this.check();
+  /** The first `bytes` of a buffer as they are at this point of the recorded work, which runs now. */
+  async read(buffer: GPUBuffer, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> {
     const staging = this.takeStaging(bytes);
-    this.commands.push({ kind: "copy", from: buffer, to: staging, bytes });
+    this.record({ kind: "copy", from: buffer, to: staging, bytes });
+    const commands = this.commands;
+    this.commands = [];
+    const done = this.running.then(() => this.run(commands, signal));
+    this.running = done.catch(() => {});
     try {
-      await this.flush();
+      await done;
       await staging.mapAsync(GPUMapMode.READ, 0, bytes);
     } catch (error) {
+      this.staging.push(staging);
       throw this.failure ?? error;
     }
-    if (this.failure) throw this.failure;
+    this.check();
     const contents = staging.getMappedRange(0, bytes).slice(0);
     staging.unmap();
     this.staging.push(staging);
@@ -154,30 +123,75 @@ export class Queue {
     if (this.failure) throw this.failure;
   }
 
-  /** Submits what has been recorded until the end of the present turn. */
-  private flush(): Promise<void> {
-    this.scheduled ??= Promise.resolve().then(() => {
-      this.scheduled = undefined;
-      const commands = this.commands;
-      this.commands = [];
-      this.running = this.running.then(() => this.submit(commands));
-      return this.running;
-    });
-    return this.scheduled;
+  private record(command: Command): void {
+    this.check();
+    this.commands.push(command);
   }
 
-  private async submit(commands: readonly Command[]): Promise<void> {
+  private async run(commands: readonly Command[], signal?: AbortSignal): Promise<void> {
+    signal?.throwIfAborted();
     const compiled = new Map<Pipeline, GPUComputePipeline>();
     for (const command of commands) {
       if (command.kind !== "dispatch" || compiled.has(command.pipeline)) continue;
       compiled.set(command.pipeline, await command.pipeline.compiled.catch((error) => this.fail("compile", error)));
     }
     this.check();
-    this.device.pushErrorScope("validation");
-    this.device.pushErrorScope("out-of-memory");
+    const pieces = this.cut(commands);
+    for (const [index, piece] of pieces.entries()) {
+      signal?.throwIfAborted();
+      this.check();
+      await this.submit(piece, compiled, index < pieces.length - 1);
+    }
+  }
+
+  /** Commands in portions of at most the budget, dispatches that exceed it by themselves cut along y. */
+  private cut(commands: readonly Command[]): Command[][] {
+    const most = this.rate * BUDGET;
+    const portions: Command[][] = [[]];
+    let load = 0;
+    const add = (command: Command, work: number) => {
+      if (load > 0 && load + work > most) {
+        portions.push([]);
+        load = 0;
+      }
+      portions.at(-1)!.push(command);
+      load += work;
+    };
+    for (const command of commands) {
+      if (command.kind !== "dispatch") add(command, 0);
+      else if (!command.split) add(command, command.work);
+      else {
+        const [across, down, deep] = command.groups;
+        const step = Math.max(1, Math.min(down, Math.floor((most / command.work) * down)));
+        for (let first = 0; first < down; first += step) {
+          const part = Math.min(step, down - first);
+          const groups = [across, part, deep] as const;
+          add({ ...command, words: [...command.words, first], groups }, (command.work * part) / down);
+        }
+      }
+    }
+    return portions;
+  }
+
+  /** Encodes and submits; waits for the device, to learn its speed, when more is to follow or the work was long. */
+  private async submit(
+    commands: readonly Command[],
+    compiled: ReadonlyMap<Pipeline, GPUComputePipeline>,
+    more: boolean,
+  ): Promise<void> {
+    const { device } = this;
+    device.pushErrorScope("validation");
+    device.pushErrorScope("out-of-memory");
+    const began = performance.now();
     this.encode(commands, compiled);
-    const errors = await Promise.all([this.device.popErrorScope(), this.device.popErrorScope()]);
-    const error = errors.find((found) => found);
+    const errors = Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    if (more) {
+      await device.queue.onSubmittedWorkDone();
+      const work = commands.reduce((sum, command) => sum + (command.kind === "dispatch" ? command.work : 0), 0);
+      // Half old, half new: one odd measurement does not make the next submit ten times too long.
+      if (work > 0) this.rate = this.rate / 2 + work / ((performance.now() - began) / 1000) / 2;
+    }
+    const error = (await errors).find((found) => found);
     if (error) this.fail("run", error);
   }
 
@@ -190,7 +204,9 @@ export class Queue {
     };
     const submit = () => {
       endPass();
-      if (encoder) this.device.queue.submit([encoder.finish()]);
+      if (!encoder) return;
+      this.device.queue.submit([encoder.finish()]);
+      this.submits++;
       encoder = undefined;
     };
     for (const command of commands) {
@@ -204,9 +220,10 @@ export class Queue {
         endPass();
         encoder.copyBufferToBuffer(command.from, 0, command.to, 0, command.bytes);
       } else {
+        const uniform = this.constant(command.words, GPUBufferUsage.UNIFORM);
         pass ??= encoder.beginComputePass();
         pass.setPipeline(compiled.get(command.pipeline)!);
-        pass.setBindGroup(0, command.bind);
+        pass.setBindGroup(0, this.pipelines.bind(command.pipeline, [uniform, ...command.buffers]));
         pass.dispatchWorkgroups(...command.groups);
       }
     }
@@ -220,43 +237,9 @@ export class Queue {
     throw this.failure;
   }
 
-  private layout(kinds: string): GPUBindGroupLayout {
-    let layout = this.layouts.get(kinds);
-    if (!layout) {
-      const types = { u: "uniform", r: "read-only-storage", w: "storage" } as const;
-      const entries = [...kinds].map((kind, binding) => ({
-        binding,
-        visibility: GPUShaderStage.COMPUTE,
-        buffer: { type: types[kind as keyof typeof types] },
-      }));
-      layout = this.device.createBindGroupLayout({ label: kinds, entries });
-      this.layouts.set(kinds, layout);
-    }
-    return layout;
-  }
-
-  private id(buffer: GPUBuffer): number {
-    let id = this.ids.get(buffer);
-    if (id === undefined) {
-      id = ++this.lastId;
-      this.ids.set(buffer, id);
-    }
-    return id;
-  }
-
   private takeStaging(bytes: number): GPUBuffer {
     const index = this.staging.findIndex((buffer) => buffer.size >= bytes);
     if (index >= 0) return this.staging.splice(index, 1)[0];
     return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-  }
-
-  /** Drops constants and what is bound to them. Recorded work holds on to what it needs. */
-  private forget(): void {
-    for (const buffer of this.constants.values()) {
-      this.buffers.delete(buffer);
-      this.bytes -= buffer.size;
-    }
-    this.constants.clear();
-    this.binds.clear();
   }
 }

@@ -1,0 +1,74 @@
+import { SiglipError } from "../error.ts";
+import { exifOrientation } from "./exif.ts";
+import { checkSize } from "./pixels.ts";
+
+/** An 8 x 8 block costs at least one bit; even with the widest chroma subsampling a byte holds no more pixels than this. */
+const PIXELS_A_BYTE = 1024;
+
+/** Real progressive files have about ten scans; each costs a pass over the whole picture however few bytes it has. */
+const MAX_SCANS = 100;
+
+/** What a JPEG's headers say. */
+export interface Markers {
+  readonly channels: number;
+  readonly orientation: number;
+}
+
+/**
+ * Walks the markers as libjpeg does, up to the end marker, whose absence a decoder only sometimes tells. Throws a SiglipError
+ * for a truncated or damaged file, and for more pixels than the limits of `checkSize` or than the file's bytes can hold.
+ */
+export function readMarkers(bytes: Uint8Array, name: string): Markers {
+  let channels: number | undefined;
+  let orientation: number | undefined;
+  let scans = 0;
+  for (let at = 2; ; ) {
+    // A marker is 0xff and a byte that is neither 0 (the 0xff was a pixel's) nor 0xff (it was a fill byte).
+    do {
+      at = bytes.indexOf(0xff, at) + 1;
+      if (at === 0 || at === bytes.length) throw truncated(name, bytes);
+    } while (bytes[at] === 0x00 || bytes[at] === 0xff);
+    const marker = bytes[at++];
+    if (marker === 0xd9) break;
+    if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
+    if (at + 2 > bytes.length) throw truncated(name, bytes);
+    const size = (bytes[at] << 8) | bytes[at + 1];
+    if (size < 2) throw broken(name, `segments of at least 2 bytes but found one of ${size}`);
+    if (at + size > bytes.length) throw truncated(name, bytes);
+    const body = bytes.subarray(at + 2, at + size);
+    at += size;
+    if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
+      if (channels !== undefined || body.length < 6) throw broken(name, "one whole frame header but found another");
+      channels = readFrame(body, bytes.length, name);
+    } else if (marker === 0xda) scans++;
+    else if (marker === 0xe1 && isExif(body)) orientation ??= exifOrientation(body.subarray(6));
+  }
+  if (channels === undefined || scans === 0) throw broken(name, "a frame and a scan but found its end marker first");
+  if (scans > MAX_SCANS) throw broken(name, `at most ${MAX_SCANS} scans but found ${scans}`);
+  return { channels, orientation: orientation ?? 1 };
+}
+
+/** The number of channels, after the size has been checked against the limits and the file's length. */
+function readFrame(body: Uint8Array, fileLength: number, name: string): number {
+  const height = (body[1] << 8) | body[2];
+  const width = (body[3] << 8) | body[4];
+  checkSize(width, height, name);
+  if (width * height > PIXELS_A_BYTE * fileLength) {
+    throw broken(name, `${width} x ${height} pixels but ${fileLength} bytes cannot hold them`);
+  }
+  return body[5];
+}
+
+function isExif(body: Uint8Array): boolean {
+  return String.fromCharCode(...body.subarray(0, 6)) === "Exif\0\0";
+}
+
+/** The error for a file that ends too soon. */
+export function truncated(name: string, bytes: Uint8Array): SiglipError {
+  return broken(name, `an end marker but the file ends at byte ${bytes.length}`);
+}
+
+/** The error for a file that is not as it should be. */
+export function broken(name: string, wanted: string): SiglipError {
+  return new SiglipError(`${name}: wanted ${wanted}; the JPEG is damaged or truncated, fetch or export it again.`);
+}

@@ -1,0 +1,111 @@
+import { wgsl } from "../../../kernels/wgsl.ts";
+import { type Choices, specialise } from "./specialise.ts";
+
+/** The bindings of every kernel, in the order of its `@binding`s: uniform, read-only or writable storage. */
+const BINDINGS = {
+  linear: "urrrrrw",
+  linear_direct: "urrrrrw",
+  layer_norm: "urrrw",
+  attention: "urrrw",
+  rows: "urrw",
+} as const;
+
+const TYPES = { u: "uniform", r: "read-only-storage", w: "storage" } as const;
+
+export type Kernel = keyof typeof BINDINGS;
+
+/** A compiled kernel, or one that is being compiled. */
+export interface Pipeline {
+  readonly layout: GPUBindGroupLayout;
+  readonly compiled: Promise<GPUComputePipeline>;
+}
+
+/** Bind groups and constants kept before they are dropped and made anew. */
+const KEPT = 8192;
+
+/** Pipelines, bind groups and small constant buffers, each made once and kept. */
+export class Pipelines {
+  private readonly device: GPUDevice;
+  private readonly create: (bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer;
+  private readonly layouts = new Map<string, GPUBindGroupLayout>();
+  private readonly pipelines = new Map<string, Pipeline>();
+  private readonly binds = new Map<string, GPUBindGroup>();
+  private readonly constants = new Map<string, GPUBuffer>();
+  private readonly ids = new WeakMap<GPUBuffer, number>();
+  private lastId = 0;
+
+  constructor(device: GPUDevice, create: (bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer) {
+    this.device = device;
+    this.create = create;
+  }
+
+  /** A kernel specialised by `choices`; it starts to compile at the first call and goes on in the background. */
+  get(kernel: Kernel, choices: Choices): Pipeline {
+    const key = `${kernel} ${JSON.stringify(choices)}`;
+    let pipeline = this.pipelines.get(key);
+    if (!pipeline) {
+      const layout = this.layout(BINDINGS[kernel]);
+      const compiled = this.device.createComputePipelineAsync({
+        label: key,
+        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+        compute: {
+          module: this.device.createShaderModule({ label: key, code: specialise(wgsl[kernel], choices) }),
+          entryPoint: "main",
+        },
+      });
+      compiled.catch(() => {}); // told where it is awaited
+      pipeline = { layout, compiled };
+      this.pipelines.set(key, pipeline);
+    }
+    return pipeline;
+  }
+
+  /** A buffer of constants, one for all uses of the same contents. */
+  constant(words: readonly number[], usage: GPUBufferUsageFlags): GPUBuffer {
+    const key = `${usage}:${words}`;
+    let buffer = this.constants.get(key);
+    if (!buffer) {
+      if (this.constants.size >= KEPT) this.constants.clear();
+      buffer = this.create(words.length * 4, usage | GPUBufferUsage.COPY_DST);
+      this.device.queue.writeBuffer(buffer, 0, new Uint32Array(words));
+      this.constants.set(key, buffer);
+    }
+    return buffer;
+  }
+
+  /** The buffers bound for a pipeline. */
+  bind(pipeline: Pipeline, buffers: readonly GPUBuffer[]): GPUBindGroup {
+    const key = `${pipeline.layout.label} ${buffers.map((buffer) => this.id(buffer))}`;
+    let bind = this.binds.get(key);
+    if (!bind) {
+      if (this.binds.size >= KEPT) this.binds.clear();
+      const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+      bind = this.device.createBindGroup({ layout: pipeline.layout, entries });
+      this.binds.set(key, bind);
+    }
+    return bind;
+  }
+
+  private layout(kinds: string): GPUBindGroupLayout {
+    let layout = this.layouts.get(kinds);
+    if (!layout) {
+      const entries = [...kinds].map((kind, binding) => ({
+        binding,
+        visibility: GPUShaderStage.COMPUTE,
+        buffer: { type: TYPES[kind as keyof typeof TYPES] },
+      }));
+      layout = this.device.createBindGroupLayout({ label: kinds, entries });
+      this.layouts.set(kinds, layout);
+    }
+    return layout;
+  }
+
+  private id(buffer: GPUBuffer): number {
+    let id = this.ids.get(buffer);
+    if (id === undefined) {
+      id = ++this.lastId;
+      this.ids.set(buffer, id);
+    }
+    return id;
+  }
+}

@@ -1,0 +1,103 @@
+import { describe, expect, vi } from "vitest";
+import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { loadTowers } from "../src/towers.ts";
+import { onGpu } from "./cases.ts";
+import { openGolden } from "./golden.ts";
+import { forTest } from "./gpu.ts";
+import { syntheticSource } from "./synthetic.ts";
+
+async function tiny(device: GPUDevice) {
+  const golden = await openGolden("tiny-hd72");
+  const backend = new WebGpuBackend(device, forTest(device));
+  const checkpoint = await Checkpoint.open([syntheticSource(golden.config)]);
+  const towers = await loadTowers(backend, checkpoint, golden.config, { dtype: "f16", towers: ["image", "text"] });
+  return { golden, backend, towers, pixels: (await golden.values("pixel_values")).data };
+}
+
+describe("the webgpu backend", () => {
+  onGpu("makes nothing anew in a second forward of the same batch", { precision: "f16" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device);
+    const first = await towers.image(pixels);
+    const before = backend.bytes;
+    const spies = (
+      ["createBuffer", "createBindGroup", "createShaderModule", "createComputePipelineAsync"] as const
+    ).map((name) => vi.spyOn(device, name));
+    const second = await towers.image(pixels);
+    for (const spy of spies) expect(spy).not.toHaveBeenCalled();
+    vi.restoreAllMocks();
+    expect(backend.bytes).toBe(before);
+    expect(second.data).toEqual(first.data);
+    backend.dispose();
+    expect(backend.bytes).toBe(0);
+  });
+
+  onGpu("takes seven dispatches a layer and nine more for an image", { precision: "f16" }, async ({ device }) => {
+    const { golden, backend, towers, pixels } = await tiny(device);
+    await towers.image(pixels);
+    let dispatches = 0;
+    const encode = device.createCommandEncoder.bind(device);
+    vi.spyOn(device, "createCommandEncoder").mockImplementation((descriptor) => {
+      const encoder = encode(descriptor);
+      const begin = encoder.beginComputePass.bind(encoder);
+      encoder.beginComputePass = (options) => {
+        const pass = begin(options);
+        const dispatch = pass.dispatchWorkgroups.bind(pass);
+        pass.dispatchWorkgroups = (...groups) => {
+          dispatches++;
+          return dispatch(...groups);
+        };
+        return pass;
+      };
+      return encoder;
+    });
+    await towers.image(pixels);
+    vi.restoreAllMocks();
+    // So400m with its 27 layers is at 198 by the same count.
+    expect(dispatches).toBe(7 * golden.config.vision.layers + 9);
+    backend.dispose();
+  });
+
+  onGpu("rejects an aborted forward and serves the next one", { precision: "f16" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device);
+    const expected = await towers.image(pixels);
+    const abort = new AbortController();
+    const running = towers.image(pixels, { signal: abort.signal });
+    const beside = towers.image(pixels);
+    abort.abort(new Error("enough"));
+    await expect(running).rejects.toThrow("enough");
+    expect((await beside).data).toEqual(expected.data);
+    expect((await towers.image(pixels)).data).toEqual(expected.data);
+    backend.dispose();
+  });
+
+  onGpu("runs a batch in parts where its activations exceed a binding", { precision: "f32" }, async ({ device }) => {
+    const { golden, backend, towers, pixels } = await tiny(device);
+    const whole = await towers.image(pixels, { tap: () => {} });
+    // Room for the activations of one picture, not of two.
+    Object.defineProperty(backend, "maxElements", { value: 16 * (3 * 144 + 200) });
+    const shapes: string[] = [];
+    const parts = await towers.image(pixels, { tap: (name, { shape }) => shapes.push(`${name} ${shape}`) });
+    expect(parts).toEqual(whole);
+    expect(shapes).toHaveLength(golden.config.vision.layers + 2);
+    expect(shapes.every((shape) => shape.endsWith(" 2,16,144"))).toBe(true);
+    backend.dispose();
+  });
+
+  onGpu("tells of a disposed backend in one sentence", { precision: "f32" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device);
+    const running = towers.image(pixels);
+    backend.dispose();
+    await expect(running).rejects.toThrow(/disposed/);
+    await expect(towers.image(pixels)).rejects.toThrow(/disposed/);
+  });
+
+  onGpu("refuses tensors that no binding holds, before memory is taken", { precision: "f32" }, async ({ device }) => {
+    const backend = new WebGpuBackend(device, forTest(device));
+    const spec = { name: "huge", out: 2 ** 15, in: 2 ** 15, dtype: "f32" } as const;
+    const none = async function* () {};
+    await expect(backend.weight(spec, none())).rejects.toThrow(/huge: wanted 4294967296 bytes/);
+    await expect(backend.weight({ ...spec, out: 4, in: 4 }, none())).rejects.toThrow(/wanted 4 rows, found 0/);
+    backend.dispose();
+  });
+});
