@@ -1,11 +1,11 @@
 // The linear map on matrix units: f16 factors, f32 sums.
 //
 // A workgroup makes a BM x BN tile of y, a subgroup TM x TN matrices of it. Panels of x and W are staged in workgroup
-// memory as they lie, K innermost, eight halves to a vec4<u32>: x is then read as a left matrix row by row, W as a right
-// matrix column by column, and neither is transposed. The next panels are on their way from memory to registers while the
-// present ones are multiplied; decoding waits until they are staged, so that nothing stalls on the fetch.
+// memory as they lie, K innermost, eight halves to a vec4<u32>: x is then read as a left matrix row by row, W as a
+// right matrix column by column, and neither is transposed. The next panels are on their way from memory to registers
+// while the present ones are multiplied; they are decoded when they are staged, so that nothing waits for the fetch.
 //
-// Offsets and strides of matrices in memory count elements of the array, whatever those are.
+// The offset and stride of a matrix in memory count elements of the array, here of 16 bytes.
 
 enable f16;
 enable subgroups;
@@ -56,6 +56,7 @@ struct Shape {
   depth: u32, // columns of x and of W, padded
   columns: u32, // of y, padded
   addend_rows: u32, // the addend repeats after so many rows
+  first_group: u32, // of this dispatch along y: long work is cut by rows
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -159,7 +160,7 @@ fn main(
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup: u32,
 ) {
-  let first_row = group.y * BM;
+  let first_row = (shape.first_group + group.y) * BM;
   let first_column = group.x * BN;
   let first_m = subgroup / SUBGROUPS_N % SUBGROUPS_M * TM; // matrices, within the tile
   let first_n = subgroup % SUBGROUPS_N * TN;

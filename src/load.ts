@@ -3,7 +3,7 @@ import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./fi
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import { CpuBackend } from "./tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tensor/webgpu/backend.ts";
+import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tensor/webgpu/backend.ts";
 import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
@@ -29,6 +29,8 @@ export interface LoadOptions {
   readonly towers?: readonly Tower[];
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
   readonly device?: GPUDevice;
+  /** Kernel forms to use on webgpu instead of those that trials choose: a choice changes last digits, a pin does not. */
+  readonly forms?: Pinned;
   /** How texts are canonicalised before tokenisation; by default what the checkpoint was published with. */
   readonly dialect?: Dialect;
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -123,13 +125,19 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
     throw new SiglipError(`backend: wanted "auto", "webgpu" or "cpu", found ${JSON.stringify(backend)}; choose one.`);
   }
   if (backend === "cpu") return cpu();
+  const webgpu = (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
+    new WebGpuBackend(own, {
+      ...deviceOptions(own, software, options.dtype),
+      choices: platform.choices(describe(info)),
+      ...options.forms,
+    });
   if (device) {
-    const own = new WebGpuBackend(device, deviceOptions(device, isSoftware(device.adapterInfo), options.dtype));
+    const own = webgpu(device, device.adapterInfo, isSoftware(device.adapterInfo));
     return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
   }
   const opened = await openDevice(await platform.gpu());
   if (opened && (backend === "webgpu" || !opened.software)) {
-    const gpu = new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, options.dtype));
+    const gpu = webgpu(opened.device, opened.info, opened.software);
     return {
       backend: gpu,
       adapter: describe(opened.info) + (opened.software ? " (software)" : ""),
@@ -145,7 +153,7 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
 }
 
 /** Activations are half precision where the device has it, unless float32 was asked for. */
-function deviceOptions(device: GPUDevice, software: boolean, dtype?: WeightDType): WebGpuOptions {
+export function deviceOptions(device: GPUDevice, software: boolean, dtype?: WeightDType): WebGpuOptions {
   const half = dtype !== "f32" && device.features.has("shader-f16");
   return { ...(software ? SOFTWARE : {}), activations: half ? "f16" : "f32" };
 }
@@ -155,7 +163,8 @@ function cpu(): Chosen {
   return { backend, adapter: undefined, destroy: () => backend.dispose() };
 }
 
-function describe(info: GPUAdapterInfo | undefined): string {
+/** An adapter in words. */
+export function describe(info: GPUAdapterInfo | undefined): string {
   return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "a WebGPU adapter";
 }
 

@@ -12,6 +12,8 @@ import type { ForwardOptions, Towers, Values } from "./towers.ts";
 export interface Platform<Image> {
   decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
   gpu(): Promise<GPU | undefined>;
+  /** Kernel forms chosen by trial on an adapter, kept from session to session. */
+  choices(adapter: string): Map<string, string>;
   /** What a user can do where there is no adapter; part of an error's sentence. */
   readonly withoutGpu: string;
 }

@@ -37,10 +37,14 @@ export function tallied(
  */
 export function onGpu(
   name: string,
-  { precision, features = [], timeout }: { precision: string; features?: readonly GPUFeatureName[]; timeout?: number },
+  {
+    precision,
+    features = [],
+    ...rest
+  }: { precision: string; features?: readonly GPUFeatureName[]; skip?: string; timeout?: number },
   body: Body<[gpu: Gpu]>,
 ): void {
-  tallied(name, { backend: "webgpu", precision, timeout }, async (context) => {
+  tallied(name, { backend: "webgpu", precision, ...rest }, async (context) => {
     const gpu = await gpuDevice();
     if ("reason" in gpu) return context.skip(gpu.reason);
     context.task.meta.siglip!.adapter = gpu.label;

@@ -1,15 +1,16 @@
 // The real size in a process of its own, so that its peak memory is its own: prints one line of JSON.
-// usage: full-run.ts cpu|webgpu FOLDER [baseline]
+// usage: full-run.ts cpu|webgpu FOLDER f32|f16|q8|q4|baseline
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../src/files.ts";
+import { deviceOptions } from "../src/load.ts";
 import { folderFiles } from "../src/node/files.ts";
 import { findGpu } from "../src/node/gpu.ts";
-import type { Backend, Tensor } from "../src/tensor/backend.ts";
+import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../src/tensor/webgpu/device.ts";
 import { loadTowers } from "../src/towers.ts";
-import { checkGolden, openGolden } from "./golden.ts";
+import { checkGolden, cosineLoss, openGolden } from "./golden.ts";
 
 /** What one run found; bytes and seconds. */
 export interface FullRun {
@@ -20,15 +21,20 @@ export interface FullRun {
   peakAfterLoad: number;
   peak: number;
   backendBytes: number;
+  /** Of the image tower's weights alone. */
+  imageBytes: number;
+  /** 1 - cosine of the pooled outputs. */
+  loss: { image: number; text: number };
   errors: Record<string, number>;
 }
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const [name, folder, only] = positionals;
+const dtype = only as WeightDType;
 const opened = name === "webgpu" ? await openDevice(await findGpu()) : undefined;
 if (name === "webgpu" && !opened) throw new Error("no WebGPU adapter");
 const backend: Backend<Tensor> = opened
-  ? new WebGpuBackend(opened.device, opened.software ? SOFTWARE : {})
+  ? new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype))
   : new CpuBackend();
 const peak = () => process.resourceUsage().maxRSS * 1024;
 
@@ -38,7 +44,10 @@ if (only === "baseline") {
   const golden = await openGolden("so400m-384");
   const checkpoint = await openCheckpoint(await folderFiles(folder));
   const started = performance.now();
-  const towers = await loadTowers(backend, checkpoint, golden.config, { dtype: "f32", towers: ["image", "text"] });
+  const image = await loadTowers(backend, checkpoint, golden.config, { dtype, towers: ["image"] });
+  const imageBytes = backend.bytes;
+  const text = await loadTowers(backend, checkpoint, golden.config, { dtype, towers: ["text"] });
+  const towers = { ...image, text: text.text };
   // A first small read, so that everything uploaded has arrived.
   await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
   const loadSeconds = (performance.now() - started) / 1000;
@@ -61,7 +70,12 @@ if (only === "baseline") {
     },
   };
   const bound = name === "cpu" ? 1e-6 : 1e-5;
-  const errors = await checkGolden(golden, timed, { bound, label: `${name} so400m-384` });
+  const errors = dtype === "f32" ? await checkGolden(golden, timed, { bound, label: `${name} so400m-384` }) : {};
+  // Of two vectors of length 1, 1 - cosine is half the square of their difference.
+  const loss =
+    dtype === "f32"
+      ? { image: errors["image embeds"] ** 2 / 2, text: errors["text embeds"] ** 2 / 2 }
+      : await cosineLoss(golden, timed);
   print({
     adapter: opened && `${opened.info.description}${opened.software ? " (software)" : ""}`,
     loadSeconds,
@@ -70,6 +84,8 @@ if (only === "baseline") {
     peakAfterLoad,
     peak: peak(),
     backendBytes,
+    imageBytes,
+    loss,
     errors,
   } satisfies FullRun);
 }

@@ -4,6 +4,7 @@ import { asTyped, readHeader, readTensor } from "../src/checkpoint/safetensors.t
 import { bytesSource } from "../src/checkpoint/source.ts";
 import { parseConfig, type SiglipConfig } from "../src/config.ts";
 import { toFloat32 } from "../src/numbers.ts";
+import type { WeightDType } from "../src/tensor/backend.ts";
 import type { Towers, Values } from "../src/towers.ts";
 import { compare } from "./compare.ts";
 
@@ -97,6 +98,33 @@ export async function checkGolden(
   }
   if (!(errors.logits <= 1e-3)) throw new Error(`${label} logits: off by ${errors.logits}, at most 1e-3 allowed.`);
   return errors;
+}
+
+/** Bounds on 1 - cosine against float64 by how weights are stored: rounding alone costs 2.4e-7, 1.3e-4 and 0.03. */
+export const COSINE_BOUND: Readonly<Record<WeightDType, number>> = { f32: 1e-10, f16: 2e-6, q8: 2e-4, q4: 0.04 };
+
+/** The largest 1 - cosine between pooled outputs and the golden ones over the vectors of each tower. */
+export async function cosineLoss(golden: Golden, towers: Towers): Promise<{ image: number; text: number }> {
+  const image = await towers.image((await golden.values("pixel_values")).data);
+  const text = await towers.text(await golden.integers("input_ids"));
+  return {
+    image: worstCosine(image, await golden.values("image_pooled")),
+    text: worstCosine(text, await golden.values("text_pooled")),
+  };
+}
+
+/** `1 - cos` is |a/|a| - b/|b||² / 2, which unlike the difference from one keeps its digits when it is small. */
+function worstCosine(actual: Values, expected: Values): number {
+  const [rows, width] = expected.shape;
+  const [a, b] = [normalised(actual), normalised(expected)];
+  let worst = 0;
+  for (let row = 0; row < rows; row++) {
+    let squares = 0;
+    for (let d = row * width; d < (row + 1) * width; d++) squares += (a[d] - b[d]) ** 2;
+    // Not finite must not pass for small.
+    worst = squares / 2 <= worst ? worst : squares / 2;
+  }
+  return worst;
 }
 
 /** The token rows that the golden file keeps: [batch, tokens, hidden] to [batch, kept, hidden]. */

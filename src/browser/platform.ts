@@ -3,6 +3,7 @@ import { orient } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
 import { readBitmap } from "./bitmap.ts";
+import { keptChoices } from "./choices.ts";
 import { checkHeaders } from "./headers.ts";
 import { readBody, request, shorten } from "./http.ts";
 import { readBlob } from "./list.ts";
@@ -30,6 +31,7 @@ export const browserPlatform: Platform<BrowserImage> = {
   async gpu() {
     return globalThis.navigator?.gpu;
   },
+  choices: keptChoices,
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, signal) {
     try {

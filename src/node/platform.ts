@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { SiglipError } from "../error.ts";
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
+import { keptChoices } from "./choices.ts";
 import { decode } from "./decode.ts";
 import { findGpu } from "./gpu.ts";
 
@@ -15,6 +16,7 @@ const FILE_LIMIT = 512 * 2 ** 20;
 /** Node, Deno and Bun. */
 export const nodePlatform: Platform<NodeImage> = {
   gpu: findGpu,
+  choices: keptChoices,
   withoutGpu: "install the npm package webgpu and a graphics driver",
   async decode(image, signal) {
     if (typeof image === "string" || image instanceof URL) {

@@ -1,4 +1,7 @@
+import { describe } from "../../load.ts";
+import { SOFTWARE } from "../../tensor/webgpu/backend.ts";
 import { isSoftware } from "../../tensor/webgpu/device.ts";
+import { keptChoices } from "../choices.ts";
 import { findGpu } from "../gpu.ts";
 import { aligned } from "./table.ts";
 import { bytes, grouped } from "./units.ts";
@@ -22,6 +25,8 @@ export interface DeviceInfo {
   readonly software: boolean;
   readonly features: readonly string[];
   readonly limits: Record<(typeof LIMITS)[number], number>;
+  /** Kernel forms: what trials have chosen on it so far, by operation, shape and precision; fixed ones for software. */
+  readonly forms: Readonly<Record<string, string>>;
 }
 
 /** Asks for the adapter as loading a model does; null where there is none. */
@@ -32,7 +37,9 @@ export async function readDevice(): Promise<DeviceInfo | null> {
   const { vendor, architecture, device, description } = adapter.info;
   const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) as DeviceInfo["limits"];
   const features = [...adapter.features].sort();
-  return { vendor, architecture, device, description, software: isSoftware(adapter.info), features, limits };
+  const software = isSoftware(adapter.info);
+  const forms = software ? { ...SOFTWARE } : Object.fromEntries(keptChoices(describe(adapter.info)));
+  return { vendor, architecture, device, description, software, features, limits, forms };
 }
 
 /** The adapter in words, and what backend "auto" makes of it. */
@@ -42,7 +49,8 @@ export function showDevice(info: DeviceInfo | null): string {
       ["adapter", "none: install npm's webgpu and a driver"],
       ["auto", "runs on the CPU"],
     ]);
-  const { vendor, architecture, description, software, features, limits } = info;
+  const { vendor, architecture, description, software, features, limits, forms } = info;
+  const chosen = Object.entries(forms).sort();
   return aligned([
     ["adapter", [vendor, architecture, description].filter(Boolean).join(" ")],
     ["kind", software ? "software" : "hardware"],
@@ -56,5 +64,6 @@ export function showDevice(info: DeviceInfo | null): string {
     ["workgroup", `${grouped(limits.maxComputeWorkgroupStorageSize)} bytes`],
     ["invocations", grouped(limits.maxComputeInvocationsPerWorkgroup)],
     ["bindings", `${limits.maxStorageBuffersPerShaderStage} buffers a stage`],
+    ...(chosen.length > 0 ? chosen : [["kernel forms", "chosen by trial when a model first runs"]]),
   ]);
 }

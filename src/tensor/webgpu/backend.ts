@@ -19,9 +19,19 @@ import {
   type WeightSpec,
 } from "../backend.ts";
 import { Arena } from "./arena.ts";
+import { type Choices, decode, type Trial } from "./choose.ts";
 import { Queue } from "./queue.ts";
-import { type AttentionName, attentionTile, LINEAR, type LinearName, linearVariant } from "./tiles.ts";
-import { pack, scaleCount, WEIGHT_BITS, widen } from "./weights.ts";
+import {
+  ATTENTION,
+  type AttentionName,
+  attentionForms,
+  fits,
+  LINEAR,
+  type LinearName,
+  linearForms,
+  rowClass,
+} from "./tiles.ts";
+import { pack, scaleCount, WEIGHT_BITS } from "./weights.ts";
 
 /** How the elements of activations are stored on the device. */
 type Storage = "f32" | "f16";
@@ -41,6 +51,12 @@ export class GpuTensor implements Tensor {
     this.scales = scales;
   }
 
+  /** Bytes in use and their meaning, for activations. */
+  get result(): { bytes: number; storage: Storage } {
+    const storage = this.storage === "f16" ? "f16" : "f32";
+    return { bytes: rowCount(this.shape) * this.stride * (storage === "f16" ? 2 : 4), storage };
+  }
+
   /** Elements from one row to the next. */
   get stride(): number {
     return padded(this.shape.at(-1)!);
@@ -54,7 +70,7 @@ function padded(width: number): number {
   return Math.ceil(width / PADDING) * PADDING;
 }
 
-/** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by it. */
+/** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by trial on this device. */
 export interface Pinned {
   readonly linear?: LinearName;
   readonly attention?: AttentionName;
@@ -64,6 +80,8 @@ export interface Pinned {
 export interface WebGpuOptions extends Pinned {
   /** Precision of activations between operations; the residual stream is f32 always. "f16" needs shader-f16. */
   readonly activations?: Storage;
+  /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
+  readonly choices?: Choices;
 }
 
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
@@ -86,19 +104,24 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   readonly activations: Storage;
 
   /** `dispose` frees all buffers made here, but not the device. */
-  constructor(device: GPUDevice, { activations = "f32", ...pinned }: WebGpuOptions = {}) {
+  constructor(device: GPUDevice, { activations = "f32", choices, ...pinned }: WebGpuOptions = {}) {
     if (activations === "f16" && !device.features.has("shader-f16")) {
       throw new SiglipError(`activations: wanted a device with shader-f16 for "f16", found none; use "f32".`);
     }
     this.pinned = pinned;
     this.activations = activations;
-    this.queue = new Queue(device);
+    this.queue = new Queue(device, choices);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena((bytes) => this.queue.buffer(bytes, USAGE));
   }
 
   get bytes(): number {
     return this.queue.bytes;
+  }
+
+  /** Trials of this session: by operation, shape and precision, what each form took. */
+  get trials(): ReadonlyMap<string, readonly Trial[]> {
+    return this.queue.trials;
   }
 
   async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<GpuTensor> {
@@ -141,20 +164,27 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const rows = rowCount(x.shape);
     const { weight, bias } = w;
     const addend = epilogue.add ?? bias;
-    const variant = LINEAR[this.pinned.linear ?? linearVariant(rows, y.stride)];
-    const pipeline = this.queue.pipeline(variant.kernel, {
-      ...variant.choices,
+    const constants = {
       act: x.storage,
       result: y.storage,
       WEIGHTS: weight.storage.toUpperCase(),
       GELU: epilogue.gelu === true,
       ADD: epilogue.add !== undefined,
-    });
+    };
+    const names = this.pinned.linear ? [this.pinned.linear] : linearForms(rows);
     this.queue.dispatch({
-      pipeline,
+      key: `linear ${rowClass(rows)} rows ${x.stride} to ${y.stride} ${weight.storage} ${x.storage} ${y.storage}`,
+      variants: names.map((name) => {
+        const form = LINEAR[name];
+        return {
+          name,
+          pipeline: this.queue.pipeline(form.kernel, { ...form.constants, ...constants }),
+          groups: [Math.ceil(y.stride / form.columns), Math.ceil(rows / form.rows), 1],
+        };
+      }),
       words: [rows, x.stride, y.stride, rowCount(addend.shape)],
       buffers: [x.buffer, weight.buffer, weight.scales ?? bias.buffer, bias.buffer, addend.buffer, y.buffer],
-      groups: [Math.ceil(y.stride / variant.columns), Math.ceil(rows / variant.rows), 1],
+      result: y.result,
       work: 2 * rows * x.stride * y.stride,
       split: true,
     });
@@ -166,10 +196,17 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const y = this.make(x.shape, this.activations);
     const rows = rowCount(x.shape);
     this.queue.dispatch({
-      pipeline: this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
+      key: "layer_norm",
+      variants: [
+        {
+          name: "rows",
+          pipeline: this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
+          groups: perRow(rows),
+        },
+      ],
+      result: y.result,
       words: [rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)],
       buffers: [x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
-      groups: perRow(rows),
       work: 8 * rows * x.stride,
     });
     return y;
@@ -184,9 +221,16 @@ export class WebGpuBackend implements Backend<GpuTensor> {
         "attention: wanted q, k and v of one precision, found several; make them by the same operation.",
       );
     }
-    const tile = attentionTile(head, queries, this.pinned.attention);
+    const { attention: pinned } = this.pinned;
+    const names = pinned && queries > 1 && fits(ATTENTION[pinned], head) ? [pinned] : attentionForms(head, queries);
     this.queue.dispatch({
-      pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...tile }),
+      key: `attention ${rowClass(batch * queries)} rows ${keys} keys ${heads} heads of ${head} ${act}`,
+      variants: names.map((name) => ({
+        name,
+        pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...ATTENTION[name] }),
+        groups: [Math.ceil(queries / ATTENTION[name].QUERIES), heads, batch],
+      })),
+      result: y.result,
       words: [
         queries,
         keys,
@@ -202,7 +246,6 @@ export class WebGpuBackend implements Backend<GpuTensor> {
         floatBits(1 / Math.sqrt(head)),
       ],
       buffers: [q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
-      groups: [Math.ceil(queries / tile.QUERIES), heads, batch],
       work: 4 * batch * queries * keys * width,
       split: true,
     });
@@ -214,10 +257,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const y = this.make([indices.length, x.shape.at(-1)!], x.storage === "f16" ? "f16" : "f32");
     const list = this.queue.constant(indices, GPUBufferUsage.STORAGE);
     this.queue.dispatch({
-      pipeline: this.queue.pipeline("rows", {}),
+      key: "rows",
+      variants: [{ name: "rows", pipeline: this.queue.pipeline("rows", {}), groups: perRow(indices.length) }],
+      result: y.result,
       words: [indices.length, x.storage === "f16" ? x.stride / 2 : x.stride],
       buffers: [x.buffer, list, y.buffer],
-      groups: perRow(indices.length),
       work: indices.length * x.stride,
     });
     return y;
@@ -243,8 +287,8 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const rows = rowCount(x.shape);
     const width = x.shape.at(-1)!;
     const stride = x.stride;
-    const bytes = await this.queue.read(x.buffer, rows * stride * (x.storage === "f16" ? 2 : 4), signal);
-    const contents = x.storage === "f16" ? widen(new Uint16Array(bytes)) : new Float32Array(bytes);
+    const { bytes, storage } = x.result;
+    const contents = decode(await this.queue.read(x.buffer, bytes, signal), storage);
     if (width === stride) return contents;
     const out = new Float32Array(rows * width);
     for (let row = 0; row < rows; row++) {

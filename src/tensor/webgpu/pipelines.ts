@@ -1,5 +1,5 @@
 import { wgsl } from "../../../kernels/wgsl.ts";
-import { type Choices, specialise } from "./specialise.ts";
+import { type Constants, specialise } from "./specialise.ts";
 
 /** The bindings of every kernel, in the order of its `@binding`s: uniform, read-only or writable storage. */
 const BINDINGS = {
@@ -39,9 +39,9 @@ export class Pipelines {
     this.create = create;
   }
 
-  /** A kernel specialised by `choices`; it starts to compile at the first call and goes on in the background. */
-  get(kernel: Kernel, choices: Choices): Pipeline {
-    const key = `${kernel} ${JSON.stringify(choices)}`;
+  /** A kernel specialised by `constants`; it starts to compile at the first call and goes on in the background. */
+  get(kernel: Kernel, constants: Constants): Pipeline {
+    const key = `${kernel} ${JSON.stringify(constants)}`;
     let pipeline = this.pipelines.get(key);
     if (!pipeline) {
       const layout = this.layout(BINDINGS[kernel]);
@@ -49,7 +49,7 @@ export class Pipelines {
         label: key,
         layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
         compute: {
-          module: this.device.createShaderModule({ label: key, code: specialise(wgsl[kernel], choices) }),
+          module: this.device.createShaderModule({ label: key, code: specialise(wgsl[kernel], constants) }),
           entryPoint: "main",
         },
       });

@@ -1,15 +1,27 @@
 import { SiglipError } from "../../error.ts";
+import { type Choices, choose, decode, type Trial } from "./choose.ts";
 import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
-import type { Choices } from "./specialise.ts";
+import type { Constants } from "./specialise.ts";
+
+/** A way to do a dispatch: a kernel's form. */
+export interface Variant {
+  readonly name: string;
+  readonly pipeline: Pipeline;
+  readonly groups: readonly [number, number, number];
+}
 
 /** One use of a kernel. */
 export interface Dispatch {
-  readonly pipeline: Pipeline;
+  /** The ways to do it, the plainest first. Of several one is chosen by a trial when it first runs. */
+  readonly variants: readonly Variant[];
+  /** Under which the choice is kept. */
+  readonly key: string;
   /** The uniform's words. Where `split` is set, one more is added: the first workgroup along y. */
   readonly words: readonly number[];
-  /** Storage buffers in the order of the kernel's bindings. */
+  /** Storage buffers in the order of the kernel's bindings, the result last. */
   readonly buffers: readonly GPUBuffer[];
-  readonly groups: readonly [number, number, number];
+  /** Size of the result in bytes, and how it is stored. */
+  readonly result: { readonly bytes: number; readonly storage: "f32" | "f16" };
   /** Floating point operations, roughly: what time is foretold by. */
   readonly work: number;
   /** Whether it may be run in pieces along y. */
@@ -19,7 +31,22 @@ export interface Dispatch {
 type Command =
   | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array<ArrayBuffer> }
   | { readonly kind: "copy"; readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number }
-  | ({ readonly kind: "dispatch" } & Dispatch);
+  | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
+
+/** A command that can be encoded as it is. */
+type Step = Exclude<Command, { kind: "dispatch" }> | ({ readonly kind: "run" } & Run);
+
+interface Run {
+  readonly pipeline: Pipeline;
+  readonly words: readonly number[];
+  readonly buffers: readonly GPUBuffer[];
+  readonly groups: readonly [number, number, number];
+  readonly work: number;
+  readonly split: boolean;
+}
+
+/** How much of a result is compared in a trial, from its beginning and from its end. */
+const COMPARED = 16384;
 
 /**
  * Seconds of work in one submit. Long enough that submitting costs nothing beside it, short enough that a screen stays alive,
@@ -40,6 +67,10 @@ export class Queue {
   bytes = 0;
   /** Submits so far. */
   submits = 0;
+  /** What has been chosen, by key; may be filled beforehand. */
+  readonly choices: Choices;
+  /** Trials of this session, by key. */
+  readonly trials = new Map<string, readonly Trial[]>();
   private commands: Command[] = [];
   private running: Promise<void> = Promise.resolve();
   private failure: SiglipError | undefined;
@@ -48,8 +79,9 @@ export class Queue {
   private readonly buffers = new Set<GPUBuffer>();
   private readonly staging: GPUBuffer[] = [];
 
-  constructor(device: GPUDevice) {
+  constructor(device: GPUDevice, choices: Choices = new Map()) {
     this.device = device;
+    this.choices = choices;
     this.pipelines = new Pipelines(device, (bytes, usage) => this.buffer(bytes, usage));
     device.lost.then((info) => {
       this.failure ??= new SiglipError(
@@ -72,8 +104,8 @@ export class Queue {
   }
 
   /** The pipeline of a kernel variant; it compiles in the background until work is submitted. */
-  pipeline(kernel: Kernel, choices: Choices): Pipeline {
-    return this.pipelines.get(kernel, choices);
+  pipeline(kernel: Kernel, constants: Constants): Pipeline {
+    return this.pipelines.get(kernel, constants);
   }
 
   /** Records host data to be written at this point of the work. The array must not change afterwards. */
@@ -82,7 +114,7 @@ export class Queue {
   }
 
   dispatch(dispatch: Dispatch): void {
-    this.record({ kind: "dispatch", ...dispatch });
+    this.record({ kind: "dispatch", dispatch });
   }
 
   /** The first `bytes` of a buffer as they are at this point of the recorded work, which runs now. */
@@ -95,16 +127,12 @@ export class Queue {
     this.running = done.catch(() => {});
     try {
       await done;
-      await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+      return await this.take(staging, bytes);
     } catch (error) {
-      this.staging.push(staging);
       throw this.failure ?? error;
+    } finally {
+      this.staging.push(staging);
     }
-    this.check();
-    const contents = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    this.staging.push(staging);
-    return contents;
   }
 
   /** Destroys every buffer; whatever is recorded or waiting rejects. */
@@ -129,73 +157,95 @@ export class Queue {
   }
 
   private async run(commands: readonly Command[], signal?: AbortSignal): Promise<void> {
-    signal?.throwIfAborted();
-    const compiled = new Map<Pipeline, GPUComputePipeline>();
+    let steps: Step[] = [];
     for (const command of commands) {
-      if (command.kind !== "dispatch" || compiled.has(command.pipeline)) continue;
-      compiled.set(command.pipeline, await command.pipeline.compiled.catch((error) => this.fail("compile", error)));
+      if (command.kind !== "dispatch") {
+        steps.push(command);
+        continue;
+      }
+      const { dispatch } = command;
+      if (dispatch.variants.length > 1 && !this.chosen(dispatch)) {
+        // A trial wants the inputs that the work before it makes.
+        await this.submitAll(steps, signal);
+        steps = [];
+        await this.try(dispatch);
+      }
+      steps.push(step(dispatch, this.chosen(dispatch) ?? dispatch.variants[0]));
     }
-    this.check();
-    const pieces = this.cut(commands);
-    for (const [index, piece] of pieces.entries()) {
+    await this.submitAll(steps, signal);
+  }
+
+  private chosen({ variants, key }: Dispatch): Variant | undefined {
+    const name = this.choices.get(key);
+    return variants.find((variant) => variant.name === name);
+  }
+
+  /** Runs every variant of a dispatch where it stands, which changes nothing but its result. */
+  private async try(dispatch: Dispatch): Promise<void> {
+    const { bytes, storage } = dispatch.result;
+    const part = Math.min(bytes, COMPARED);
+    const staging = this.takeStaging(2 * part);
+    const ways = dispatch.variants.map((variant) => ({
+      name: variant.name,
+      run: async (calls: number) => {
+        await this.submit(new Array<Step>(calls).fill(step(dispatch, variant)));
+        await this.device.queue.onSubmittedWorkDone();
+      },
+    }));
+    const from = dispatch.buffers.at(-1)!;
+    const { name, trials } = await choose(ways, async () => {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(from, 0, staging, 0, part);
+      encoder.copyBufferToBuffer(from, bytes - part, staging, part, part);
+      this.device.queue.submit([encoder.finish()]);
+      return decode(await this.take(staging, 2 * part), storage);
+    });
+    this.staging.push(staging);
+    this.choices.set(dispatch.key, name);
+    this.trials.set(dispatch.key, trials);
+  }
+
+  /** The contents of a staging buffer. */
+  private async take(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
+    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
+    const contents = staging.getMappedRange(0, bytes).slice(0);
+    staging.unmap();
+    return contents;
+  }
+
+  /** Submits in portions that fit the budget, and waits between them to learn the device's speed. */
+  private async submitAll(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
+    const portions = cut(steps, this.rate * BUDGET);
+    for (const [index, portion] of portions.entries()) {
       signal?.throwIfAborted();
       this.check();
-      await this.submit(piece, compiled, index < pieces.length - 1);
-    }
-  }
-
-  /** Commands in portions of at most the budget, dispatches that exceed it by themselves cut along y. */
-  private cut(commands: readonly Command[]): Command[][] {
-    const most = this.rate * BUDGET;
-    const portions: Command[][] = [[]];
-    let load = 0;
-    const add = (command: Command, work: number) => {
-      if (load > 0 && load + work > most) {
-        portions.push([]);
-        load = 0;
-      }
-      portions.at(-1)!.push(command);
-      load += work;
-    };
-    for (const command of commands) {
-      if (command.kind !== "dispatch") add(command, 0);
-      else if (!command.split) add(command, command.work);
-      else {
-        const [across, down, deep] = command.groups;
-        const step = Math.max(1, Math.min(down, Math.floor((most / command.work) * down)));
-        for (let first = 0; first < down; first += step) {
-          const part = Math.min(step, down - first);
-          const groups = [across, part, deep] as const;
-          add({ ...command, words: [...command.words, first], groups }, (command.work * part) / down);
-        }
-      }
-    }
-    return portions;
-  }
-
-  /** Encodes and submits; waits for the device, to learn its speed, when more is to follow or the work was long. */
-  private async submit(
-    commands: readonly Command[],
-    compiled: ReadonlyMap<Pipeline, GPUComputePipeline>,
-    more: boolean,
-  ): Promise<void> {
-    const { device } = this;
-    device.pushErrorScope("validation");
-    device.pushErrorScope("out-of-memory");
-    const began = performance.now();
-    this.encode(commands, compiled);
-    const errors = Promise.all([device.popErrorScope(), device.popErrorScope()]);
-    if (more) {
-      await device.queue.onSubmittedWorkDone();
-      const work = commands.reduce((sum, command) => sum + (command.kind === "dispatch" ? command.work : 0), 0);
+      const began = performance.now();
+      await this.submit(portion);
+      if (index === portions.length - 1) break;
+      await this.device.queue.onSubmittedWorkDone();
+      const work = portion.reduce((sum, one) => sum + (one.kind === "run" ? one.work : 0), 0);
       // Half old, half new: one odd measurement does not make the next submit ten times too long.
       if (work > 0) this.rate = this.rate / 2 + work / ((performance.now() - began) / 1000) / 2;
     }
-    const error = (await errors).find((found) => found);
+  }
+
+  private async submit(steps: readonly Step[]): Promise<void> {
+    const { device } = this;
+    const compiled = new Map<Pipeline, GPUComputePipeline>();
+    for (const one of steps) {
+      if (one.kind !== "run" || compiled.has(one.pipeline)) continue;
+      compiled.set(one.pipeline, await one.pipeline.compiled.catch((error) => this.fail("compile", error)));
+    }
+    this.check();
+    device.pushErrorScope("validation");
+    device.pushErrorScope("out-of-memory");
+    this.encode(steps, compiled);
+    const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
+    const error = errors.find((found) => found);
     if (error) this.fail("run", error);
   }
 
-  private encode(commands: readonly Command[], compiled: ReadonlyMap<Pipeline, GPUComputePipeline>): void {
+  private encode(steps: readonly Step[], compiled: ReadonlyMap<Pipeline, GPUComputePipeline>): void {
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
     const endPass = () => {
@@ -209,7 +259,7 @@ export class Queue {
       this.submits++;
       encoder = undefined;
     };
-    for (const command of commands) {
+    for (const command of steps) {
       if (command.kind === "write") {
         submit();
         this.device.queue.writeBuffer(command.buffer, 0, command.data);
@@ -242,4 +292,37 @@ export class Queue {
     if (index >= 0) return this.staging.splice(index, 1)[0];
     return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   }
+}
+
+function step(dispatch: Dispatch, { pipeline, groups }: Variant): Step {
+  const { words, buffers, work, split = false } = dispatch;
+  return { kind: "run", pipeline, words: split ? [...words, 0] : words, buffers, groups, work, split };
+}
+
+/** Steps in portions of at most `most` operations; one that exceeds it by itself is cut along y, where it may be. */
+function cut(steps: readonly Step[], most: number): Step[][] {
+  const portions: Step[][] = [[]];
+  let load = 0;
+  const add = (one: Step, work: number) => {
+    if (load > 0 && load + work > most) {
+      portions.push([]);
+      load = 0;
+    }
+    portions.at(-1)!.push(one);
+    load += work;
+  };
+  for (const one of steps) {
+    if (one.kind !== "run" || !one.split || one.work <= most) {
+      add(one, one.kind === "run" ? one.work : 0);
+      continue;
+    }
+    const [across, down, deep] = one.groups;
+    const rows = Math.max(1, Math.floor((most / one.work) * down));
+    for (let first = 0; first < down; first += rows) {
+      const groups = [across, Math.min(rows, down - first), deep] as const;
+      const work = (one.work * groups[1]) / down;
+      add({ ...one, words: [...one.words.slice(0, -1), first], groups, work }, work);
+    }
+  }
+  return portions;
 }

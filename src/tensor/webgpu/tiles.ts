@@ -1,16 +1,16 @@
 import { SiglipError } from "../../error.ts";
-import type { Choices } from "./specialise.ts";
+import type { Constants } from "./specialise.ts";
 
 /** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
 export interface LinearVariant {
   readonly kernel: "linear" | "linear_direct";
-  readonly choices: Choices;
+  readonly constants: Constants;
   readonly rows: number;
   readonly columns: number;
 }
 
 function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): LinearVariant {
-  return { kernel: "linear", choices: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
+  return { kernel: "linear", constants: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
 }
 
 /** All forms of `linear`, by the name under which one can be pinned. */
@@ -18,22 +18,23 @@ export const LINEAR = {
   "tile-128x64": tiled(128, 64, 16, 8, 4),
   "tile-64x64": tiled(64, 64, 16, 4, 4),
   "tile-32x64": tiled(32, 64, 32, 4, 4),
-  direct: { kernel: "linear_direct", choices: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
+  direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
 } as const satisfies Record<string, LinearVariant>;
 
 export type LinearName = keyof typeof LINEAR;
 
-/** Workgroups below which a device has idle cores, so that smaller tiles are faster. */
-const ENOUGH_GROUPS = 128;
+/** Rows by which choices are told apart: the MAP head, a text, a picture, a batch. */
+const CLASSES = [16, 128, 2048];
 
-/** The form for y [rows, columns]: the largest tile that still makes enough workgroups. */
-export function linearVariant(rows: number, columns: number): LinearName {
-  if (rows <= 16) return "direct";
-  for (const name of ["tile-128x64", "tile-64x64"] as const) {
-    const tile = LINEAR[name];
-    if (Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns) >= ENOUGH_GROUPS) return name;
-  }
-  return "tile-32x64";
+/** The most rows of the class that `rows` falls into; Infinity for a batch. */
+export function rowClass(rows: number): number {
+  return CLASSES.find((most) => rows <= most) ?? Number.POSITIVE_INFINITY;
+}
+
+/** The forms worth a trial for so many rows, the plain one first. */
+export function linearForms(rows: number): readonly LinearName[] {
+  if (rows <= 16) return ["direct", "tile-32x64"];
+  return ["direct", "tile-32x64", "tile-64x64", ...(rows > 64 ? (["tile-128x64"] as const) : [])];
 }
 
 /** Constants of kernels/attention.wgsl: queries of a workgroup, keys of a step, threads that share a query. */
@@ -61,12 +62,12 @@ export function fits({ QUERIES, KEYS }: AttentionTile, head: number): boolean {
   return 4 * ((QUERIES + KEYS) * Math.ceil(head / 4) * 4 + QUERIES * KEYS) <= WORKGROUP_MEMORY;
 }
 
-/** The tile for heads of `head` features: the preferred one where it fits, else the largest that does. */
-export function attentionTile(head: number, queries: number, preferred?: AttentionName): AttentionTile {
-  const names: readonly AttentionName[] = queries === 1 ? ["1x32", "1x4"] : ["32x16", "16x16", "16x8", "8x4", "2x4"];
-  const all = preferred ? [preferred, ...names] : names;
-  const found = all.find((name) => fits(ATTENTION[name], head));
-  if (!found)
-    throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
-  return ATTENTION[found];
+/** The forms worth a trial for heads of `head` features, the plainest first. */
+export function attentionForms(head: number, queries: number): readonly AttentionName[] {
+  const names: readonly AttentionName[] = queries === 1 ? ["1x32", "1x4"] : ["16x8", "16x16", "32x16"];
+  const fitting = names.filter((name) => fits(ATTENTION[name], head));
+  if (fitting.length > 0) return queries === 1 ? fitting.slice(0, 1) : fitting;
+  const small = (["8x4", "2x4"] as const).find((name) => fits(ATTENTION[name], head));
+  if (small) return [small];
+  throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
 }

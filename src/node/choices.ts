@@ -1,0 +1,36 @@
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+
+/** Where the kernel forms that trials have chosen are kept, by adapter. */
+function choicesFile(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "siglip", "kernel-forms.json");
+}
+
+/** The forms chosen on an adapter so far, as a map that writes down what is added. A cache: nothing fails for want of it. */
+export function keptChoices(adapter: string): Map<string, string> {
+  const map = new Map(Object.entries(readAll()[adapter] ?? {}));
+  const add = map.set.bind(map);
+  map.set = (key, name) => {
+    add(key, name);
+    try {
+      const file = choicesFile();
+      mkdirSync(dirname(file), { recursive: true });
+      // Read again: another process may have chosen meanwhile. A rename leaves no half-written file.
+      const all = { ...readAll(), [adapter]: Object.fromEntries(map) };
+      writeFileSync(`${file}.${process.pid}`, JSON.stringify(all, undefined, 1));
+      renameSync(`${file}.${process.pid}`, file);
+    } catch {}
+    return map;
+  };
+  return map;
+}
+
+function readAll(): Record<string, Record<string, string>> {
+  try {
+    const all: unknown = JSON.parse(readFileSync(choicesFile(), "utf8"));
+    return typeof all === "object" && all !== null && !Array.isArray(all) ? (all as ReturnType<typeof readAll>) : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,48 @@
+import { describe, expect } from "vitest";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { choose } from "../src/tensor/webgpu/choose.ts";
+import { onGpu, tallied } from "./cases.ts";
+import { compare } from "./compare.ts";
+import { linear } from "./conformance.ts";
+
+describe("the choice of a kernel's form", () => {
+  tallied("takes the fastest that agrees with the plain one", { backend: "other", precision: "-" }, async () => {
+    let last = "";
+    const slow = { plain: 8, fast: 2, wrong: 0 };
+    const ways = Object.entries(slow).map(([name, milliseconds]) => ({
+      name,
+      async run(calls: number) {
+        last = name;
+        await new Promise((resolve) => setTimeout(resolve, milliseconds * calls));
+      },
+    }));
+    const { name, trials } = await choose(ways, async () => Float32Array.of(1, last === "wrong" ? Number.NaN : 2));
+    expect(name).toBe("fast");
+    expect(trials.map(({ right }) => right)).toEqual([true, true, false]);
+  });
+
+  onGpu(
+    "is made at the first run, right at once, kept and given to the next backend",
+    { precision: "f32" },
+    async ({ device }) => {
+      const choices = new Map<string, string>();
+      const b = new WebGpuBackend(device, { choices });
+      const one = linear([65, 48], 40, { gelu: true });
+      for (let round = 0; round < 2; round++) {
+        const { actual, expected, shape } = await one.run(b, "f32");
+        compare(actual, expected, { shape, label: "chosen", gate: 1e-10 });
+      }
+      expect(choices.size).toBe(1);
+      const [[key, trials]] = b.trials;
+      expect(key).toBe("linear 128 rows 64 to 64 f32 f32 f32");
+      expect(trials.every(({ right }) => right)).toBe(true);
+      expect(trials.map(({ name }) => name)).toContain(choices.get(key));
+
+      const next = new WebGpuBackend(device, { choices });
+      await one.run(next, "f32");
+      expect(next.trials.size).toBe(0);
+      b.dispose();
+      next.dispose();
+    },
+  );
+});
