@@ -1,20 +1,10 @@
 import { describe } from "vitest";
-import type { WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
+import { SOFTWARE } from "../src/tensor/webgpu/backend.ts";
 import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../src/tensor/webgpu/tiles.ts";
-import { onGpu, tallied } from "./cases.ts";
+import { tallied } from "./cases.ts";
 import { compare } from "./compare.ts";
-import { attention, type Case, cases, linear } from "./conformance.ts";
-
-const WEIGHTS = ["f32", "f16", "q8", "q4"] as const;
-
-/**
- * Bounds on the normalised mean squared error, against the weights as they are stored. The reference's sums are float64 and
- * rounded once, so its error is that of one rounding per operation (2^-24 squared, 3.6e-15), of three in the chain. Float32
- * sums over K stay below 1e-10. Activations of half precision (2^-11 at most a value, 1e-7 squared) below 1e-6.
- */
-const GATE = { cpu: 1e-13, f32: 1e-10, f16: 1e-6 };
+import { attention, cases, GATE, linear, onDevice, WEIGHTS } from "./conformance.ts";
 
 describe("cpu", () => {
   const b = new CpuBackend();
@@ -27,24 +17,6 @@ describe("cpu", () => {
     }
   }
 });
-
-const backends = new Map<string, WebGpuBackend>();
-
-/** Runs a case on a device, on poisoned buffers. A backend is kept for all cases of the same options. */
-function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions): void {
-  const { activations = "f32", ...pinned } = options;
-  const form = Object.values(pinned).join(" ");
-  const precision = activations === "f16" ? `${dtype}, f16 activations` : dtype;
-  const features: GPUFeatureName[] = activations === "f16" ? ["shader-f16"] : [];
-  onGpu(`${one.name} (${precision} weights) ${form}`, { precision, features }, async ({ device }) => {
-    const key = JSON.stringify(options);
-    const b = backends.get(key) ?? new WebGpuBackend(device, options);
-    backends.set(key, b);
-    poison(b);
-    const { actual, expected, shape } = await one.run(b, dtype);
-    compare(actual, expected, { shape, label: `webgpu ${one.name} ${form}`, gate: GATE[activations] });
-  });
-}
 
 describe("webgpu", () => {
   // Everything in the forms that need the least compiling, in every precision …
@@ -77,12 +49,3 @@ describe("webgpu", () => {
     for (const one of attentions) onDevice(one, "f16", { attention: name, activations: "f16" });
   }
 });
-
-/** Fills the buffers that the next operations will be given with NaN, padding included. */
-function poison(b: WebGpuBackend): void {
-  b.scope(() => {
-    for (const width of [32, 64, 128, 1024, 8192, 65536, 262144]) {
-      for (let copy = 0; copy < 3; copy++) b.tensor(new Float32Array(width).fill(Number.NaN), [1, width]);
-    }
-  });
-}
