@@ -47,10 +47,11 @@ export class Classifier<Image> {
     if (odd !== undefined) {
       throw new SiglipError(`classify: wanted labels that are strings, found ${typeof odd}; pass text.`);
     }
-    const without = templates.find((template) => !template.includes("{label}"));
-    if (templates.length === 0 || without !== undefined) {
+    const list = Array.isArray(templates) ? templates : [templates];
+    const without = list.findIndex((template) => !(typeof template === "string" && template.includes("{label}")));
+    if (list.length === 0 || without >= 0 || list !== templates) {
       throw new SiglipError(
-        `classify: wanted templates with {label} in them, found ${without === undefined ? "none" : JSON.stringify(without)}; for example "${DEFAULT_TEMPLATE}".`,
+        `classify: wanted a list of templates with {label} in them, found ${list.length === 0 ? "none" : JSON.stringify(list[Math.max(0, without)])}; for example "${DEFAULT_TEMPLATE}".`,
       );
     }
     const sentences = labels.flatMap((label) =>

@@ -17,12 +17,18 @@ export interface ModelFiles {
 const TOKENIZER_LIMIT = 64 * 2 ** 20;
 
 /** `config.json` and, where there is one, `preprocessor_config.json`. */
-export async function readConfig(files: ModelFiles): Promise<SiglipConfig> {
+export async function readConfig(files: ModelFiles, onWarning?: (message: string) => void): Promise<SiglipConfig> {
   const config = await readJson(files, "config.json");
   if (config === undefined) {
     throw new SiglipError(`${files.name}: wanted config.json, found none; name the folder of a SigLIP model.`);
   }
-  return parseConfig(config, await readJson(files, "preprocessor_config.json"));
+  const preprocessor = await readJson(files, "preprocessor_config.json");
+  if (preprocessor === undefined) {
+    onWarning?.(
+      `${files.name}: found no preprocessor_config.json; pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2.`,
+    );
+  }
+  return parseConfig(config, preprocessor);
 }
 
 /** The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. */

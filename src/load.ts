@@ -1,3 +1,4 @@
+import { wgsl } from "../kernels/wgsl.ts";
 import { SiglipError } from "./error.ts";
 import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
 import type { Parts, Platform } from "./siglip.ts";
@@ -5,6 +6,7 @@ import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import { CpuBackend } from "./tensor/cpu.ts";
 import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tensor/webgpu/backend.ts";
 import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
+import { ATTENTION, LINEAR } from "./tensor/webgpu/tiles.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
 import { loadTowers, type Tower } from "./towers.ts";
@@ -61,7 +63,9 @@ export async function loadModel<Image>(
   let chosen: Chosen | undefined;
   try {
     signal?.throwIfAborted();
-    const config = await readConfig(files);
+    // Told only of a model that loads: beside an error they would be noise.
+    const warnings: string[] = [];
+    const config = await readConfig(files, (message) => warnings.push(message));
     const checkpoint = await openCheckpoint(files, signal);
     const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options.dialect) : undefined;
     chosen = await chooseBackend(platform, options);
@@ -74,8 +78,12 @@ export async function loadModel<Image>(
       onProgress:
         onProgress && ((done, total) => onProgress({ phase: "weights", file: files.name, loaded: done, total })),
     });
-    if (loaded.unused.length > 0)
-      onWarning(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
+    if (loaded.unused.length > 0) {
+      warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
+    }
+    for (const message of warnings) onWarning(message);
+    // Texts need rows of the token table; for pictures nothing more is read.
+    if (!towers.includes("text")) await files.close();
     return {
       name: files.name,
       config,
@@ -98,6 +106,11 @@ export async function loadModel<Image>(
 }
 
 function checkTowers(towers: readonly Tower[]): readonly Tower[] {
+  if (!Array.isArray(towers)) {
+    throw new SiglipError(
+      `towers: wanted a list, found ${JSON.stringify(towers)}; put "image", "text" or both into [ ].`,
+    );
+  }
   const bad = towers.find((tower) => tower !== "image" && tower !== "text");
   if (bad !== undefined || towers.length === 0) {
     throw new SiglipError(`towers: wanted "image", "text" or both, found ${JSON.stringify(towers)}; name one of them.`);
@@ -128,7 +141,7 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
   const webgpu = (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
     new WebGpuBackend(own, {
       ...deviceOptions(own, software, options.dtype),
-      choices: platform.choices(describe(info)),
+      choices: platform.choices(choicesKey(info)),
       ...options.forms,
     });
   if (device) {
@@ -161,6 +174,13 @@ export function deviceOptions(device: GPUDevice, software: boolean, dtype?: Weig
 function cpu(): Chosen {
   const backend = new CpuBackend();
   return { backend, adapter: undefined, destroy: () => backend.dispose() };
+}
+
+/** Choices hold for an adapter and these very kernels: after a change of either, trials are made anew. */
+export function choicesKey(info: GPUAdapterInfo): string {
+  let hash = 0;
+  for (const char of JSON.stringify([wgsl, LINEAR, ATTENTION])) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
+  return `${describe(info)}, kernels ${(hash >>> 0).toString(16)}`;
 }
 
 /** An adapter in words. */

@@ -61,11 +61,11 @@ export class Siglip<Image = unknown> {
   readonly dim: number;
   /** Where it runs and how: backend, its adapter, and the precision of the weights. */
   readonly device: { readonly backend: string; readonly adapter: string | undefined; readonly dtype: WeightDType };
-  private readonly parts: Parts<Image>;
-  private disposed = false;
+  /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
+  private kept: Parts<Image> | undefined;
 
   protected constructor(parts: Parts<Image>) {
-    this.parts = parts;
+    this.kept = parts;
     this.config = parts.config;
     this.dim = parts.config.vision.hidden;
     this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype };
@@ -73,7 +73,7 @@ export class Siglip<Image = unknown> {
 
   /** Bytes that the backend holds at present. */
   get bytes(): number {
-    return this.parts.backend.bytes;
+    return this.kept?.backend.bytes ?? 0;
   }
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
@@ -111,10 +111,10 @@ export class Siglip<Image = unknown> {
 
   /** Scores of embedded images against embedded texts. */
   similarity(images: Embeddings, texts: Embeddings): Similarity {
-    for (const { data, shape } of [images, texts]) {
-      if (shape[1] !== this.dim || data.length !== shape[0] * this.dim) {
+    for (const { data, shape } of [images ?? {}, texts ?? {}]) {
+      if (!Number.isInteger(shape?.[0]) || shape[1] !== this.dim || data?.length !== shape[0] * this.dim) {
         throw new SiglipError(
-          `similarity: wanted embeddings of [n, ${this.dim}], found ${data.length} values as [${shape}]; embed with this model.`,
+          `similarity: wanted embeddings of [n, ${this.dim}], found ${data?.length} values as [${shape}]; embed with this model.`,
         );
       }
     }
@@ -143,21 +143,18 @@ export class Siglip<Image = unknown> {
 
   /** Pixel values [n, 3, size, size] to pooled images [n, dim] before normalisation, with named intermediates on request. */
   async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
-    this.check();
     return this.parts.towers.image(values, options);
   }
 
   /** Token ids [n, positions] to pooled texts [n, dim] before normalisation, with named intermediates on request. */
   async textTower(ids: ArrayLike<number>, options: ForwardOptions = {}): Promise<Values> {
-    this.check();
     return this.parts.towers.text(ids, options);
   }
 
   /** Frees the device's memory and closes the model's files. Calling it again does nothing. */
   dispose(): void {
-    if (this.disposed) return;
-    this.disposed = true;
-    this.parts.free().catch(() => {});
+    this.kept?.free().catch(() => {});
+    this.kept = undefined;
   }
 
   private async embed<Item>(
@@ -166,7 +163,6 @@ export class Siglip<Image = unknown> {
     { onProgress, signal }: EmbedOptions,
     forward: (part: readonly Item[], signal?: AbortSignal) => Promise<Values>,
   ): Promise<Embeddings> {
-    this.check();
     if (!(Number.isInteger(batch) && batch >= 1)) {
       throw new SiglipError(`batch: wanted a whole number from 1, found ${batch}; leave it out for the default.`);
     }
@@ -174,7 +170,6 @@ export class Siglip<Image = unknown> {
     for (let from = 0; from < items.length; from += batch) {
       signal?.throwIfAborted();
       const pooled = await forward(items.slice(from, from + batch), signal);
-      this.check();
       data.set(pooled.data, from * this.dim);
       onProgress?.(Math.min(items.length, from + batch), items.length);
     }
@@ -186,8 +181,9 @@ export class Siglip<Image = unknown> {
     return this.parts.backend.name === "cpu" ? 1 : onDevice;
   }
 
-  private check(): void {
-    if (this.disposed) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
+  private get parts(): Parts<Image> {
+    if (!this.kept) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
+    return this.kept;
   }
 }
 

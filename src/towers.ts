@@ -74,8 +74,14 @@ export async function loadTowers<T extends Tensor>(
   const used = new Set<string>([table]);
   const params = new Params({ backend, checkpoint, dtype, used, signal, onBytes });
 
-  const [scale] = await params.values("logit_scale", [1]);
+  const [logScale] = await params.values("logit_scale", [1]);
   const [bias] = await params.values("logit_bias", [1]);
+  const scale = Math.exp(logScale);
+  if (!Number.isFinite(scale) || !Number.isFinite(bias)) {
+    throw new SiglipError(
+      `logit_scale and logit_bias: wanted finite numbers, found ${logScale} and ${bias}; the checkpoint is damaged, fetch it again.`,
+    );
+  }
   const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
   const text = towers.includes("text") && (await loadTextTower(params.at("text_model"), config.text));
   const tokens =
@@ -89,8 +95,9 @@ export async function loadTowers<T extends Tensor>(
         .values("position_embedding.weight", [config.text.positions, config.text.hidden]),
     );
 
+  onProgress?.(total, total);
   return {
-    scale: Math.exp(scale),
+    scale,
     bias,
     unused: [...checkpoint.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
     async image(pixelValues, options) {
@@ -113,9 +120,9 @@ export async function loadTowers<T extends Tensor>(
     async text(ids, options) {
       if (!text || !tokens) throw missing("text");
       const { positions, hidden, mlp, projection } = config.text;
-      if (ids.length % positions !== 0) {
+      if (!(ids?.length % positions === 0)) {
         throw new SiglipError(
-          `textTower: wanted token ids of [n, ${positions}], found ${ids.length}; pad every text with the checkpoint's tokenizer.`,
+          `textTower: wanted token ids of [n, ${positions}], found ${ids?.length}; pad every text with the checkpoint's tokenizer.`,
         );
       }
       const list = Array.from(ids);
@@ -131,6 +138,9 @@ export async function loadTowers<T extends Tensor>(
     },
   };
 }
+
+/** Items of one pass: a dispatch counts at most 65,535 workgroups an axis. */
+const MOST = 512;
 
 /** What a backend may add to a row to align it. */
 const PADDING = 128;
@@ -150,7 +160,7 @@ async function inParts<T extends Tensor>(b: Backend<T>, pass: Pass<T>): Promise<
   const { count, width, tap, signal } = pass;
   const out = new Float32Array(count * width);
   const tapped = new Map<string, Values[]>();
-  const step = Math.max(1, Math.floor(b.maxElements / pass.elements));
+  const step = Math.max(1, Math.min(MOST, Math.floor(b.maxElements / pass.elements)));
   for (let from = 0; from < count; from += step) {
     signal?.throwIfAborted();
     const to = Math.min(count, from + step);
@@ -188,9 +198,9 @@ function missing(tower: Tower): SiglipError {
 }
 
 function checkPixels(values: Float32Array, item: number): void {
-  if (values.length % item !== 0) {
+  if (!(values instanceof Float32Array && values.length % item === 0)) {
     throw new SiglipError(
-      `imageTower: wanted pixel values of [n, 3, size, size], ${item} an image, found ${values.length}; use the checkpoint's image size.`,
+      `imageTower: wanted a Float32Array of [n, 3, size, size], ${item} an image, found ${(values as Float32Array | undefined)?.length}; use the checkpoint's image size.`,
     );
   }
   const bad = values.findIndex((value) => !Number.isFinite(value));

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { SiglipError } from "../src/error.ts";
 import { fileSource, writeFileAtomic } from "../src/node/file.ts";
 
@@ -26,7 +26,8 @@ describe("fileSource", () => {
   it("reads ranges", async () => {
     const path = join(folder, "ranges");
     await writeFile(path, new Uint8Array([0, 1, 2, 3, 4]));
-    await using source = await fileSource(path);
+    const source = await fileSource(path);
+    onTestFinished(() => source.close());
     expect([source.name, source.size]).toEqual([path, 5]);
     expect(await source.read(1, 3)).toEqual(new Uint8Array([1, 2, 3]));
     expect(await source.read(5, 0)).toEqual(new Uint8Array(0));

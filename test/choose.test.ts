@@ -16,7 +16,9 @@ describe("the choice of a kernel's form", () => {
         await new Promise((resolve) => setTimeout(resolve, milliseconds * calls));
       },
     }));
-    const { name, trials } = await choose(ways, async () => Float32Array.of(1, last === "wrong" ? Number.NaN : 2));
+    const { name, trials } = await choose(ways, "f32", async () =>
+      Float32Array.of(1, last === "wrong" ? Number.NaN : 2),
+    );
     expect(name).toBe("fast");
     expect(trials.map(({ right }) => right)).toEqual([true, true, false]);
   });

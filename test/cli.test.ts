@@ -244,8 +244,8 @@ describe("bad input", () => {
     writeFileSync(at("no-weights/config.json"), readFileSync("weights/demo/config.json"));
     const classify = (image: string, ...more: string[]) => ["classify", image, "--labels", "a", ...cpu, ...more];
     const cases: [string[], RegExp][] = [
-      [classify(at("none.png")), /none\.png: wanted a picture, found no such file/],
-      [classify(folder.path), /wanted a picture, found a directory/],
+      [classify(at("none.png")), /none\.png: wanted to read this file, found no such file/],
+      [classify(folder.path), /wanted a regular file, found a folder/],
       [classify(at("latin1.txt")), /wanted a PNG or JPEG picture but found/],
       [classify(at("cut.png")), /truncated/],
       [classify(`${demo}/plane.jpg`, "--model", at("nowhere")), /wanted a folder with a SigLIP model, found nothing/],

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { normalise } from "../src/embeddings.ts";
 import { folderFiles } from "../src/node/files.ts";
 import { Siglip, SiglipError } from "../src/node/index.ts";
 import { onGpu, tallied } from "./cases.ts";
@@ -130,7 +131,7 @@ describe("Siglip", async () => {
 
   const bad: [string, () => Promise<unknown>, RegExp][] = [
     ["a picture that is not there", () => model.embedImages(["nowhere.png"]), /nowhere\.png.*no such file/],
-    ["a directory", () => model.embedImages([demo]), /a directory/],
+    ["a directory", () => model.embedImages([demo]), /a folder/],
     ["a file that is no picture", () => model.embedImages([new URL("config.json", demo)]), /config\.json/],
     ["no bytes", () => model.embedImages([new Uint8Array()]), /the picture/],
     ["something else for a picture", () => model.embedImages([null as never]), /found null/],
@@ -161,6 +162,18 @@ describe("Siglip", async () => {
     ["a file where a folder is wanted", () => Siglip.load(cats), /found a file/],
     ["an empty name", () => Siglip.load(""), /Siglip\.load/],
     ["a folder without a model", () => Siglip.load(new URL("examples/", demo)), /config\.json/],
+    ["a file URL of another host", () => model.embedImages([new URL("file://host/cats.png")]), /host/],
+    ["a device instead of a file", () => model.embedImages(["/dev/zero"]), /regular file/],
+    ["pixel values that are no Float32Array", () => model.imageTower([0, 1] as never), /Float32Array/],
+    ["no token ids", () => model.textTower(undefined as never), /found undefined/],
+    ["no embeddings", async () => model.similarity(undefined as never, await model.embedTexts(["x"])), /embeddings/],
+    [
+      "a template that is not in a list",
+      () => model.classify(cats, ["a"], { templates: "{label}" as never }),
+      /a list/,
+    ],
+    ["a tower that is not in a list", () => Siglip.load("demo", { towers: "image" as never }), /a list/],
+    ["a model that is no name", () => Siglip.load(1n as never), /found 1/],
     ["an unknown backend", () => Siglip.load("demo", { backend: "cuda" as never }), /"cuda"/],
     ["an unknown dtype", () => Siglip.load("demo", { dtype: "f8" as never }), /"f8"/],
     ["an unknown tower", () => Siglip.load("demo", { towers: ["audio" as never] }), /audio/],
@@ -199,6 +212,12 @@ describe("Siglip", async () => {
     brief.dispose();
     expect(await reason).toBeInstanceOf(SiglipError);
     await expect(brief.embedTexts(["a"])).rejects.toThrow(/disposed/);
+  });
+
+  it("refuses an embedding without a direction rather than give NaN", () => {
+    expect(() => normalise(Float32Array.of(3, 4, 0, 0), 2)).toThrow(/embedding 1.*length 0/);
+    expect(() => normalise(Float32Array.of(Number.NaN, 1), 2)).toThrow(SiglipError);
+    expect(() => normalise(Float32Array.of(Number.POSITIVE_INFINITY, 1), 2)).toThrow(SiglipError);
   });
 
   it("gives named intermediates of both towers", async () => {

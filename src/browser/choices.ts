@@ -3,7 +3,7 @@ export function keptChoices(adapter: string): Map<string, string> {
   const key = `siglip kernel forms, ${adapter}`;
   let kept = {};
   try {
-    kept = JSON.parse(localStorage.getItem(key) ?? "{}");
+    kept = JSON.parse(localStorage.getItem(key) ?? "{}") ?? {};
   } catch {} // no storage in workers, or none allowed: the trials are made again
   const map = new Map<string, string>(Object.entries(kept));
   const add = map.set.bind(map);

@@ -91,14 +91,14 @@ export class Params<T extends Tensor> {
     };
   }
 
-  /** Thirds `from` to `to` of torch's fused `in_proj_weight` [3 width, width], which holds q, k, v in that order. */
-  async inProjection(width: number, from: number, to: number): Promise<Linear<T>> {
-    const rows = this.rows("in_proj_weight", [3 * width, width], from * width, to * width);
+  /** The first third (q) and the rest (k, v) of torch's fused `in_proj_weight` [3 width, width]. */
+  async inProjection(width: number): Promise<{ q: Linear<T>; kv: Linear<T> }> {
     const bias = await this.values("in_proj_bias", [3 * width]);
-    return {
-      weight: await this.matrix([rows], width),
-      bias: this.loading.backend.tensor(bias.slice(from * width, to * width), [(to - from) * width]),
-    };
+    const part = async (from: number, to: number) => ({
+      weight: await this.matrix([this.rows("in_proj_weight", [3 * width, width], from, to)], width),
+      bias: this.loading.backend.tensor(bias.slice(from, to), [to - from]),
+    });
+    return { q: await part(0, width), kv: await part(width, 3 * width) };
   }
 
   /** `fc1` [inner, width] and `fc2` [width, inner]. */

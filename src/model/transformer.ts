@@ -54,11 +54,11 @@ export function encoder<T extends Tensor>(
   heads: number,
   tap?: Tap<T>,
 ): T {
-  let x = embedded;
-  tap?.("hidden_states.0", x);
-  for (const [index, weights] of blocks.entries()) {
-    x = block(b, x, weights, heads);
-    tap?.(`hidden_states.${index + 1}`, x);
-  }
-  return x;
+  // Each layer's scope holds the one before it, so that a residual is recycled as soon as the next stands.
+  const upTo = (layer: number): T => {
+    const x = layer === 0 ? embedded : b.scope(() => block(b, upTo(layer - 1), blocks[layer - 1], heads));
+    tap?.(`hidden_states.${layer}`, x);
+    return x;
+  };
+  return upTo(blocks.length);
 }

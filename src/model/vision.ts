@@ -62,8 +62,7 @@ export async function loadVisionTower<T extends Tensor>(p: Params<T>, config: Vi
     norm: await p.norm("post_layernorm", hidden, eps),
     head: {
       probe: await head.tensor("probe", [1, 1, hidden]),
-      q: await head.at("attention").inProjection(hidden, 0, 1),
-      kv: await head.at("attention").inProjection(hidden, 1, 3),
+      ...(await head.at("attention").inProjection(hidden)),
       out: await head.linear("attention.out_proj", [hidden, hidden]),
       norm: await head.norm("layernorm", hidden, eps),
       mlp: await head.at("mlp").mlp(hidden, inner),

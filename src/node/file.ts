@@ -1,11 +1,23 @@
 import { randomUUID } from "node:crypto";
 import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 
+/** The path of a file URL; throws a SiglipError for one that names another host. */
+export function filePath(url: URL): string {
+  try {
+    return fileURLToPath(url);
+  } catch (cause) {
+    throw new SiglipError(`${url.href}: wanted a file on this machine (${(cause as Error).message}); pass a path.`, {
+      cause,
+    });
+  }
+}
+
 /** A file on disk, held open until it is closed. */
-export interface FileSource extends Source, AsyncDisposable {
+export interface FileSource extends Source {
   close(): Promise<void>;
 }
 
@@ -44,9 +56,19 @@ export async function fileSource(path: string): Promise<FileSource> {
       return bytes;
     },
     close: () => handle.close(),
-    [Symbol.asyncDispose]: () => handle.close(),
   };
   return source;
+}
+
+/** A whole file of at most `limit` bytes; rejects like `fileSource`, and for a larger one before anything is read. */
+export async function readFile(path: string, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
+  const source = await fileSource(path);
+  try {
+    if (source.size <= limit) return await source.read(0, source.size, signal);
+    throw new SiglipError(`${path}: wanted at most ${limit} bytes, found ${source.size}; name a smaller file.`);
+  } finally {
+    await source.close();
+  }
 }
 
 /**

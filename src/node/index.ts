@@ -1,8 +1,8 @@
-import { fileURLToPath } from "node:url";
 import { SiglipError } from "../error.ts";
 import { type LoadOptions, loadModel } from "../load.ts";
 import { Siglip as SiglipModel } from "../siglip.ts";
 import { findDemo } from "./demo.ts";
+import { filePath } from "./file.ts";
 import { folderFiles } from "./files.ts";
 import { type NodeImage, nodePlatform } from "./platform.ts";
 
@@ -24,7 +24,7 @@ export class Siglip extends SiglipModel<NodeImage> {
 
 function folderOf(model: string | URL): string {
   if (model === "demo") return findDemo();
-  if (model instanceof URL && model.protocol === "file:") return fileURLToPath(model);
+  if (model instanceof URL && model.protocol === "file:") return filePath(model);
   if (typeof model === "string" && model !== "") return model;
-  throw new SiglipError(`Siglip.load: wanted "demo" or a folder, found ${JSON.stringify(model)}; name a model.`);
+  throw new SiglipError(`Siglip.load: wanted "demo" or a folder, found ${String(model) || '""'}; name a model.`);
 }

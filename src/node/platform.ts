@@ -1,10 +1,9 @@
-import { readFile } from "node:fs/promises";
-import { fileURLToPath } from "node:url";
 import { SiglipError } from "../error.ts";
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
 import { keptChoices } from "./choices.ts";
 import { decode } from "./decode.ts";
+import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
 
 /** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
@@ -45,12 +44,7 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
       : /^[a-z][a-z0-9+.-]+:/i.test(place) && URL.canParse(place)
         ? new URL(place)
         : undefined;
-  if (!url || url.protocol === "file:") {
-    return readFile(url ? fileURLToPath(url) : place, { signal }).catch((error: NodeJS.ErrnoException) => {
-      if (signal?.aborted) throw signal.reason;
-      throw unreadable(name, error);
-    });
-  }
+  if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
   const response = await fetch(url, { signal }).catch((cause) => {
     if (signal?.aborted) throw signal.reason;
     throw new SiglipError(
@@ -76,13 +70,6 @@ async function readBody(response: Response, name: string): Promise<Uint8Array> {
       );
   }
   return Buffer.concat(parts);
-}
-
-function unreadable(name: string, error: NodeJS.ErrnoException): SiglipError {
-  const found =
-    { ENOENT: "no such file", EISDIR: "a directory", EACCES: "a file that may not be read" }[error.code ?? ""] ??
-    error.message;
-  return new SiglipError(`${name}: wanted a picture, found ${found}; check the path.`, { cause: error });
 }
 
 /** Long names (data URLs) are cut for messages. */

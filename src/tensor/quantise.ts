@@ -1,3 +1,4 @@
+import { SiglipError } from "../error.ts";
 import { floatToHalf, halfToFloat } from "../numbers.ts";
 
 /** Weights that share a scale: consecutive along K. */
@@ -16,7 +17,7 @@ export interface Quantised {
  * becomes about -8, whichever its sign, the scale being the one of four with the least squared error: two starting points,
  * each as it is and refitted to its codes. On the golden cases that leaves 1 - cosine at 0.026, plain rounding of the
  * largest value to 7 at 0.045, groups of 16 at 0.022 for half a bit more.
- * `values` holds whole groups.
+ * `values` holds whole groups. Throws a SiglipError for a weight that is not finite.
  */
 export function quantise(values: Float32Array, dtype: "q8" | "q4"): Quantised {
   const codes = new Int8Array(values.length);
@@ -24,7 +25,13 @@ export function quantise(values: Float32Array, dtype: "q8" | "q4"): Quantised {
   for (let group = 0; group < scales.length; group++) {
     const from = group * GROUP;
     let top = 0;
-    for (let i = from; i < from + GROUP; i++) if (Math.abs(values[i]) > Math.abs(top)) top = values[i];
+    let odd = 0;
+    for (let i = from; i < from + GROUP; i++) {
+      if (Math.abs(values[i]) > Math.abs(top)) top = values[i];
+      odd += values[i] - values[i]; // NaN where a value is not finite
+    }
+    if (odd !== 0)
+      throw new SiglipError(`Finite weights were wanted, found others; the checkpoint is damaged, fetch it again.`);
     const scale = dtype === "q8" ? toHalf(Math.abs(top) / 127) : bestScale(values, from, top);
     scales[group] = floatToHalf(scale);
     if (scale === 0) continue;

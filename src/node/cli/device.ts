@@ -1,4 +1,4 @@
-import { describe } from "../../load.ts";
+import { choicesKey } from "../../load.ts";
 import { SOFTWARE } from "../../tensor/webgpu/backend.ts";
 import { isSoftware } from "../../tensor/webgpu/device.ts";
 import { keptChoices } from "../choices.ts";
@@ -38,7 +38,7 @@ export async function readDevice(): Promise<DeviceInfo | null> {
   const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) as DeviceInfo["limits"];
   const features = [...adapter.features].sort();
   const software = isSoftware(adapter.info);
-  const forms = software ? { ...SOFTWARE } : Object.fromEntries(keptChoices(describe(adapter.info)));
+  const forms = software ? { ...SOFTWARE } : Object.fromEntries(keptChoices(choicesKey(adapter.info)));
   return { vendor, architecture, device, description, software, features, limits, forms };
 }
 

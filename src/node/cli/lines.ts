@@ -1,6 +1,6 @@
 import { addAbortSignal } from "node:stream";
 import { SiglipError } from "../../error.ts";
-import { fileSource } from "../file.ts";
+import { readFile } from "../file.ts";
 
 /** A list of texts is at most this large, in bytes. */
 const LIMIT = 256 * 2 ** 20;
@@ -11,7 +11,7 @@ const LIMIT = 256 * 2 ** 20;
  * UTF-8 and no line at all.
  */
 export async function readLines(path: string, signal: AbortSignal): Promise<string[]> {
-  const bytes = path === "-" ? await readStdin(signal) : await readFile(path, signal);
+  const bytes = path === "-" ? await readStdin(signal) : await readFile(path, LIMIT, signal);
   const name = path === "-" ? "stdin" : path;
   if (bytes.length === 0) throw new SiglipError(`${name}: wanted one text a line, found none; write some lines.`);
   let text: string;
@@ -21,12 +21,6 @@ export async function readLines(path: string, signal: AbortSignal): Promise<stri
     throw new SiglipError(`${name}: wanted texts in UTF-8, found other bytes; convert the file.`, { cause });
   }
   return text.replace(/\r?\n$/, "").split(/\r?\n/);
-}
-
-async function readFile(path: string, signal: AbortSignal): Promise<Uint8Array> {
-  await using source = await fileSource(path);
-  if (source.size > LIMIT) throw tooLong(path, `${source.size}`);
-  return source.read(0, source.size, signal);
 }
 
 async function readStdin(signal: AbortSignal): Promise<Uint8Array> {

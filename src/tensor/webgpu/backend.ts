@@ -19,6 +19,7 @@ import {
 import { Arena } from "./arena.ts";
 import { type Choices, decode, type Trial } from "./choose.ts";
 import { Queue } from "./queue.ts";
+import type { Dispatch, Result } from "./steps.ts";
 import { GpuTensor, padded, padRows, type Storage } from "./tensor.ts";
 import {
   ATTENTION,
@@ -49,6 +50,9 @@ export interface WebGpuOptions extends Pinned {
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
 export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
 
+/** Operations of one call in a trial at most: a fraction of a second on the weakest GPU, a picture's worth on any. */
+const TRIED = 8e9;
+
 /** STORAGE, COPY_DST and COPY_SRC, whose names exist only where WebGPU does. */
 const USAGE = 0x80 | 0x08 | 0x04;
 
@@ -69,6 +73,16 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   constructor(device: GPUDevice, { activations = "f32", choices, ...pinned }: WebGpuOptions = {}) {
     if (activations === "f16" && !device.features.has("shader-f16")) {
       throw new SiglipError(`activations: wanted a device with shader-f16 for "f16", found none; use "f32".`);
+    }
+    for (const [what, name, known] of [
+      ["linear", pinned.linear, LINEAR],
+      ["attention", pinned.attention, ATTENTION],
+    ] as const) {
+      if (name !== undefined && !Object.hasOwn(known, name)) {
+        throw new SiglipError(
+          `forms.${what}: wanted one of ${Object.keys(known).join(", ")}, found ${JSON.stringify(name)}; pin one of these.`,
+        );
+      }
     }
     this.pinned = pinned;
     this.activations = activations;
@@ -126,6 +140,9 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const rows = rowCount(x.shape);
     const { weight, bias } = w;
     const addend = epilogue.add ?? bias;
+    if (addend.storage !== "f32") {
+      throw new SiglipError("linear: wanted an addend kept in float32, found half precision; make it with `exact`.");
+    }
     const constants = {
       act: x.storage,
       result: y.storage,
@@ -134,22 +151,22 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       ADD: epilogue.add !== undefined,
     };
     const names = this.pinned.linear ? [this.pinned.linear] : linearForms(rows);
-    this.queue.dispatch({
+    const forms = names.map((name) => ({
+      name,
+      form: LINEAR[name],
+      pipeline: this.queue.pipeline(LINEAR[name].kernel, { ...LINEAR[name].constants, ...constants }),
+    }));
+    this.record(rows, 2 * x.stride * y.stride, (count) => ({
       key: `linear ${rowClass(rows)} rows ${x.stride} to ${y.stride} ${weight.storage} ${x.storage} ${y.storage}`,
-      variants: names.map((name) => {
-        const form = LINEAR[name];
-        return {
-          name,
-          pipeline: this.queue.pipeline(form.kernel, { ...form.constants, ...constants }),
-          groups: [Math.ceil(y.stride / form.columns), Math.ceil(rows / form.rows), 1],
-        };
-      }),
-      words: [rows, x.stride, y.stride, rowCount(addend.shape)],
+      variants: forms.map(({ name, form, pipeline }) => ({
+        name,
+        pipeline,
+        groups: [Math.ceil(y.stride / form.columns), Math.ceil(count / form.rows), 1],
+      })),
+      words: [count, x.stride, y.stride, rowCount(addend.shape)],
       buffers: [x.buffer, weight.buffer, weight.scales ?? bias.buffer, bias.buffer, addend.buffer, y.buffer],
-      result: y.result,
-      work: 2 * rows * x.stride * y.stride,
-      split: true,
-    });
+      result: this.result(y, count),
+    }));
     return y;
   }
 
@@ -166,7 +183,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
           groups: perRow(rows),
         },
       ],
-      result: y.result,
+      result: this.result(y, rows),
       words: [rows, x.shape.at(-1)!, x.stride, floatBits(w.eps)],
       buffers: [x.buffer, w.weight.buffer, w.bias.buffer, y.buffer],
       work: 8 * rows * x.stride,
@@ -185,14 +202,17 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     }
     const { attention: pinned } = this.pinned;
     const names = pinned && queries > 1 && fits(ATTENTION[pinned], head) ? [pinned] : attentionForms(head, queries);
-    this.queue.dispatch({
+    const forms = names.map((name) => ({
+      name,
+      pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...ATTENTION[name] }),
+    }));
+    this.record(batch, 4 * queries * keys * width, (count) => ({
       key: `attention ${rowClass(batch * queries)} rows ${keys} keys ${heads} heads of ${head} ${act}`,
-      variants: names.map((name) => ({
+      variants: forms.map(({ name, pipeline }) => ({
         name,
-        pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...ATTENTION[name] }),
-        groups: [Math.ceil(queries / ATTENTION[name].QUERIES), heads, batch],
+        pipeline,
+        groups: [Math.ceil(queries / ATTENTION[name].QUERIES), heads, count],
       })),
-      result: y.result,
       words: [
         queries,
         keys,
@@ -208,9 +228,8 @@ export class WebGpuBackend implements Backend<GpuTensor> {
         floatBits(1 / Math.sqrt(head)),
       ],
       buffers: [q.tensor.buffer, k.tensor.buffer, v.tensor.buffer, y.buffer],
-      work: 4 * batch * queries * keys * width,
-      split: true,
-    });
+      result: this.result(y, count * queries),
+    }));
     return y;
   }
 
@@ -221,7 +240,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     this.queue.dispatch({
       key: "rows",
       variants: [{ name: "rows", pipeline: this.queue.pipeline("rows", {}), groups: perRow(indices.length) }],
-      result: y.result,
+      result: this.result(y, indices.length),
       words: [indices.length, x.storage === "f16" ? x.stride / 2 : x.stride],
       buffers: [x.buffer, list, y.buffer],
       work: indices.length * x.stride,
@@ -249,7 +268,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const rows = rowCount(x.shape);
     const width = x.shape.at(-1)!;
     const stride = x.stride;
-    const { bytes, storage } = x.result;
+    const { bytes, storage } = this.result(x, rows);
     const contents = decode(await this.queue.read(x.buffer, bytes, signal), storage);
     if (width === stride) return contents;
     const out = new Float32Array(rows * width);
@@ -261,6 +280,19 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   dispose(): void {
     this.queue.dispose();
+  }
+
+  /** Records work on `count` rows or items that may be cut up, and tried out on its beginning. */
+  private record(count: number, workEach: number, describe: (count: number) => Omit<Dispatch, "work">): void {
+    const make = (some: number): Dispatch => ({ ...describe(some), work: some * workEach, split: true });
+    const few = Math.max(1, Math.floor(TRIED / workEach));
+    this.queue.dispatch({ ...make(count), trial: few < count ? make(few) : undefined });
+  }
+
+  /** The first `rows` rows of a tensor of activations as the result of a dispatch. */
+  private result(y: GpuTensor, rows: number): Result {
+    const storage = y.storage === "f16" ? "f16" : "f32";
+    return { bytes: rows * y.stride * (storage === "f16" ? 2 : 4), storage, precision: this.activations };
   }
 
   /** A tensor in the innermost scope; outside of all, one that stays. */

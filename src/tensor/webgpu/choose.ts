@@ -19,8 +19,8 @@ const REPEATS = 2;
 /** Where a single call takes longer, in milliseconds, it is timed once: the differences are then plain. */
 const LONG = 50;
 
-/** A share of |y|² by which two ways may differ: half-precision partial sums are at 1e-7. */
-const AGREE = 1e-5;
+/** Shares of |y|² by which two ways may differ: in float32 sums, and where half precision is multiplied or stored (1e-7). */
+const AGREE = { f32: 1e-10, f16: 1e-5 };
 
 /** How one way is run and its result read: `run` submits so many calls and waits for them. */
 export interface Way {
@@ -30,22 +30,23 @@ export interface Way {
 
 /**
  * Times every way on the real buffers and compares results. The first is the plain one: what it gives is right. Returns the
- * trials, and the fastest right one's name.
+ * trials, and the fastest right one's name; none where even the plain result is no number, which says nothing about ways.
  */
 export async function choose(
   ways: readonly Way[],
+  precision: "f32" | "f16",
   read: () => Promise<Float32Array>,
-): Promise<{ name: string; trials: Trial[] }> {
+): Promise<{ name: string | undefined; trials: Trial[] }> {
   const trials: Trial[] = [];
   let expected: Float32Array | undefined;
   for (const way of ways) {
     await way.run(1);
     const result = await read();
     expected ??= result;
-    trials.push({ name: way.name, milliseconds: await time(way), right: agree(result, expected) });
+    trials.push({ name: way.name, milliseconds: await time(way), right: agree(result, expected, AGREE[precision]) });
   }
-  const best = trials.filter(({ right }) => right).reduce((a, b) => (b.milliseconds < a.milliseconds ? b : a));
-  return { name: best.name, trials };
+  const [best] = trials.filter(({ right }) => right).sort((a, b) => a.milliseconds - b.milliseconds);
+  return { name: best?.name, trials };
 }
 
 async function time(way: Way): Promise<number> {
@@ -65,14 +66,14 @@ async function clock(body: () => Promise<void>): Promise<number> {
   return performance.now() - began;
 }
 
-function agree(actual: Float32Array, expected: Float32Array): boolean {
+function agree(actual: Float32Array, expected: Float32Array, share: number): boolean {
   let error = 0;
   let square = 0;
   for (let i = 0; i < expected.length; i++) {
     error += (actual[i] - expected[i]) ** 2;
     square += expected[i] ** 2;
   }
-  return error <= AGREE * square;
+  return error <= share * square;
 }
 
 /** Bytes of a result as numbers. */

@@ -129,7 +129,7 @@ export class Queue {
         // A trial wants the inputs that the work before it makes.
         await this.submitAll(steps, signal);
         steps = [];
-        await this.try(dispatch);
+        await this.try(dispatch, signal);
       }
       steps.push(step(dispatch, this.chosen(dispatch) ?? dispatch.variants[0]));
     }
@@ -142,19 +142,23 @@ export class Queue {
   }
 
   /** Runs every variant of a dispatch where it stands, which changes nothing but its result. */
-  private async try(dispatch: Dispatch): Promise<void> {
-    const { bytes, storage } = dispatch.result;
+  private async try(whole: Dispatch, signal?: AbortSignal): Promise<void> {
+    const dispatch = whole.trial ?? whole;
+    const { bytes, storage, precision } = dispatch.result;
+    const from = dispatch.buffers.at(-1)!;
     const part = Math.min(bytes, COMPARED);
     const staging = this.takeStaging(2 * part);
     const ways = dispatch.variants.map((variant) => ({
       name: variant.name,
       run: async (calls: number) => {
-        await this.submit(new Array<Step>(calls).fill(step(dispatch, variant)));
+        signal?.throwIfAborted();
+        // A way that writes nothing must not be taken for one that repeats what stood there.
+        const clear = { kind: "clear", buffer: from, bytes } as const;
+        await this.submit([clear, ...new Array<Step>(calls).fill(step(dispatch, variant))]);
         await this.device.queue.onSubmittedWorkDone();
       },
     }));
-    const from = dispatch.buffers.at(-1)!;
-    const { name, trials } = await choose(ways, async () => {
+    const { name, trials } = await choose(ways, precision, async () => {
       const encoder = this.device.createCommandEncoder();
       encoder.copyBufferToBuffer(from, 0, staging, 0, part);
       encoder.copyBufferToBuffer(from, bytes - part, staging, part, part);
@@ -162,6 +166,7 @@ export class Queue {
       return decode(await this.take(staging, 2 * part), storage);
     });
     this.staging.push(staging);
+    if (name === undefined) return;
     this.choices.set(dispatch.key, name);
     this.trials.set(dispatch.key, trials);
   }
@@ -227,7 +232,10 @@ export class Queue {
         continue;
       }
       encoder ??= this.device.createCommandEncoder();
-      if (command.kind === "copy") {
+      if (command.kind === "clear") {
+        endPass();
+        encoder.clearBuffer(command.buffer, 0, command.bytes);
+      } else if (command.kind === "copy") {
         endPass();
         encoder.copyBufferToBuffer(command.from, 0, command.to, 0, command.bytes);
       } else {

@@ -1,5 +1,12 @@
 import type { Pipeline } from "./pipelines.ts";
 
+/** What a dispatch leaves: bytes in use, how they are stored, and in what precision they were made. */
+export interface Result {
+  readonly bytes: number;
+  readonly storage: "f32" | "f16";
+  readonly precision: "f32" | "f16";
+}
+
 /** A way to do a dispatch: a kernel's form. */
 export interface Variant {
   readonly name: string;
@@ -18,17 +25,20 @@ export interface Dispatch {
   /** Storage buffers in the order of the kernel's bindings, the result last. */
   readonly buffers: readonly GPUBuffer[];
   /** Size of the result in bytes, and how it is stored. */
-  readonly result: { readonly bytes: number; readonly storage: "f32" | "f16" };
+  readonly result: Result;
   /** Floating point operations, roughly: what time is foretold by. */
   readonly work: number;
   /** Whether it may be run in pieces along y. */
   readonly split?: boolean;
+  /** What a trial runs instead: the beginning of the same work, where all of it would take long. */
+  readonly trial?: Dispatch;
 }
 
 /** A command that can be encoded as it is. */
 export type Step =
   | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array<ArrayBuffer> }
   | { readonly kind: "copy"; readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number }
+  | { readonly kind: "clear"; readonly buffer: GPUBuffer; readonly bytes: number }
   | ({ readonly kind: "run" } & Run);
 
 interface Run {

@@ -1,4 +1,4 @@
-import { rowCount, type Shape, type Tensor, type WeightDType } from "../backend.ts";
+import type { Shape, Tensor, WeightDType } from "../backend.ts";
 
 /** How the elements of activations are stored on the device. */
 export type Storage = "f32" | "f16";
@@ -18,12 +18,6 @@ export class GpuTensor implements Tensor {
     this.scales = scales;
   }
 
-  /** Bytes in use and their meaning, for activations. */
-  get result(): { bytes: number; storage: Storage } {
-    const storage = this.storage === "f16" ? "f16" : "f32";
-    return { bytes: rowCount(this.shape) * this.stride * (storage === "f16" ? 2 : 4), storage };
-  }
-
   /** Elements from one row to the next. */
   get stride(): number {
     return padded(this.shape.at(-1)!);
@@ -33,6 +27,7 @@ export class GpuTensor implements Tensor {
 /** Widths are padded so far: no kernel then has an edge along K, and vec4 loads are aligned. */
 const PADDING = 32;
 
+/** A width, padded. */
 export function padded(width: number): number {
   return Math.ceil(width / PADDING) * PADDING;
 }
