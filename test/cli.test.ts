@@ -250,7 +250,7 @@ describe("bad input", () => {
       [classify(at("cut.png")), /truncated/],
       [classify(`${demo}/plane.jpg`, "--model", at("nowhere")), /wanted a folder with a SigLIP model, found nothing/],
       [classify(`${demo}/plane.jpg`, "--model", at("no-weights")), /found neither; fetch the model's weights/],
-      [classify(`${demo}/plane.jpg`, "--template", "a photo"), /wanted templates with \{label\}/],
+      [classify(`${demo}/plane.jpg`, "--template", "a photo"), /wanted a list of templates with \{label\}/],
       [["embed", at("cut.png"), ...cpu, "--out", at("old.npy")], /truncated/],
       [["embed", "--text", "a", ...cpu, "--out", at("nowhere/d.npy")], /wanted to write this file, found no such/],
       [["embed", "--texts", at("latin1.txt"), "--out", at("d.npy")], /wanted texts in UTF-8/],
