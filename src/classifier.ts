@@ -1,6 +1,5 @@
-import { type Embeddings, normalise } from "./embeddings.ts";
+import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { SiglipError } from "./error.ts";
-import type { Siglip } from "./siglip.ts";
 
 /** One label's standing for a picture. */
 export interface Ranked {
@@ -20,13 +19,20 @@ export interface ClassifierOptions {
 /** The template of Hugging Face's zero-shot pipeline for SigLIP. */
 export const DEFAULT_TEMPLATE = "This is a photo of {label}.";
 
+/** What a classifier asks of a model. */
+export interface Embedder<Image> {
+  embedImages(images: readonly Image[], options: { signal?: AbortSignal }): Promise<Embeddings>;
+  embedTexts(texts: readonly string[], options: { signal?: AbortSignal }): Promise<Embeddings>;
+  similarity(images: Embeddings, texts: Embeddings): Similarity;
+}
+
 /** Labels that have been embedded once. */
 export class Classifier<Image> {
   readonly labels: readonly string[];
-  private readonly model: Siglip<Image>;
+  private readonly model: Embedder<Image>;
   private readonly texts: Embeddings;
 
-  private constructor(model: Siglip<Image>, labels: readonly string[], texts: Embeddings) {
+  private constructor(model: Embedder<Image>, labels: readonly string[], texts: Embeddings) {
     this.model = model;
     this.labels = labels;
     this.texts = texts;
@@ -34,7 +40,7 @@ export class Classifier<Image> {
 
   /** Embeds every label in every template; use `model.classifier`. */
   static async make<Image>(
-    model: Siglip<Image>,
+    model: Embedder<Image>,
     labels: readonly string[],
     { templates = [DEFAULT_TEMPLATE], signal }: ClassifierOptions,
   ): Promise<Classifier<Image>> {

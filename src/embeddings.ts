@@ -6,6 +6,15 @@ export interface Embeddings {
   readonly shape: readonly [number, number];
 }
 
+/** Scores of every image (rows) against every text (columns), row-major. */
+export interface Similarity {
+  /** `exp(logit_scale) * cosine + logit_bias`. */
+  readonly logits: Float32Array;
+  /** The sigmoid of each logit: pairs are judged one by one, so a row does not sum to one. */
+  readonly probabilities: Float32Array;
+  readonly shape: readonly [number, number];
+}
+
 /** Scales every row of `width` values to length 1, in place; throws a SiglipError for one that has no direction. */
 export function normalise(data: Float32Array, width: number): void {
   for (let base = 0; base < data.length; base += width) {

@@ -1,13 +1,13 @@
 // What both entry points export beside their own Siglip class.
 export { type Classifier, type ClassifierOptions, DEFAULT_TEMPLATE, type Ranked } from "./classifier.ts";
 export type { SiglipConfig, TextConfig, VisionConfig } from "./config.ts";
-export type { Embeddings } from "./embeddings.ts";
+export type { Embeddings, Similarity } from "./embeddings.ts";
 export { SiglipError } from "./error.ts";
 export type { Pixels } from "./image/pixels.ts";
 export type { ImageProcessing } from "./image/preprocess.ts";
 export type { Filter } from "./image/resize.ts";
 export type { LoadOptions, LoadProgress } from "./load.ts";
-export type { EmbedOptions, Similarity } from "./siglip.ts";
+export type { EmbedOptions } from "./siglip.ts";
 export type { WeightDType } from "./tensor/backend.ts";
 export type { Pinned } from "./tensor/webgpu/backend.ts";
 export type { Dialect } from "./tokenizer/siglip.ts";

@@ -1,6 +1,6 @@
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import type { SiglipConfig } from "./config.ts";
-import { type Embeddings, normalise } from "./embeddings.ts";
+import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { SiglipError } from "./error.ts";
 import type { Pixels } from "./image/pixels.ts";
 import { preprocess } from "./image/preprocess.ts";
@@ -29,15 +29,6 @@ export interface Parts<Image> {
   readonly adapter: string | undefined;
   readonly dtype: WeightDType;
   free(): Promise<void>;
-}
-
-/** Scores of every image (rows) against every text (columns), row-major. */
-export interface Similarity {
-  /** `exp(logit_scale) * cosine + logit_bias`. */
-  readonly logits: Float32Array;
-  /** The sigmoid of each logit: pairs are judged one by one, so a row does not sum to one. */
-  readonly probabilities: Float32Array;
-  readonly shape: readonly [number, number];
 }
 
 /** Options of `embedImages` and `embedTexts`. */
