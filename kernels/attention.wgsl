@@ -1,9 +1,9 @@
 // y = softmax(q kᵀ / sqrt(HEAD)) v for every head of every item, without the matrix of scores ever being in memory
 // [Dao et al. 2022, FlashAttention; Milakov and Gimelshein 2018, online softmax].
 //
-// A workgroup takes QUERIES rows of q of one head and walks over the keys KEYS at a time. LANES threads share a row: each
-// makes every LANES-th score, then owns every LANES-th vec4 of the row's output. The maximum seen so far is kept beside
-// the sums; when it grows, what has been summed is scaled down.
+// A workgroup takes QUERIES rows of q of one head and walks over the keys KEYS at a time. LANES threads share a row:
+// each makes every LANES-th score, then owns every LANES-th vec4 of the row's output. The maximum seen so far is kept
+// beside the sums; when it grows, what has been summed is scaled down.
 
 alias act = f32; // q, k and v as stored
 alias result = f32; // y as stored

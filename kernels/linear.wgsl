@@ -1,10 +1,12 @@
 // y = x Wᵀ + bias, then GELU, then + addend.
 //
-// A workgroup makes a BM x BN tile of y. It walks along K in panels of BK: the panel of x and the panel of W are staged in
-// workgroup memory, transposed so that a thread reads four rows or four columns as one vec4, and every thread keeps a
-// TM x TN block of sums in registers: TM * TN multiply-adds for TM + TN numbers read. Sums are f32 whatever is multiplied.
+// A workgroup makes a BM x BN tile of y. It walks along K in panels of BK: the panel of x and the panel of W are
+// staged in workgroup memory, transposed so that a thread reads four rows or four columns as one vec4, and every
+// thread keeps a TM x TN block of sums in registers: TM * TN multiply-adds for TM + TN numbers read. Sums are f32
+// whatever is multiplied.
 //
-// Rows are padded to multiples of 32 columns with zeros, weights too, so there is no edge along K or N but the last tile's.
+// Rows are padded to multiples of 32 columns with zeros, weights too, so there is no edge along K or N but the last
+// tile's.
 
 alias act = f32; // x as stored
 alias result = f32; // y as stored
@@ -49,7 +51,8 @@ struct Shape {
 var<workgroup> x_panel: array<vec4<operand>, BK * X_STRIDE>;
 var<workgroup> w_panel: array<vec4<operand>, BK * W_STRIDE>;
 
-// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they are f32.
+// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they
+// are f32.
 struct Eight {
   low: vec4<f32>,
   high: vec4<f32>,
@@ -157,7 +160,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     } else {
       for (var chunk = 0u; chunk < BK; chunk += max(CHUNK, 1u)) {
-        var part: array<vec4<operand>, TM * TN / 4u>;
+        // Initialised by a value: Dawn clears a variable declared without one only once, not every time round.
+        var part = array<vec4<operand>, TM * TN / 4u>();
         for (var k = chunk; k < chunk + CHUNK; k++) {
           for (var m = 0u; m < TM / 4u; m++) {
             let a = x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m];

@@ -1,6 +1,6 @@
-// The linear map without workgroup memory, for few rows and for devices where staging buys nothing. A thread makes four
-// rows by four columns of y, reading x and W where they lie, four numbers along K at a time. The sixteen sums are written
-// out one by one: a compiler that does not unroll loops would keep an array of them in memory.
+// The linear map without workgroup memory, for few rows and for devices where staging buys nothing. A thread makes
+// four rows by four columns of y, reading x and W where they lie, four numbers along K at a time. The sixteen sums
+// are written out one by one: a compiler that does not unroll loops would keep an array of them in memory.
 
 alias act = f32; // x as stored
 alias result = f32; // y as stored
@@ -32,7 +32,8 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
 
-// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they are f32.
+// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they
+// are f32.
 struct Eight {
   low: vec4<f32>,
   high: vec4<f32>,

@@ -34,8 +34,11 @@ describe("webgpu", () => {
   ];
   for (const name of Object.keys(LINEAR) as LinearName[]) {
     if (name === SOFTWARE.linear) continue;
-    for (const dtype of WEIGHTS) for (const one of linears) onDevice(one, dtype, { linear: name });
-    for (const one of linears) onDevice(one, "f16", { linear: name, activations: "f16" });
+    const { half = false } = LINEAR[name];
+    if (!half) for (const dtype of WEIGHTS) for (const one of linears) onDevice(one, dtype, { linear: name });
+    for (const dtype of half ? WEIGHTS.slice(1) : (["f16"] as const)) {
+      for (const one of linears) onDevice(one, dtype, { linear: name, activations: "f16" });
+    }
   }
   const attentions = [
     attention(2, 33, 33, 2, 72),
@@ -45,7 +48,8 @@ describe("webgpu", () => {
   ];
   for (const name of Object.keys(ATTENTION) as AttentionName[]) {
     if (name === SOFTWARE.attention) continue;
-    for (const one of attentions) onDevice(one, "f32", { attention: name });
+    const { half = false } = ATTENTION[name];
+    if (!half) for (const one of attentions) onDevice(one, "f32", { attention: name });
     for (const one of attentions) onDevice(one, "f16", { attention: name, activations: "f16" });
   }
 });

@@ -2,6 +2,8 @@ import { floatToHalf, halfToFloat } from "../src/numbers.ts";
 import type { Backend, Linear, RowChunk, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { GROUP, quantise } from "../src/tensor/quantise.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
+import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
+import { ATTENTION, LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
 import { onGpu } from "./cases.ts";
 import { compare } from "./compare.ts";
 import * as reference from "./reference.ts";
@@ -235,7 +237,12 @@ export function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions):
   const form = Object.values(pinned).join(" ");
   const precision = activations === "f16" ? `${dtype}, f16 activations` : dtype;
   const features: GPUFeatureName[] = activations === "f16" ? ["shader-f16"] : [];
-  onGpu(`${one.name} (${precision} weights) ${form}`, { precision, features }, async ({ device }) => {
+  onGpu(`${one.name} (${precision} weights) ${form}`, { precision, features }, async ({ device }, context) => {
+    const capabilities = capabilitiesOf(device, activations === "f16");
+    for (const wanted of [pinned.linear && LINEAR[pinned.linear], pinned.attention && ATTENTION[pinned.attention]]) {
+      if (wanted && !runs(wanted, capabilities))
+        context.skip("the adapter lacks the form's matrix unit or workgroup memory");
+    }
     const key = JSON.stringify(options);
     const b = backends.get(key) ?? new WebGpuBackend(device, options);
     backends.set(key, b);

@@ -13,9 +13,14 @@ export interface NoGpu {
   readonly reason: string;
 }
 
-const wantedFeatures: readonly string[] = ["shader-f16", "subgroups", "timestamp-query"];
+const wantedFeatures: readonly string[] = [
+  "shader-f16",
+  "subgroups",
+  "timestamp-query",
+  "chromium-experimental-subgroup-matrix",
+];
 // Dawn keeps f16 and its memory model from NVIDIA's Vulkan unless asked; a page has no such switch.
-const hardwareToggles = ["enable-dawn-features=vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
+const hardwareToggles = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 // Dawn's instance must outlive everything made from it: collecting it ends the process.
 const alive: GPU[] = [];
 

@@ -1,7 +1,7 @@
 import { SiglipError } from "../error.ts";
 
-/** Dawn hides f16 and the memory model of matrix units on NVIDIA's Vulkan unless they are asked for. */
-const TOGGLES = ["enable-dawn-features=vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
+/** Dawn hides matrix units, and on NVIDIA's Vulkan f16 and the memory model that those need, unless they are asked for. */
+const TOGGLES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 
 /** Dawn's instance must outlive everything made from it. */
 let instance: GPU | undefined;

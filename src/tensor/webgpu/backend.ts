@@ -18,6 +18,7 @@ import {
 } from "../backend.ts";
 import { Arena } from "./arena.ts";
 import { type Choices, decode, type Trial } from "./choose.ts";
+import { capabilitiesOf } from "./device.ts";
 import { Queue } from "./queue.ts";
 import type { Dispatch, Result } from "./steps.ts";
 import { GpuTensor, padded, padRows, type Storage } from "./tensor.ts";
@@ -25,6 +26,7 @@ import {
   ATTENTION,
   type AttentionName,
   attentionForms,
+  type Capabilities,
   fits,
   LINEAR,
   type LinearName,
@@ -60,6 +62,7 @@ const USAGE = 0x80 | 0x08 | 0x04;
 export class WebGpuBackend implements Backend<GpuTensor> {
   readonly name = "webgpu";
   readonly maxElements: number;
+  private readonly capabilities: Capabilities;
   private readonly queue: Queue;
   private readonly arena: Arena;
   /** Tensors made in the scopes that are open, innermost last. */
@@ -86,6 +89,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     }
     this.pinned = pinned;
     this.activations = activations;
+    this.capabilities = capabilitiesOf(device, activations === "f16");
     this.queue = new Queue(device, choices);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena((bytes) => this.queue.buffer(bytes, USAGE));
@@ -150,7 +154,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       GELU: epilogue.gelu === true,
       ADD: epilogue.add !== undefined,
     };
-    const names = this.pinned.linear ? [this.pinned.linear] : linearForms(rows);
+    const names = this.pinned.linear ? [this.pinned.linear] : linearForms(rows, this.capabilities);
     const forms = names.map((name) => ({
       name,
       form: LINEAR[name],
@@ -201,17 +205,25 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       );
     }
     const { attention: pinned } = this.pinned;
-    const names = pinned && queries > 1 && fits(ATTENTION[pinned], head) ? [pinned] : attentionForms(head, queries);
+    const names =
+      pinned && queries > 1 && fits(ATTENTION[pinned], head)
+        ? [pinned]
+        : attentionForms(head, queries, this.capabilities);
     const forms = names.map((name) => ({
       name,
-      pipeline: this.queue.pipeline("attention", { HEAD: head, act, result: y.storage, ...ATTENTION[name] }),
+      pipeline: this.queue.pipeline(ATTENTION[name].kernel, {
+        ...ATTENTION[name].constants,
+        HEAD: head,
+        act,
+        result: y.storage,
+      }),
     }));
     this.record(batch, 4 * queries * keys * width, (count) => ({
       key: `attention ${rowClass(batch * queries)} rows ${keys} keys ${heads} heads of ${head} ${act}`,
       variants: forms.map(({ name, pipeline }) => ({
         name,
         pipeline,
-        groups: [Math.ceil(queries / ATTENTION[name].QUERIES), heads, count],
+        groups: [Math.ceil(queries / ATTENTION[name].queries), heads, count],
       })),
       words: [
         queries,

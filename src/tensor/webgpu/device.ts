@@ -1,4 +1,5 @@
 import { SiglipError } from "../../error.ts";
+import type { Capabilities } from "./tiles.ts";
 
 /** A device, and what kind of adapter it belongs to. */
 export interface OpenedDevice {
@@ -8,15 +9,38 @@ export interface OpenedDevice {
   readonly software: boolean;
 }
 
-/** Limits that are raised to what the adapter offers: larger batches then run in one part. */
-const RAISED = ["maxStorageBufferBindingSize", "maxBufferSize"] as const;
+/** Limits that are raised to what the adapter offers: for larger batches in one part, and larger tiles. */
+const RAISED = ["maxStorageBufferBindingSize", "maxBufferSize", "maxComputeWorkgroupStorageSize"] as const;
 
 /** Features that are used where they exist. */
-const WANTED: readonly GPUFeatureName[] = ["shader-f16", "subgroups", "timestamp-query"];
+const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+const WANTED: readonly GPUFeatureName[] = ["shader-f16", "subgroups", MATRICES];
 
 /** Whether an adapter runs shaders on the CPU; not every runtime says so itself. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
   return info.isFallbackAdapter === true || ["google", "mesa", "6880"].includes(info.vendor);
+}
+
+/** What Dawn says of matrix units beyond the standard's adapter info. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs?: Iterable<{
+    readonly componentType: string;
+    readonly resultComponentType: string;
+    readonly M: number;
+    readonly N: number;
+    readonly K: number;
+  }>;
+}
+
+/** What a device offers the kernels; matrix units only where subgroups have one size. */
+export function capabilitiesOf(device: GPUDevice, half: boolean): Capabilities {
+  const info = (device.adapterInfo ?? {}) as Partial<GPUAdapterInfo> & MatrixInfo;
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = info;
+  const fixed = device.features.has(MATRICES) && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
+  const units = [...subgroupMatrixConfigs]
+    .filter(({ componentType, resultComponentType }) => componentType === "f16" && resultComponentType === "f32")
+    .map(({ M, N, K }) => ({ M, N, K, subgroup: fixed ?? 0 }));
+  return { half, memory: device.limits.maxComputeWorkgroupStorageSize, units: fixed ? units : [] };
 }
 
 /** A device of the best adapter, or undefined where there is none. */

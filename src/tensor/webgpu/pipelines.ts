@@ -5,8 +5,10 @@ import { type Constants, specialise } from "./specialise.ts";
 const BINDINGS = {
   linear: "urrrrrw",
   linear_direct: "urrrrrw",
+  linear_matrix: "urrrrrw",
   layer_norm: "urrrw",
   attention: "urrrw",
+  attention_matrix: "urrrw",
   rows: "urrw",
 } as const;
 

@@ -1,27 +1,86 @@
 import { SiglipError } from "../../error.ts";
 import type { Constants } from "./specialise.ts";
 
+/** A matrix unit: M x K times K x N in halves, summed in f32, by all threads of a subgroup of one size. */
+export interface MatrixUnit {
+  readonly M: number;
+  readonly N: number;
+  readonly K: number;
+  readonly subgroup: number;
+}
+
+/** What a device offers beyond core WebGPU. */
+export interface Capabilities {
+  /** Activations are halves, so operands may be too. */
+  readonly half: boolean;
+  /** Of a workgroup, in bytes. */
+  readonly memory: number;
+  /** Matrix units that take halves and sum in f32. */
+  readonly units: readonly MatrixUnit[];
+}
+
 /** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
-export interface LinearVariant {
-  readonly kernel: "linear" | "linear_direct";
+export interface LinearForm {
+  readonly kernel: "linear" | "linear_direct" | "linear_matrix";
   readonly constants: Constants;
   readonly rows: number;
   readonly columns: number;
+  /** Workgroup memory in bytes, where it is above the least that every device has. */
+  readonly memory?: number;
+  /** Multiplies halves, which float32 activations are not worth. */
+  readonly half?: boolean;
+  readonly unit?: MatrixUnit;
 }
 
-function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): LinearVariant {
+function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): LinearForm {
   return { kernel: "linear", constants: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
 }
 
-/** All forms of `linear`, by the name under which one can be pinned. */
-export const LINEAR = {
-  "tile-128x64": tiled(128, 64, 16, 8, 4),
-  "tile-64x64": tiled(64, 64, 16, 4, 4),
-  "tile-32x64": tiled(32, 64, 32, 4, 4),
-  direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
-} as const satisfies Record<string, LinearVariant>;
+const NVIDIA: MatrixUnit = { M: 16, N: 16, K: 16, subgroup: 32 };
+const APPLE: MatrixUnit = { M: 8, N: 8, K: 8, subgroup: 32 };
+const INTEL: MatrixUnit = { M: 8, N: 16, K: 16, subgroup: 16 };
 
-export type LinearName = keyof typeof LINEAR;
+function matrix(rows: number, columns: number, across: [m: number, n: number], unit = NVIDIA, buffers = 1): LinearForm {
+  const [SUBGROUPS_M, SUBGROUPS_N] = across;
+  const { M: MM, N: MN, K: MK, subgroup: SUBGROUP } = unit;
+  const shape = { SUBGROUPS_M, SUBGROUPS_N, SUBGROUP, MM, MN, MK };
+  return {
+    kernel: "linear_matrix",
+    constants: { BM: rows, BN: columns, BK: 32, BUFFERS: buffers, ...shape },
+    rows,
+    columns,
+    memory: 16 * Math.max(buffers * (rows + columns) * 5, SUBGROUPS_M * MM * (columns / 4 + 2)),
+    half: true,
+    unit,
+  };
+}
+
+const linear = {
+  direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
+  "tile-32x64": tiled(32, 64, 32, 4, 4),
+  "tile-64x64": tiled(64, 64, 16, 4, 4),
+  "tile-128x64": tiled(128, 64, 16, 8, 4),
+  "half-128x64": {
+    ...tiled(128, 64, 32, 8, 4),
+    constants: { BM: 128, BN: 64, BK: 32, TM: 8, TN: 4, operand: "f16", CHUNK: 4 },
+    half: true,
+  },
+  "matrix-32x64": matrix(32, 64, [2, 2]),
+  "matrix-64x64": matrix(64, 64, [2, 2]),
+  "matrix-128x64": matrix(128, 64, [2, 2]),
+  "matrix-128x128": matrix(128, 128, [2, 4]),
+  "matrix-128x128-4": matrix(128, 128, [2, 2]),
+  "matrix-128x128-double": matrix(128, 128, [2, 4], NVIDIA, 2),
+  "matrix-256x128": matrix(256, 128, [4, 2]),
+  "matrix-64x64-apple": matrix(64, 64, [2, 2], APPLE),
+  "matrix-64x64-intel": matrix(64, 64, [2, 4], INTEL),
+} satisfies Record<string, LinearForm>;
+
+/** The name under which a form of `linear` can be pinned. */
+export type LinearName = keyof typeof linear;
+
+/** All forms of `linear`. */
+export const LINEAR: Readonly<Record<LinearName, LinearForm>> = linear;
 
 /** Rows by which choices are told apart: the MAP head, a text, a picture, a batch. */
 const CLASSES = [16, 128, 2048];
@@ -32,42 +91,81 @@ export function rowClass(rows: number): number {
 }
 
 /** The forms worth a trial for so many rows, the plain one first. */
-export function linearForms(rows: number): readonly LinearName[] {
-  if (rows <= 16) return ["direct", "tile-32x64"];
-  return ["direct", "tile-32x64", "tile-64x64", ...(rows > 64 ? (["tile-128x64"] as const) : [])];
+export function linearForms(rows: number, device: Capabilities): readonly LinearName[] {
+  return (Object.keys(LINEAR) as LinearName[]).filter((name) => {
+    const form = LINEAR[name];
+    // A tile of which most rows would stand empty cannot win.
+    return runs(form, device) && (form.rows <= 32 || form.rows < 2 * rows);
+  });
 }
 
-/** Constants of kernels/attention.wgsl: queries of a workgroup, keys of a step, threads that share a query. */
-export type AttentionTile = { QUERIES: number; KEYS: number; LANES: number };
+/** Whether a device can run a form, and it would make sense there. */
+export function runs(form: { memory?: number; half?: boolean; unit?: MatrixUnit }, device: Capabilities): boolean {
+  const { memory = WORKGROUP_MEMORY, half = false, unit } = form;
+  if (memory > device.memory || (half && !device.half)) return false;
+  return (
+    !unit || device.units.some((own) => (["M", "N", "K", "subgroup"] as const).every((key) => own[key] === unit[key]))
+  );
+}
 
-/** By the name under which one can be pinned; the first that fits is taken. */
-export const ATTENTION = {
-  "32x16": { QUERIES: 32, KEYS: 16, LANES: 4 },
-  "16x16": { QUERIES: 16, KEYS: 16, LANES: 4 },
-  "16x8": { QUERIES: 16, KEYS: 8, LANES: 8 },
-  "8x4": { QUERIES: 8, KEYS: 4, LANES: 4 },
-  "2x4": { QUERIES: 2, KEYS: 4, LANES: 32 },
+/** A way to compute `attention`: a kernel, its constants, and how many queries a workgroup takes. */
+export interface AttentionForm {
+  readonly kernel: "attention" | "attention_matrix";
+  readonly constants: Constants;
+  readonly queries: number;
+  readonly half?: boolean;
+  readonly unit?: MatrixUnit;
+}
+
+/** Queries of a workgroup, keys of a step, threads that share a query. */
+function flash(QUERIES: number, KEYS: number, LANES: number): AttentionForm {
+  return { kernel: "attention", constants: { QUERIES, KEYS, LANES }, queries: QUERIES };
+}
+
+function matrixAttention(unit: MatrixUnit, SUBGROUPS: number): AttentionForm {
+  const { M: MM, N: MN, K: MK, subgroup: SUBGROUP } = unit;
+  const constants = { KEYS: 32, SUBGROUPS, SUBGROUP, MM, MN, MK };
+  return { kernel: "attention_matrix", constants, queries: SUBGROUPS * MM, half: true, unit };
+}
+
+const attention = {
+  "16x8": flash(16, 8, 8),
+  "16x16": flash(16, 16, 4),
+  "32x16": flash(32, 16, 4),
+  "8x4": flash(8, 4, 4),
+  "2x4": flash(2, 4, 32),
   // For the single query of the MAP head.
-  "1x32": { QUERIES: 1, KEYS: 32, LANES: 32 },
-  "1x4": { QUERIES: 1, KEYS: 4, LANES: 32 },
-} as const satisfies Record<string, AttentionTile>;
+  "1x32": flash(1, 32, 32),
+  "1x4": flash(1, 4, 32),
+  matrix: matrixAttention(NVIDIA, 4),
+  "matrix-apple": matrixAttention(APPLE, 4),
+  "matrix-intel": matrixAttention(INTEL, 8),
+} satisfies Record<string, AttentionForm>;
 
-export type AttentionName = keyof typeof ATTENTION;
+/** The name under which a form of `attention` can be pinned. */
+export type AttentionName = keyof typeof attention;
+
+/** All forms of `attention`. */
+export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = attention;
 
 /** The least workgroup memory that every WebGPU device has, in bytes. */
-const WORKGROUP_MEMORY = 16384;
+export const WORKGROUP_MEMORY = 16384;
 
-/** Whether a tile for heads of `head` features fits the least workgroup memory. */
-export function fits({ QUERIES, KEYS }: AttentionTile, head: number): boolean {
+/** Whether a form can serve heads of `head` features in the least workgroup memory. */
+export function fits(form: AttentionForm, head: number): boolean {
+  if (form.unit) return head % 8 === 0 && head <= 96;
+  const { QUERIES, KEYS } = form.constants as { QUERIES: number; KEYS: number };
   return 4 * ((QUERIES + KEYS) * Math.ceil(head / 4) * 4 + QUERIES * KEYS) <= WORKGROUP_MEMORY;
 }
 
 /** The forms worth a trial for heads of `head` features, the plainest first. */
-export function attentionForms(head: number, queries: number): readonly AttentionName[] {
-  const names: readonly AttentionName[] = queries === 1 ? ["1x32", "1x4"] : ["16x8", "16x16", "32x16"];
-  const fitting = names.filter((name) => fits(ATTENTION[name], head));
-  if (fitting.length > 0) return queries === 1 ? fitting.slice(0, 1) : fitting;
-  const small = (["8x4", "2x4"] as const).find((name) => fits(ATTENTION[name], head));
-  if (small) return [small];
+export function attentionForms(head: number, queries: number, device: Capabilities): readonly AttentionName[] {
+  const some = (...names: AttentionName[]) =>
+    names.filter((name) => fits(ATTENTION[name], head) && runs(ATTENTION[name], device));
+  const single = some("1x32", "1x4").slice(0, 1);
+  const many = some("16x8", "16x16", "32x16", "matrix", "matrix-apple", "matrix-intel");
+  const small = some("8x4", "2x4").slice(0, 1);
+  const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
+  if (found) return found;
   throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
 }

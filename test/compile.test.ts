@@ -1,0 +1,79 @@
+import { afterAll, describe, expect } from "vitest";
+import { wgsl } from "../kernels/wgsl.ts";
+import { type Constants, specialise } from "../src/tensor/webgpu/specialise.ts";
+import { ATTENTION, type AttentionForm, fits, LINEAR } from "../src/tensor/webgpu/tiles.ts";
+import { tallied } from "./cases.ts";
+import { nullDevice } from "./gpu.ts";
+
+type Kernel = keyof typeof wgsl;
+
+const PRECISIONS = { act: ["f32", "f16"], result: ["f32", "f16"] };
+const LINEAR_USES = combinations({
+  ...PRECISIONS,
+  WEIGHTS: ["F32", "F16", "Q8", "Q4"],
+  GELU: [false, true],
+  ADD: [false, true],
+});
+
+/** The null backend has no more than 16 KiB of workgroup memory: a pipeline of a larger tile is tried with this one. */
+const SMALL = { BM: 64, BN: 64, SUBGROUPS_M: 2, SUBGROUPS_N: 2 };
+
+let compiled = 0;
+let shrunk = 0;
+
+describe("kernels compile on Dawn's null backend", () => {
+  for (const kernel of Object.keys(wgsl) as Kernel[]) compiles(kernel, "as it stands", {}, [{}]);
+  for (const [name, { kernel, constants }] of Object.entries(LINEAR)) compiles(kernel, name, constants, LINEAR_USES);
+  // A shape of NVIDIA's that no form uses yet.
+  compiles("linear_matrix", "64x64, 16x8x16", { MN: 8 }, LINEAR_USES);
+  for (const [name, form] of Object.entries<AttentionForm>(ATTENTION)) {
+    const heads = [64, 72, 96].filter((head) => fits(form, head));
+    compiles(form.kernel, name, form.constants, combinations({ ...PRECISIONS, HEAD: heads }));
+  }
+  compiles("layer_norm", "in every precision", {}, combinations(PRECISIONS));
+
+  afterAll(() => {
+    console.log(`${compiled} combinations compiled, ${shrunk} of them for pipelines of a smaller tile`);
+  });
+});
+
+/** Compiles a form of a kernel for each of its uses, WGSL and pipeline. */
+function compiles(kernel: Kernel, form: string, constants: Constants, uses: readonly Constants[]): void {
+  tallied(`${kernel} ${form}, ${uses.length} uses`, { backend: "compiled", precision: "all" }, async (context) => {
+    const found = await nullDevice();
+    if ("reason" in found) return context.skip(found.reason);
+    for (const use of uses) {
+      const label = `${kernel} ${JSON.stringify({ ...constants, ...use })}`;
+      let error = await failure(found.device, specialise(wgsl[kernel], { ...constants, ...use }));
+      if (kernel === "linear_matrix" && error?.includes("total use of workgroup storage")) {
+        const small = { ...constants, ...SMALL, BK: 32 / Number(constants.BUFFERS ?? 1) };
+        error = await failure(found.device, specialise(wgsl[kernel], { ...small, ...use }));
+        shrunk++;
+      }
+      expect(error, label).toBeUndefined();
+      compiled++;
+    }
+  });
+}
+
+/** What is wrong with a shader or with the pipeline made of it: WGSL is looked at first, limits only if it is right. */
+async function failure(device: GPUDevice, code: string): Promise<string | undefined> {
+  device.pushErrorScope("validation");
+  const module = device.createShaderModule({ code });
+  const invalid = device.popErrorScope();
+  const pipeline = device.createComputePipelineAsync({ layout: "auto", compute: { module, entryPoint: "main" } });
+  const refused = await pipeline.then(
+    () => undefined,
+    (error: Error) => error.message,
+  );
+  return (await invalid)?.message ?? refused;
+}
+
+/** Every choice of one value for each name. */
+function combinations(values: Record<string, readonly (string | number | boolean)[]>): Constants[] {
+  let all: Constants[] = [{}];
+  for (const [name, ones] of Object.entries(values)) {
+    all = all.flatMap((constants) => ones.map((one) => ({ ...constants, [name]: one })));
+  }
+  return all;
+}
