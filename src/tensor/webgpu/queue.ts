@@ -2,7 +2,7 @@ import { SiglipError } from "../../error.ts";
 import { type Choices, choose, decode, type Trial } from "./choose.ts";
 import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
 import type { Constants } from "./specialise.ts";
-import { cut, type Dispatch, type Step, step, type Variant } from "./steps.ts";
+import { type Dispatch, portions, type Step, step, type Variant, workOf } from "./steps.ts";
 
 type Command = Exclude<Step, { kind: "run" }> | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
 
@@ -181,17 +181,20 @@ export class Queue {
 
   /** Submits in portions that fit the budget, and waits between them to learn the device's speed. */
   private async submitAll(steps: readonly Step[], signal?: AbortSignal): Promise<void> {
-    const portions = cut(steps, this.rate * BUDGET);
-    for (const [index, portion] of portions.entries()) {
+    let last: { began: number; work: number } | undefined;
+    const budget = async () => {
+      if (last) {
+        await this.device.queue.onSubmittedWorkDone();
+        // Half old, half new: one odd measurement does not make the next submit ten times too long.
+        if (last.work > 0) this.rate = this.rate / 2 + last.work / ((performance.now() - last.began) / 1000) / 2;
+      }
+      return this.rate * BUDGET;
+    };
+    for await (const portion of portions(steps, budget)) {
       signal?.throwIfAborted();
       this.check();
-      const began = performance.now();
+      last = { began: performance.now(), work: portion.reduce((sum, one) => sum + workOf(one), 0) };
       await this.submit(portion);
-      if (index === portions.length - 1) break;
-      await this.device.queue.onSubmittedWorkDone();
-      const work = portion.reduce((sum, one) => sum + (one.kind === "run" ? one.work : 0), 0);
-      // Half old, half new: one odd measurement does not make the next submit ten times too long.
-      if (work > 0) this.rate = this.rate / 2 + work / ((performance.now() - began) / 1000) / 2;
     }
   }
 

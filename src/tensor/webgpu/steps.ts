@@ -56,30 +56,50 @@ export function step(dispatch: Dispatch, { pipeline, groups }: Variant): Step {
   return { kind: "run", pipeline, words: split ? [...words, 0] : words, buffers, groups, work, split };
 }
 
-/** Steps in portions of at most `most` operations; one that exceeds it by itself is cut along y, where it may be. */
-export function cut(steps: readonly Step[], most: number): Step[][] {
-  const portions: Step[][] = [[]];
+/**
+ * Steps in portions of at most `budget()` operations, asked anew for every portion, as the device's speed becomes known. A
+ * step that exceeds it by itself is cut along y, where it may be.
+ */
+export async function* portions(steps: readonly Step[], budget: () => Promise<number>): AsyncGenerator<Step[]> {
+  let most = await budget();
+  let portion: Step[] = [];
   let load = 0;
-  const add = (one: Step, work: number) => {
-    if (load > 0 && load + work > most) {
-      portions.push([]);
-      load = 0;
-    }
-    portions.at(-1)!.push(one);
-    load += work;
-  };
   for (const one of steps) {
-    if (one.kind !== "run" || !one.split || one.work <= most) {
-      add(one, one.kind === "run" ? one.work : 0);
-      continue;
-    }
-    const [across, down, deep] = one.groups;
-    const rows = Math.max(1, Math.floor((most / one.work) * down));
-    for (let first = 0; first < down; first += rows) {
-      const groups = [across, Math.min(rows, down - first), deep] as const;
-      const work = (one.work * groups[1]) / down;
-      add({ ...one, words: [...one.words.slice(0, -1), first], groups, work }, work);
+    for (let rest: Step | undefined = one; rest; ) {
+      let piece: Step = rest;
+      let after: Step | undefined;
+      if (load === 0 && workOf(rest) > most) [piece, after] = cut(rest, most);
+      else if (load + workOf(rest) > most) {
+        yield portion;
+        most = await budget();
+        portion = [];
+        load = 0;
+        continue;
+      }
+      portion.push(piece);
+      load += workOf(piece);
+      rest = after;
     }
   }
-  return portions;
+  yield portion;
+}
+
+/** Operations of a step. */
+export function workOf(one: Step): number {
+  return one.kind === "run" ? one.work : 0;
+}
+
+/** The beginning of a step, of at most `most` operations as far as whole workgroups allow, and the rest. */
+function cut(one: Step, most: number): [Step, Step?] {
+  if (one.kind !== "run" || !one.split) return [one];
+  const [across, down, deep] = one.groups;
+  const count = Math.max(1, Math.floor((most / one.work) * down));
+  if (count >= down) return [one];
+  const part = (first: number, groups: number): Step => ({
+    ...one,
+    words: [...one.words.slice(0, -1), one.words.at(-1)! + first],
+    groups: [across, groups, deep],
+    work: (one.work * groups) / down,
+  });
+  return [part(0, count), part(count, down - count)];
 }

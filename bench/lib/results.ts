@@ -1,0 +1,82 @@
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { arch, cpus, loadavg, platform, release, totalmem } from "node:os";
+import { fileURLToPath } from "node:url";
+import type { Adapter } from "./device.ts";
+
+/** Where a figure comes from. */
+export interface Environment {
+  readonly date: string;
+  readonly commit: string;
+  /** The working tree differed from the commit. */
+  readonly dirty: boolean;
+  readonly runtime: string;
+  /** Of npm's `webgpu`, which is Dawn. */
+  readonly webgpu: string;
+  readonly os: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memory: number;
+  /** The load average of the last minute when the result was written: more than one process of ours means others at work. */
+  readonly busy: number;
+}
+
+/** A file of bench/results. */
+export interface Result<Row> {
+  readonly bench: string;
+  readonly adapter: Adapter | undefined;
+  readonly environment: Environment;
+  readonly rows: readonly Row[];
+}
+
+const FOLDER = fileURLToPath(new URL("../results/", import.meta.url));
+
+function git(...args: string[]): string {
+  return execFileSync("git", args, { cwd: FOLDER, encoding: "utf8" }).trim();
+}
+
+/** This machine, now. */
+export function environment(): Environment {
+  const { version } = createRequire(import.meta.url)("webgpu/package.json") as { version: string };
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    commit: git("rev-parse", "HEAD"),
+    // Results themselves do not count: every bench writes one.
+    dirty: git("status", "--porcelain", "--", ":/", ":!/bench/results") !== "",
+    runtime: `Node ${process.versions.node}`,
+    webgpu: version,
+    os: `${platform()} ${release()} ${arch()}`,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    cores: cpus().length,
+    memory: totalmem(),
+    busy: loadavg()[0],
+  };
+}
+
+/** The adapter's part of a file name: "nvidia-h200", "swiftshader-device-subzero". */
+export function slug(adapter: Adapter | undefined): string {
+  if (!adapter) return "cpu";
+  const name = adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`;
+  return name
+    .toLowerCase()
+    .replace(/[^a-z0-9]+/g, "-")
+    .replace(/^-|-$/g, "");
+}
+
+/** Writes bench/results/<bench>-<adapter>.json and returns its path. */
+export function writeResult<Row>(result: Result<Row>): string {
+  mkdirSync(FOLDER, { recursive: true });
+  const file = `${FOLDER}${result.bench}-${slug(result.adapter)}.json`;
+  const { rows, ...head } = result;
+  // One row a line keeps differences readable.
+  const lines = rows.map((row) => `    ${JSON.stringify(row)}`).join(",\n");
+  writeFileSync(file, `${JSON.stringify(head, null, 2).slice(0, -2)},\n  "rows": [\n${lines}\n  ]\n}\n`);
+  return file;
+}
+
+/** All results of one bench, by file name. */
+export function readResults<R>(bench: string): R[] {
+  const files = readdirSync(FOLDER).filter((name) => name.startsWith(`${bench}-`) && name.endsWith(".json"));
+  return files.sort().map((name) => JSON.parse(readFileSync(FOLDER + name, "utf8")) as R);
+}

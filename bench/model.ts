@@ -1,0 +1,121 @@
+/**
+ * `npm run bench:model`: both towers of so400m end to end, in every precision and at batches of 1, 8 and 32, each verified
+ * against the golden embeddings and then timed; memory, loading, compilation, and the device's time by kernel. On a software
+ * adapter batch 1 in f16, once.
+ *
+ *   --case tiny-hd72   another golden case       --towers image,text   --batch 1,8,32   --dtype f16,q8
+ *   --cpu              the CPU backend            --json                the result on stdout
+ *
+ * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/write-synthetic.ts); without it they are made as they
+ * load. Writes bench/results/model-<adapter>.json when so400m ran as planned. Ends with 1 if anything was wrong.
+ */
+import { parseArgs } from "node:util";
+import { deviceOptions } from "../src/load.ts";
+import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
+import { CpuBackend } from "../src/tensor/cpu.ts";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { loadTowers, type Tower } from "../src/towers.ts";
+import { type Bench, describe, openBench } from "./lib/device.ts";
+import { environment, type Result, writeResult } from "./lib/results.ts";
+import { digits, duration, rate } from "./lib/statistics.ts";
+import { type LoadFigures, type ModelRow, measure } from "./model/measure.ts";
+import { openSubject } from "./model/subject.ts";
+
+/** bench/results/model-*.json. */
+export interface ModelResult extends Result<ModelRow> {
+  readonly bench: "model";
+  readonly model: string;
+}
+
+const REAL = "so400m-384";
+
+const { values: options } = parseArgs({
+  options: {
+    case: { type: "string", default: REAL },
+    towers: { type: "string" },
+    batch: { type: "string" },
+    dtype: { type: "string" },
+    cpu: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+});
+const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));
+
+const bench: Bench | undefined = options.cpu ? undefined : await openBench();
+tell(bench ? describe(bench.adapter) : "the CPU backend");
+const slow = !bench || bench.adapter.software;
+const batches = options.batch?.split(",").map(Number) ?? (slow ? [1] : [1, 8, 32]);
+const dtypes =
+  (options.dtype?.split(",") as WeightDType[]) ?? (slow ? [bench ? "f16" : "f32"] : ["f16", "q8", "q4", "f32"]);
+const wanted = (options.towers?.split(",") as Tower[]) ?? ["image", "text"];
+const subject = await openSubject(options.case, options.case === REAL ? process.env.SIGLIP_FULL_DIR : undefined);
+
+const partial = options.case !== REAL || options.towers || options.batch || options.dtype;
+const rows: ModelRow[] = [];
+const result: ModelResult = {
+  bench: "model",
+  model: subject.name,
+  adapter: bench?.adapter,
+  environment: environment(),
+  rows,
+};
+let written = "";
+for (const weights of dtypes) {
+  const { backend, activations } = makeBackend(weights);
+  const checkpoint = await subject.open();
+  const started = performance.now();
+  const towers = await loadTowers(backend, checkpoint, subject.config, { dtype: weights, towers: wanted });
+  // A first small read, so that everything uploaded has arrived.
+  await backend.scope(() => backend.read(backend.tensor(new Float32Array([1]), [1])));
+  const figures: LoadFigures = {
+    model: subject.name,
+    backend: bench ? "webgpu" : "cpu",
+    weights,
+    activations,
+    source: subject.source,
+    load: (performance.now() - started) / 1000,
+    weightBytes: backend.bytes,
+  };
+  tell(
+    `\n${subject.name}, weights ${weights}, activations ${activations}: ${figures.source} loaded in ${duration(figures.load)}, ${digits(figures.weightBytes / 1e6)} MB`,
+  );
+  for (const tower of wanted) {
+    for (const batch of batches) {
+      const once = slow && subject.name === REAL;
+      const row = { ...figures, tower, batch, once };
+      rows.push(await measure(subject, towers, bench?.profile, () => backend.bytes, row));
+      tell(line(rows.at(-1)!));
+      // What is known so far survives a run that is broken off.
+      if (!partial) written = writeResult(result);
+    }
+  }
+  backend.dispose();
+}
+
+tell(partial ? "\nNot the whole: nothing written." : `\nwritten to ${written}`);
+const wrong = rows.some((row) => row.error);
+// Dawn keeps the process alive, so it is ended once everything is out.
+process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : "", () => process.exit(wrong ? 1 : 0));
+
+/** The backend that `Siglip.load` would make, on the device that is measured. */
+function makeBackend(weights: WeightDType): { backend: Backend<Tensor>; activations: "f32" | "f16" } {
+  if (!bench) return { backend: new CpuBackend(), activations: "f32" };
+  const backend = new WebGpuBackend(bench.device, deviceOptions(bench.device, bench.adapter.software, weights));
+  return { backend, activations: backend.activations };
+}
+
+function line(row: ModelRow): string {
+  const head = `${row.tower} x ${row.batch}: 1 - cosine ${row.distance.toExponential(1)}, first ${duration(row.first)}`;
+  if (row.error) return `${head}; WRONG, not timed: ${row.error}`;
+  const noun = row.tower === "image" ? "images" : "texts";
+  const kernels = Object.entries(row.kernels ?? {}).map(
+    ([name, { seconds, dispatches }]) =>
+      `    ${name.padEnd(24)} ${digits((100 * seconds) / row.device!).padStart(5)}% ${duration(seconds).padStart(9)} in ${dispatches} dispatches`,
+  );
+  return [
+    `${head}${row.pipelines ? ` (${row.pipelines} pipelines compiled in ${duration(row.compile!)})` : ""}`,
+    `  ${duration(row.min!)} min, ${duration(row.median!)} median of ${row.runs}; ${digits(row.itemsPerSecond!)} ${noun}/s; ` +
+      `${rate(row.flopsPerSecond!)}; ${digits(row.bytes! / 1e6)} MB held${row.device === undefined ? "" : `; on the device ${duration(row.device)}:`}`,
+    ...kernels,
+  ].join("\n");
+}

@@ -1,0 +1,78 @@
+import { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import type { SiglipConfig } from "../../src/config.ts";
+import { openCheckpoint } from "../../src/files.ts";
+import { folderFiles } from "../../src/node/files.ts";
+import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { Tower, Towers, Values } from "../../src/towers.ts";
+import { openGolden } from "../../test/golden.ts";
+import { syntheticSource } from "../../test/synthetic.ts";
+
+/** A model with inputs of which the embeddings are known. */
+export interface Subject {
+  readonly name: string;
+  readonly config: SiglipConfig;
+  /** Where the weights come from; made while they load, they make loading slower. */
+  readonly source: "file" | "synthetic";
+  open(): Promise<Checkpoint>;
+  /** Runs a tower on `batch` items, the golden ones over and over. */
+  run(towers: Towers, tower: Tower, batch: number): Promise<Values>;
+  /** The largest 1 - cosine between a row and its golden embedding. */
+  distance(values: Values, tower: Tower): Promise<number>;
+}
+
+/**
+ * The largest 1 - cosine allowed, by the precision of the weights: what the project promises against float64. Half precision
+ * activations are within it.
+ */
+export const ALLOWED: Readonly<Record<WeightDType, number>> = { f32: 1e-10, f16: 2e-6, q8: 2e-4, q4: 0.04 };
+
+/** A golden case; its weights come from `folder` where one is given, which has to hold the same synthetic ones. */
+export async function openSubject(name: string, folder: string | undefined): Promise<Subject> {
+  const golden = await openGolden(name);
+  const { config } = golden;
+  const pixels = await golden.values("pixel_values");
+  const ids = Float64Array.from(await golden.integers("input_ids"));
+  return {
+    name,
+    config,
+    source: folder ? "file" : "synthetic",
+    open: async () => (folder ? openCheckpoint(await folderFiles(folder)) : Checkpoint.open([syntheticSource(config)])),
+    run: (towers, tower, batch) =>
+      tower === "image"
+        ? towers.image(repeat(pixels.data, pixels.data.length / pixels.shape[0], batch, (n) => new Float32Array(n)))
+        : towers.text(repeat(ids, config.text.positions, batch, (n) => new Float64Array(n))),
+    async distance(values, tower) {
+      const { data, shape } = await golden.values(`${tower}_embeds`);
+      const width = shape[1];
+      let worst = 0;
+      for (let row = 0; row < values.shape[0]; row++) {
+        const known = row % shape[0];
+        const found = apart(
+          values.data.subarray(row * width, (row + 1) * width),
+          data.subarray(known * width, (known + 1) * width),
+        );
+        // Negated, so that NaN stays.
+        if (!(found <= worst)) worst = found;
+      }
+      return worst;
+    },
+  };
+}
+
+/** `batch` items of `size` elements, those of `data` in turn. */
+function repeat<A extends Float32Array | Float64Array>(
+  data: A,
+  size: number,
+  batch: number,
+  make: (n: number) => A,
+): A {
+  const out = make(batch * size);
+  for (let i = 0; i < out.length; i++) out[i] = data[i % data.length];
+  return out;
+}
+
+/** 1 - cosine, as half the squared distance of the unit vectors: no digits cancel. */
+function apart(a: Float32Array, b: Float32Array): number {
+  const [lengthA, lengthB] = [Math.hypot(...a), Math.hypot(...b)];
+  return a.reduce((sum, value, i) => sum + (value / lengthA - b[i] / lengthB) ** 2, 0) / 2;
+}

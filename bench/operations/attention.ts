@@ -1,0 +1,117 @@
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import {
+  ATTENTION,
+  type AttentionName,
+  attentionForms,
+  fits,
+  WORKGROUP_MEMORY,
+} from "../../src/tensor/webgpu/tiles.ts";
+import * as reference from "../../test/reference.ts";
+import type { GpuTensor, Storage } from "./inputs.ts";
+import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
+
+const HEADS = 16;
+const HEAD = 72;
+const WIDTH = HEADS * HEAD;
+
+interface Problem {
+  readonly layer: string;
+  readonly batch: number;
+  readonly queries: number;
+  readonly keys: number;
+}
+
+/** The attentions of so400m: a picture's patches, the MAP head's one query, a text. */
+const PROBLEMS: readonly Problem[] = [
+  { layer: "text", batch: 1, queries: 64, keys: 64 },
+  { layer: "map", batch: 1, queries: 1, keys: 729 },
+  { layer: "self", batch: 1, queries: 729, keys: 729 },
+  { layer: "self", batch: 8, queries: 729, keys: 729 },
+];
+
+/** Every form of `attention` that fits, on all shapes with at most the plan's rows. */
+export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
+  const most = plan.rows.at(-1)!;
+  for (const activations of plan.activations) {
+    for (const form of Object.keys(ATTENTION) as AttentionName[]) {
+      if (plan.form && plan.form !== form) continue;
+      const variant = ATTENTION[form];
+      const skipped =
+        missing(plan.device, variant, activations) ??
+        (fits(variant, HEAD) ? undefined : `heads of ${HEAD} do not fit its workgroup memory`);
+      if (skipped) {
+        yield { op: "attention", form, activations, skipped };
+        continue;
+      }
+      const backend = new WebGpuBackend(plan.device, { attention: form, activations });
+      for (const problem of PROBLEMS) {
+        if (suits(form, problem) && problem.batch * problem.queries <= most)
+          yield trial(plan, backend, form, problem, activations);
+      }
+      backend.dispose();
+    }
+  }
+}
+
+/** A single query has forms of its own, which the backend keeps to. */
+function suits(form: AttentionName, { queries }: Problem): boolean {
+  const core = { half: false, memory: WORKGROUP_MEMORY, units: [] };
+  return queries === 1 ? attentionForms(HEAD, 1, core).includes(form) : ATTENTION[form].queries > 1;
+}
+
+function trial(
+  { inputs, rows: allRows }: Plan,
+  backend: WebGpuBackend,
+  form: AttentionName,
+  { layer, batch, queries, keys }: Problem,
+  activations: Storage,
+): Trial {
+  const rows = batch * queries;
+  // A query that serves all items, as the MAP head's does, comes from an item of its own.
+  const queryShape = [layer === "map" ? 1 : batch, queries, 3 * WIDTH];
+  const record = async (count: number): Promise<() => GpuTensor> => {
+    const q = await inputs.activation(activations, queryShape);
+    const kv = await inputs.activation(activations, [batch, count, 3 * WIDTH]);
+    const view = (tensor: GpuTensor, part: number) => ({ tensor, offset: part * WIDTH, width: WIDTH });
+    return () => backend.attention(view(q.tensor, 0), view(kv.tensor, 1), view(kv.tensor, 2), HEADS);
+  };
+  const picked = sampleRows(queries);
+  const items = batch === 1 ? [0] : [0, batch - 1];
+  return {
+    op: "attention",
+    layer,
+    rows,
+    shape: `${batch} x ${HEADS} heads of ${HEAD}, ${queries} queries, ${keys} keys`,
+    form,
+    activations,
+    backend,
+    kernel: ATTENTION[form].kernel,
+    constants: ATTENTION[form].constants,
+    prepare: () => record(keys),
+    sample: items.flatMap((item) => picked.map((query) => item * queries + query)),
+    expected: () =>
+      inputs.once(`attention ${layer} ${batch} ${activations}`, async () => {
+        const q = await inputs.activation(activations, queryShape);
+        const kv = await inputs.activation(activations, [batch, keys, 3 * WIDTH]);
+        const parts: number[] = [];
+        for (const item of items) {
+          const some = await q.host(picked.map((query) => (queryShape[0] === 1 ? 0 : item * queries) + query));
+          const all = await kv.host(Array.from({ length: keys }, (_, key) => item * keys + key));
+          const view = (data: Float32Array, tokens: number, part: number) => ({
+            data,
+            tokens,
+            stride: 3 * WIDTH,
+            offset: part * WIDTH,
+          });
+          const [a, b, c] = [view(some, picked.length, 0), view(all, keys, 1), view(all, keys, 2)];
+          for (const value of reference.attention(a, b, c, WIDTH, HEADS)) parts.push(value);
+        }
+        return Float64Array.from(parts);
+      }),
+    gate: gate(activations === "f16"),
+    flops: 4 * rows * keys * WIDTH,
+    bytes: (queryShape[0] * queries + 2 * batch * keys + rows) * WIDTH * bytesOf(activations),
+    ceiling: ATTENTION[form].unit ? "matrix" : activations,
+    half: batch === 1 && queries > 1 && (queries > 64 || allRows.at(-1)! <= 64) ? () => record(keys >> 1) : undefined,
+  };
+}

@@ -1,0 +1,103 @@
+import type { Linear, WeightDType } from "../../src/tensor/backend.ts";
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
+import * as reference from "../../test/reference.ts";
+import type { GpuTensor, Storage } from "./inputs.ts";
+import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
+
+interface Layer {
+  readonly name: string;
+  readonly depth: number;
+  readonly out: number;
+  readonly gelu?: boolean;
+  /** A residual or positions are added, and the result is float32 whatever the activations. */
+  readonly add?: boolean;
+}
+
+/** The linear maps of so400m, with the epilogues that the towers give them. */
+const LAYERS: readonly Layer[] = [
+  { name: "patch", depth: 588, out: 1152, add: true },
+  { name: "out", depth: 1152, out: 1152, add: true },
+  { name: "qkv", depth: 1152, out: 3456 },
+  { name: "fc1", depth: 1152, out: 4304, gelu: true },
+  { name: "fc2", depth: 4304, out: 1152, add: true },
+];
+
+const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
+
+/** Every form of `linear` on every layer, precision and number of rows. */
+export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
+  for (const activations of plan.activations) {
+    for (const form of Object.keys(LINEAR) as LinearName[]) {
+      if (plan.form && plan.form !== form) continue;
+      const skipped = missing(plan.device, LINEAR[form], activations);
+      if (skipped) {
+        yield { op: "linear", form, activations, skipped };
+        continue;
+      }
+      const backend = new WebGpuBackend(plan.device, { linear: form, activations });
+      for (const layer of LAYERS) {
+        for (const weights of plan.weights) {
+          for (const rows of plan.rows) yield trial(plan, backend, form, layer, rows, weights, activations);
+        }
+      }
+      backend.dispose();
+    }
+  }
+}
+
+function trial(
+  { inputs, rows: allRows }: Plan,
+  backend: WebGpuBackend,
+  form: LinearName,
+  layer: Layer,
+  rows: number,
+  weights: WeightDType,
+  activations: Storage,
+): Trial {
+  const { name, depth, out, gelu = false } = layer;
+  const record = async (k: number): Promise<() => GpuTensor> => {
+    const x = await inputs.activation(activations, [rows, k]);
+    const w: Linear<GpuTensor> = {
+      weight: (await inputs.matrix(out, k, weights)).tensor,
+      bias: (await inputs.tensor([out], 6)).tensor,
+    };
+    const add = layer.add ? (await inputs.tensor([rows, out], 7)).tensor : undefined;
+    return () => backend.linear(x.tensor, w, { gelu, add, exact: layer.add });
+  };
+  const sample = sampleRows(rows);
+  const { kernel, constants, unit } = LINEAR[form];
+  const resultBytes = bytesOf(layer.add ? "f32" : activations);
+  return {
+    op: "linear",
+    layer: name,
+    rows,
+    shape: `${rows} x ${depth} to ${out}`,
+    form,
+    weights,
+    activations,
+    backend,
+    kernel,
+    constants,
+    prepare: () => record(depth),
+    sample,
+    expected: () =>
+      inputs.once(`linear ${name} ${rows} ${weights} ${activations}`, async () => {
+        const x = await (await inputs.activation(activations, [rows, depth])).host(sample);
+        const { stored } = await inputs.matrix(out, depth, weights);
+        const bias = (await inputs.tensor([out], 6)).host;
+        const all = layer.add ? (await inputs.tensor([rows, out], 7)).host : undefined;
+        const add = all && Float32Array.from(sample.flatMap((row) => [...all.subarray(row * out, (row + 1) * out)]));
+        return reference.linear(x, stored, bias, depth, { gelu, add });
+      }),
+    gate: gate(activations === "f16"),
+    flops: 2 * rows * depth * out,
+    bytes:
+      rows * depth * bytesOf(activations) +
+      (out * depth * BITS[weights]) / 8 +
+      rows * out * (resultBytes + (layer.add ? 4 : 0)) +
+      out * 4,
+    ceiling: unit ? "matrix" : activations,
+    half: name === "out" && rows === allRows.at(-1) && weights === "f16" ? () => record(depth / 2) : undefined,
+  };
+}

@@ -1,0 +1,127 @@
+import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { compare } from "../../test/compare.ts";
+import type { Ceilings } from "../lib/ceilings.ts";
+import type { Bench } from "../lib/device.ts";
+import type { Span } from "../lib/profile.ts";
+import { type Timing, timing } from "../lib/statistics.ts";
+import type { GpuTensor } from "./inputs.ts";
+import { type Skip, type Subject, subject, type Trial } from "./trial.ts";
+
+/** One line of the results: a trial that was timed, refused (`error`) or could not run (`skipped`). Seconds. */
+export interface KernelRow extends Partial<Subject>, Partial<Timing> {
+  readonly op: Subject["op"];
+  readonly form: string;
+  /** Normalised mean squared error against float64 on the sampled rows. */
+  readonly nmse?: number;
+  readonly flopsPerSecond?: number;
+  readonly bytesPerSecond?: number;
+  /** The ceiling that `ofCeiling` is a fraction of. */
+  readonly ceiling?: Trial["ceiling"];
+  readonly ofCeiling?: number;
+  readonly ofCopy?: number;
+  /** What fraction of the time half the work took. */
+  readonly halved?: number;
+  readonly skipped?: string;
+  readonly error?: string;
+}
+
+/** Verifies a trial and, where it is right, times it. */
+export async function measure(bench: Bench, ceilings: Ceilings | undefined, trial: Trial | Skip): Promise<KernelRow> {
+  if ("skipped" in trial) return trial;
+  let run: () => GpuTensor;
+  let nmse: number;
+  try {
+    run = await trial.prepare();
+    nmse = await verify(bench, trial, run);
+  } catch (error) {
+    return { ...subject(trial), error: (error as Error).message };
+  }
+  const times = timing(await time(bench, trial.backend, run));
+  const half = trial.half && timing(await time(bench, trial.backend, await trial.half()));
+  const flopsPerSecond = trial.flops / times.median;
+  const bytesPerSecond = trial.bytes / times.median;
+  const ceiling = ceilings ? limiting(ceilings, trial.ceiling) : trial.ceiling;
+  const limit = ceilings?.[ceiling];
+  const reached = ceiling === "copy" ? bytesPerSecond : flopsPerSecond;
+  return {
+    ...subject(trial),
+    nmse,
+    ...times,
+    flopsPerSecond,
+    bytesPerSecond,
+    ceiling,
+    ofCeiling: limit && reached / limit,
+    ofCopy: ceilings && bytesPerSecond / ceilings.copy,
+    halved: half && half.min / times.min,
+  };
+}
+
+/** Half-precision work may be done in either precision, so the faster one is its ceiling. */
+function limiting(ceilings: Ceilings, name: Trial["ceiling"]): Trial["ceiling"] {
+  return name === "f16" && !((ceilings.f16 ?? 0) > ceilings.f32) ? "f32" : name;
+}
+
+/** Throws unless the form that was wanted ran and made what float64 makes. */
+async function verify({ profile }: Bench, trial: Trial, run: () => GpuTensor): Promise<number> {
+  const { backend: b, sample, kernel, constants } = trial;
+  let actual: Float32Array = new Float32Array();
+  const spans = await profile.record(async () => {
+    actual = await b.scope(() => b.read(b.rows(run(), sample)));
+  });
+  const ran = (label: string) =>
+    label.startsWith(`${kernel} `) &&
+    Object.entries(constants).every(([name, value]) =>
+      label.includes(`${JSON.stringify(name)}:${JSON.stringify(value)}`),
+    );
+  if (!spans.some(({ label }) => ran(label))) {
+    const labels = [...new Set(spans.map(({ label }) => label))].join("; ");
+    throw new Error(`wanted ${kernel} ${JSON.stringify(constants)}, the backend ran ${labels}`);
+  }
+  const expected = await trial.expected();
+  const shape = [sample.length, expected.length / sample.length];
+  return compare(actual, expected, { shape, label: `${trial.op} ${trial.form}`, gate: trial.gate }).nmse;
+}
+
+/** Seconds that the timed runs of one trial may take in all, and that one submit may take. */
+const BUDGET = 0.3;
+const SUBMIT = 0.1;
+const RUNS = 30;
+
+/** Runs after which a backend has learnt the device's speed and no longer cuts the work into pieces. */
+const WARM = 4;
+
+/** Seconds of each run. Verifying has compiled and warmed up; a software adapter is given one run. */
+async function time(bench: Bench, b: WebGpuBackend, run: () => GpuTensor): Promise<number[]> {
+  let [first] = await repeat(bench, b, run, 1);
+  if (bench.adapter.software) return [first];
+  for (let i = 1; i < WARM; i++) [first] = await repeat(bench, b, run, 1);
+  const times: number[] = [];
+  for (let spent = 0; times.length < RUNS && (times.length === 0 || spent < BUDGET); ) {
+    const count = Math.max(1, Math.min(RUNS - times.length, Math.floor(SUBMIT / first)));
+    const found = await repeat(bench, b, run, count);
+    times.push(...found);
+    spent += found.reduce((sum, seconds) => sum + seconds, 0);
+  }
+  return times;
+}
+
+const small = new WeakMap<WebGpuBackend, GpuTensor>();
+
+/** Seconds of each of `count` runs in one submit; their mean where they cannot be told apart. */
+async function repeat({ profile }: Bench, b: WebGpuBackend, run: () => GpuTensor, count: number): Promise<number[]> {
+  if (!small.has(b)) {
+    small.set(b, b.tensor(new Float32Array([1]), [1]));
+    await b.read(small.get(b)!);
+  }
+  const started = performance.now();
+  const spans = await profile.record(async () => {
+    for (let i = 0; i < count; i++) b.scope(() => void run());
+    await b.read(small.get(b)!);
+  });
+  const wall = (performance.now() - started) / 1000;
+  if (!profile.timestamps) return Array.from({ length: count }, () => wall / count);
+  const sum = (some: readonly Span[]) => some.reduce((total, { seconds }) => total + seconds, 0);
+  const each = spans.length / count;
+  if (!Number.isInteger(each)) return Array.from({ length: count }, () => sum(spans) / count);
+  return Array.from({ length: count }, (_, i) => sum(spans.slice(i * each, (i + 1) * each)));
+}

@@ -1,0 +1,54 @@
+import type { ModelFiles } from "./files.ts";
+import { normalised, type Pictures } from "./inputs.ts";
+import type { Loaded } from "./measure.ts";
+import { INPUT, OUTPUT } from "./tower.ts";
+
+interface OrtTensor {
+  readonly data: Float32Array;
+}
+
+/** What we use of onnxruntime-node and onnxruntime-web alike. */
+interface Ort {
+  Tensor: new (type: "float32", data: Float32Array, shape: readonly number[]) => OrtTensor;
+  InferenceSession: {
+    create(
+      path: string,
+      options: object,
+    ): Promise<{ run(feeds: Record<string, OrtTensor>): Promise<Record<string, OrtTensor>> }>;
+  };
+}
+
+const WEBGPU = {
+  name: "onnxruntime-node",
+  // No node falls back to the CPU unseen: the session would not be made.
+  options: { executionProviders: ["webgpu"], extra: { session: { disable_cpu_ep_fallback: "1" } } },
+};
+/** The package and the session options by which onnxruntime runs a graph in each way. */
+const WAYS = {
+  "ort-cpu": { name: "onnxruntime-node", options: { executionProviders: ["cpu"] } },
+  "ort-webgpu": WEBGPU,
+  "ort-webgpu-plain": WEBGPU,
+  "ort-wasm": { name: "onnxruntime-web", options: { executionProviders: ["wasm"] } },
+};
+
+/** The names of the ways to run onnxruntime. */
+export type OrtEngine = keyof typeof WAYS;
+
+/** The tower through onnxruntime, with its default number of threads and all graph optimisations. */
+export async function ortTower(engine: OrtEngine, files: ModelFiles, pictures: Pictures): Promise<Loaded> {
+  const { name, options } = WAYS[engine];
+  const module = (await import(name)) as Ort & { default?: Ort };
+  const { InferenceSession, Tensor } = module.default ?? module;
+  const session = await InferenceSession.create(files.onnx[engine.endsWith("-plain") ? "plain" : "fused"], {
+    ...options,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: 3,
+    // The native package finds the weights beside the graph by itself.
+    ...(engine === "ort-wasm" && { externalData: [{ path: "weights.bin", data: files.weights }] }),
+  });
+  const run = async () => {
+    const feeds = { [INPUT]: new Tensor("float32", pictures.pixels, pictures.shape) };
+    return normalised((await session.run(feeds))[OUTPUT].data, pictures.width);
+  };
+  return { output: run, run };
+}

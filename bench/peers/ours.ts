@@ -1,0 +1,76 @@
+import type { SiglipConfig } from "../../src/config.ts";
+import { openCheckpoint } from "../../src/files.ts";
+import { deviceOptions } from "../../src/load.ts";
+import { folderFiles } from "../../src/node/files.ts";
+import { findGpu } from "../../src/node/gpu.ts";
+import type { Backend, RowChunk, Tensor } from "../../src/tensor/backend.ts";
+import { CpuBackend } from "../../src/tensor/cpu.ts";
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { loadTowers } from "../../src/towers.ts";
+import type { ModelFiles } from "./files.ts";
+import { type Layer, normalised, type Pictures, sampled } from "./inputs.ts";
+import type { Loaded } from "./measure.ts";
+import type { DType } from "./onnx.ts";
+
+/** What the adapter says of itself. */
+export interface Adapter {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly software: boolean;
+  readonly features: string[];
+}
+
+/** The adapter that our own runs use; undefined where there is none. */
+export async function ourAdapter(): Promise<Adapter | undefined> {
+  const opened = await openDevice(await findGpu());
+  if (!opened) return undefined;
+  const { vendor, architecture, device, description } = opened.info;
+  const features = [...opened.device.features].sort();
+  return { vendor, architecture, device, description, software: opened.software, features };
+}
+
+/** As `Siglip.load` opens it; kernel forms are tried anew, none are remembered. */
+async function open(backend: "cpu" | "webgpu", dtype: DType): Promise<Backend<Tensor>> {
+  if (backend === "cpu") return new CpuBackend();
+  const opened = await openDevice(await findGpu());
+  if (!opened) throw new Error("a WebGPU adapter was wanted, none found");
+  return new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype));
+}
+
+/** Our image tower, from a safetensors file. */
+export async function ourTower(
+  name: "cpu" | "webgpu",
+  dtype: DType,
+  config: SiglipConfig,
+  { folder }: ModelFiles,
+  { pixels, width }: Pictures,
+): Promise<Loaded> {
+  const backend = await open(name, dtype);
+  const files = await folderFiles(folder);
+  const towers = await loadTowers(backend, await openCheckpoint(files), config, { dtype, towers: ["image"] });
+  await files.close();
+  // A first small read, so that everything uploaded has arrived.
+  await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
+  const run = async () => normalised((await towers.image(pixels)).data, width);
+  return { output: run, run };
+}
+
+/** One linear layer of ours. A timed run waits for the result by reading its last row. */
+export async function ourLayer(name: "cpu" | "webgpu", dtype: DType, layer: Layer): Promise<Loaded> {
+  const { rows, depth, out } = layer;
+  const backend = await open(name, dtype);
+  const weight = await backend.weight({ name: "fc1", out, in: depth, dtype }, chunk(layer));
+  const w = { weight, bias: backend.tensor(layer.bias, [out]) };
+  const x = backend.tensor(layer.x, [rows, depth]);
+  return {
+    output: async () => sampled(await backend.scope(() => backend.read(backend.linear(x, w))), out),
+    run: () => backend.scope(() => backend.read(backend.rows(backend.linear(x, w), [rows - 1]))),
+  };
+}
+
+async function* chunk({ weight, out }: Layer): AsyncGenerator<RowChunk> {
+  yield { dtype: "F32", rows: out, bytes: new Uint8Array(weight.buffer) };
+}

@@ -1,0 +1,43 @@
+import type { Figures } from "./measure.ts";
+
+/** One row of the results. */
+export interface Row extends Figures {
+  readonly engine: string;
+  readonly dtype: string;
+  /** What the row needs on disk at run time, in bytes, model files aside. */
+  readonly installed: number;
+  /** The machine's load average just before: others at work, beside what the row before left. */
+  readonly busy: number;
+}
+
+const COLUMNS: [string, (row: Row) => string][] = [
+  ["", (row) => row.engine],
+  ["dtype", (row) => row.dtype],
+  ["load s", (row) => time(row.load)],
+  ["first s", (row) => time(row.first)],
+  ["min s", (row) => time(row.min)],
+  ["median s", (row) => time(row.median)],
+  ["runs", (row) => String(row.runs ?? "")],
+  ["peak MB", (row) => (row.peak === undefined ? "" : (row.peak / 1e6).toFixed(0))],
+  ["installed MB", (row) => (row.installed / 1e6).toFixed(1)],
+  ["1 - cosine", (row) => row.distance?.toExponential(1) ?? ""],
+  ["largest diff", (row) => row.difference?.toExponential(1) ?? ""],
+  ["busy", (row) => row.busy.toFixed(1)],
+  ["", (row) => row.error ?? row.note ?? ""],
+];
+
+/** The rows as lines of equal columns, a heading first. */
+export function table(rows: readonly Row[]): string {
+  const cells = [COLUMNS.map(([title]) => title), ...rows.map((row) => COLUMNS.map(([, cell]) => cell(row)))];
+  const last = COLUMNS.length - 1;
+  const widths = COLUMNS.map((_, column) => Math.max(...cells.map((line) => line[column].length)));
+  const pad = (cell: string, column: number) =>
+    column === last ? cell : column < 2 ? cell.padEnd(widths[column]) : cell.padStart(widths[column]);
+  return cells.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
+}
+
+/** Three digits. */
+function time(seconds: number | undefined): string {
+  if (seconds === undefined) return "";
+  return seconds >= 100 ? seconds.toFixed(0) : seconds.toPrecision(3);
+}

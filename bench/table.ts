@@ -1,0 +1,153 @@
+/**
+ * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
+ * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, kernels or peers. With --check it writes nothing and ends
+ * with 1 where a file differs from what the results say.
+ */
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { KernelResult } from "./kernels.ts";
+import type { Adapter } from "./lib/device.ts";
+import { type Environment, readResults } from "./lib/results.ts";
+import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
+import type { ModelResult } from "./model.ts";
+import type { KernelRow } from "./operations/measure.ts";
+import type { Row as PeerRow } from "./peers/table.ts";
+
+/** What bench/peers writes, as far as it is shown. */
+interface PeerResult {
+  readonly date: string;
+  readonly commit: string;
+  readonly case: string;
+  readonly batch: number;
+  readonly adapter: Pick<Adapter, "description" | "device" | "software"> | null;
+  readonly cpu: { readonly model: string; readonly cores: number };
+  readonly rows: readonly PeerRow[];
+}
+
+const FILES = ["README.md", "kernels/README.md"];
+const TABLES: Readonly<Record<string, () => string>> = {
+  model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
+  kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
+  peers: () => readResults<PeerResult>("peers").map(peerTable).join("\n\n"),
+};
+
+/** A text with the tables between its markers made anew. */
+export function fill(text: string): string {
+  return text.replace(
+    /(<!-- bench:(\w+) -->\n)[\s\S]*?(<!-- \/bench:\2 -->)/g,
+    (all, begin: string, name: string, end: string) => (name in TABLES ? `${begin}\n${TABLES[name]()}\n\n${end}` : all),
+  );
+}
+
+/** Where and with what a result was measured. */
+function heading(
+  adapter: Adapter | undefined,
+  { runtime, webgpu, cpu, cores, commit, dirty, date, busy }: Environment,
+): string {
+  const device = adapter ? adapter.description || adapter.device : "The CPU backend";
+  const software = adapter?.software ? ", **a software adapter, which says nothing about a GPU**" : "";
+  const busyNote = busy > cores ? `; others were at work on the machine (load ${digits(busy)})` : "";
+  const tree = `${commit.slice(0, 7)}${dirty ? " and changes" : ""}`;
+  return `${device}${software}; ${cpu}, ${cores} cores; ${runtime}, webgpu ${webgpu}; ${date}, ${tree}${busyNote}:`;
+}
+
+function modelTable({ adapter, environment, rows }: ModelResult): string {
+  const head = [
+    "tower",
+    "batch",
+    "weights",
+    "activations",
+    "median",
+    "in kernels",
+    "items/s",
+    "rate",
+    "first",
+    "load",
+    "memory",
+    "1 - cosine",
+  ];
+  const cells = rows.map((row) => [
+    row.tower,
+    String(row.batch),
+    row.weights,
+    row.activations,
+    row.error ? "wrong" : duration(row.median!),
+    duration(row.device ?? Number.NaN),
+    row.error ? "" : digits(row.itemsPerSecond!),
+    row.error ? "" : rate(row.flopsPerSecond!),
+    duration(row.first),
+    duration(row.load),
+    `${digits((row.bytes ?? row.weightBytes) / 1e9)} GB`,
+    row.distance.toExponential(1),
+  ]);
+  return `${heading(adapter, environment)}\n\n${table(head, cells, 4)}`;
+}
+
+/** The fastest form for every operation, shape and precision; the JSON file has all. */
+function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): string {
+  const most = [
+    `${rate(ceilings.f32)} of f32 multiply-adds`,
+    ...(ceilings.f16 ? [`${rate(ceilings.f16)} of f16`] : []),
+    ...(ceilings.matrix ? [`${rate(ceilings.matrix)} on matrix units`] : []),
+    `${digits(ceilings.copy / 1e9)} GB/s of copying`,
+  ];
+  const best = new Map<string, KernelRow>();
+  for (const row of rows) {
+    if (row.median === undefined) continue;
+    const key = [row.op, row.layer, row.shape, row.weights, row.activations].join();
+    const found = best.get(key);
+    if (!found || row.median < found.median!) best.set(key, row);
+  }
+  const head = ["operation", "shape", "weights", "activations", "fastest form", "median", "rate", "GB/s", "of ceiling"];
+  const cells = [...best.values()].map((row) => [
+    row.op === "linear" || row.op === "attention" ? `${row.op}, ${row.layer}` : row.op,
+    row.shape!,
+    row.weights ?? "",
+    row.activations!,
+    row.form === "one" ? "" : row.form,
+    duration(row.median!),
+    row.flopsPerSecond && row.ceiling !== "copy" ? rate(row.flopsPerSecond) : "",
+    digits(row.bytesPerSecond! / 1e9),
+    `${percent(row.ofCeiling)} of ${row.ceiling}`,
+  ]);
+  const count = (what: keyof KernelRow) => rows.filter((row) => row[what] !== undefined).length;
+  const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong`;
+  return `${heading(adapter, environment)} ${counts}. At most ${most.join(", ")}.\n\n${table(head, cells, 5)}`;
+}
+
+function peerTable({ adapter, cpu, commit, date, rows, ...result }: PeerResult): string {
+  const software = adapter?.software ? " (**software: the WebGPU rows say nothing about a GPU**)" : "";
+  const device = adapter ? `${adapter.description || adapter.device}${software}` : "no WebGPU adapter";
+  const head = ["", "dtype", "median", "first", "load", "resident", "installed", "1 - cosine", ""];
+  const cells = rows.map((row) => [
+    row.engine,
+    row.dtype,
+    duration(row.median ?? Number.NaN),
+    duration(row.first ?? Number.NaN),
+    duration(row.load ?? Number.NaN),
+    row.peak === undefined ? "" : `${digits(row.peak / 1e9)} GB`,
+    `${digits(row.installed / 1e6)} MB`,
+    row.distance?.toExponential(1) ?? "",
+    (row.error ?? row.note ?? "").replaceAll("|", "\\|"),
+  ]);
+  const where = `${device}; ${cpu.model}, ${cpu.cores} cores; ${date.slice(0, 10)}, ${commit.slice(0, 7)}`;
+  return `${result.case}, batch ${result.batch}, on ${where}:\n\n${table(head, cells, 2)}`;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const check = process.argv.includes("--check");
+  for (const name of FILES) {
+    const path = fileURLToPath(new URL(`../${name}`, import.meta.url));
+    if (!existsSync(path)) continue;
+    const text = readFileSync(path, "utf8");
+    const made = fill(text);
+    if (made === text) continue;
+    if (check) {
+      console.error(`${name} is not what bench/results says: run npx tsx bench/table.ts.`);
+      process.exitCode = 1;
+    } else {
+      writeFileSync(path, made);
+      console.log(name);
+    }
+  }
+}
