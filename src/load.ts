@@ -8,7 +8,7 @@ import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tens
 import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
 import { ATTENTION, LINEAR } from "./tensor/webgpu/tiles.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
-import { type Dialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
+import { type Dialect, prepareDialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
 import { loadTowers, type Tower } from "./towers.ts";
 
 /** What `onProgress` is told while a model loads. */
@@ -123,6 +123,7 @@ async function loadTokenizer(
   { positions, vocabulary }: { positions: number; vocabulary: number },
   dialect?: Dialect,
 ): Promise<SiglipTokenizer> {
+  await prepareDialect(dialect);
   const model = SentencePiece.parse(await readTokenizer(files));
   if (model.size > vocabulary) {
     throw new SiglipError(

@@ -55,7 +55,8 @@ export function words(args: readonly string[]): string {
 function launch([file, ...args]: readonly string[], running: Running = {}, open = false): Promise<Ended> {
   const env: NodeJS.ProcessEnv = { ...process.env, TERM: "xterm-256color", ...running.env };
   // What a caller's terminal or a build server prefers must not decide.
-  for (const name of ["NO_COLOR", "FORCE_COLOR"]) if (!running.env?.[name]) delete env[name];
+  // Node counts a CI as no terminal for colours.
+  for (const name of ["NO_COLOR", "FORCE_COLOR", "CI"]) if (!running.env?.[name]) delete env[name];
   const child = spawn(file, args, { cwd: root, env });
   let [stdout, stderr] = ["", ""];
   child.stdout.setEncoding("utf8").on("data", (text: string) => {

@@ -2,12 +2,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SiglipError } from "../src/error.ts";
 import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
-import { canonical, type Dialect, SiglipTokenizer } from "../src/tokenizer/siglip.ts";
+import { canonical, type Dialect, prepareDialect, SiglipTokenizer } from "../src/tokenizer/siglip.ts";
+
 import { readModel, writeModel } from "./tokenizer-model.ts";
 
 const t5 = SentencePiece.parse(readModel("t5-like"));
 const gemma = SentencePiece.parse(readModel("gemma-like"));
 const DIALECTS: Dialect[] = ["siglip", "siglip2", "big_vision", "open_clip"];
+
+await prepareDialect("open_clip");
 
 describe("canonical", () => {
   it("lower-cases as Python does", () => {

@@ -54,7 +54,7 @@ function readFrame(body: Uint8Array, fileLength: number, name: string): number {
   const width = (body[3] << 8) | body[4];
   checkSize(width, height, name);
   if (width * height > PIXELS_A_BYTE * fileLength) {
-    throw broken(name, `${width} x ${height} pixels but ${fileLength} bytes cannot hold them`);
+    throw broken(name, `${width} x ${height} pixels but found that ${fileLength} bytes cannot hold them`);
   }
   return body[5];
 }
@@ -65,7 +65,7 @@ function isExif(body: Uint8Array): boolean {
 
 /** The error for a file that ends too soon. */
 export function truncated(name: string, bytes: Uint8Array): SiglipError {
-  return broken(name, `an end marker but the file ends at byte ${bytes.length}`);
+  return broken(name, `an end marker but found that the file ends at byte ${bytes.length}`);
 }
 
 /** The error for a file that is not as it should be. */

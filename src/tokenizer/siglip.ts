@@ -1,5 +1,4 @@
 import { SiglipError } from "../error.ts";
-import { unescapeHtml } from "./html.ts";
 import type { SentencePiece } from "./sentencepiece.ts";
 import { checkText } from "./text.ts";
 
@@ -19,6 +18,14 @@ const PUNCTUATION = /[!-/:-@[-`{-~]+/g;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are white space to Python.
 const WHITE_SPACE = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]+/g;
 
+/** HTML's names are a table of two kilobytes that only one dialect needs: a chunk of its own in a bundle. */
+let unescapeHtml: ((text: string) => string) | undefined;
+
+/** Loads what a dialect needs beyond this module; to be awaited before `open_clip` is used. */
+export async function prepareDialect(dialect: Dialect | undefined): Promise<void> {
+  if (dialect === "open_clip") ({ unescapeHtml } = await import("./html.ts"));
+}
+
 const EOS = 1;
 const MAX_IDS = 2 ** 28;
 
@@ -31,6 +38,11 @@ export function canonical(text: string, dialect: Dialect): string {
   checkText(text, "The text");
   if (dialect === "siglip") return squeeze(text.toLowerCase().replace(PUNCTUATION, ""));
   if (dialect === "open_clip") {
+    if (!unescapeHtml) {
+      throw new SiglipError(
+        `The dialect "open_clip" was wanted, found it not loaded; await prepareDialect("open_clip") first.`,
+      );
+    }
     // In open_clip's order: whether a sigma is final can depend on the punctuation around it.
     const plain = unescapeHtml(unescapeHtml(text)).replaceAll("_", " ");
     return squeeze(plain.replace(PUNCTUATION, "").toLowerCase());
