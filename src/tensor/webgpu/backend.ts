@@ -17,40 +17,16 @@ import {
   type WeightSpec,
 } from "../backend.ts";
 import { Arena } from "./arena.ts";
-import { type Choices, decode, type Trial } from "./choose.ts";
+import { decode, type Trial } from "./choose.ts";
 import { capabilitiesOf } from "./device.ts";
+import type { Pinned, WebGpuOptions } from "./options.ts";
 import { Queue } from "./queue.ts";
 import type { Dispatch, Result } from "./steps.ts";
 import { GpuTensor, padded, padRows, type Storage } from "./tensor.ts";
-import {
-  ATTENTION,
-  type AttentionName,
-  attentionForms,
-  type Capabilities,
-  fits,
-  LINEAR,
-  type LinearName,
-  linearForms,
-  rowClass,
-} from "./tiles.ts";
+import { ATTENTION, attentionForms, type Capabilities, fits, LINEAR, linearForms, rowClass } from "./tiles.ts";
 import { pack, scaleCount, WEIGHT_BITS } from "./weights.ts";
 
-/** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by trial on this device. */
-export interface Pinned {
-  readonly linear?: LinearName;
-  readonly attention?: AttentionName;
-}
-
-/** Options of the webgpu backend. */
-export interface WebGpuOptions extends Pinned {
-  /** Precision of activations between operations; the residual stream is f32 always. "f16" needs shader-f16. */
-  readonly activations?: Storage;
-  /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
-  readonly choices?: Choices;
-}
-
-/** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
-export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
+export { type Pinned, SOFTWARE, type WebGpuOptions } from "./options.ts";
 
 /** Operations of one call in a trial at most: a fraction of a second on the weakest GPU, a picture's worth on any. */
 const TRIED = 8e9;

@@ -1,0 +1,20 @@
+import type { Choices } from "./choose.ts";
+import type { Storage } from "./tensor.ts";
+import type { AttentionName, LinearName } from "./tiles.ts";
+
+/** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by trial on this device. */
+export interface Pinned {
+  readonly linear?: LinearName;
+  readonly attention?: AttentionName;
+}
+
+/** Options of the webgpu backend. */
+export interface WebGpuOptions extends Pinned {
+  /** Precision of activations between operations; the residual stream is f32 always. "f16" needs shader-f16. */
+  readonly activations?: Storage;
+  /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
+  readonly choices?: Choices;
+}
+
+/** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
+export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
