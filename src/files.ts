@@ -9,7 +9,7 @@ export interface ModelFiles {
   readonly name: string;
   /** The file of that name, or undefined where the model has none. */
   open(file: string): Promise<Source | undefined>;
-  /** Releases what `open` took. */
+  /** Releases what `open` took; files can be opened again afterwards. */
   close(): Promise<void>;
 }
 

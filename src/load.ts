@@ -93,6 +93,24 @@ export async function loadModel<Image>(
       backend,
       adapter: chosen.adapter,
       dtype,
+      async reload() {
+        if (options.device) {
+          throw new SiglipError(
+            "The WebGPU device given to Siglip.load was lost, found no way to make another; load the model again with a new one.",
+          );
+        }
+        // What was asked of the first load, its signal among it, is long settled; warnings have been told.
+        const { backend: where = "auto" } = options;
+        const same = where === "auto" && backend.name === "webgpu" ? "webgpu" : where;
+        return loadModel(files, platform, {
+          ...options,
+          backend: same,
+          dtype,
+          signal: undefined,
+          onProgress: undefined,
+          onWarning: () => {},
+        });
+      },
       async free() {
         destroy();
         await files.close();

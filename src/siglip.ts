@@ -28,6 +28,8 @@ export interface Parts<Image> {
   readonly backend: Backend<Tensor>;
   readonly adapter: string | undefined;
   readonly dtype: WeightDType;
+  /** Loads the same model again, on a new device; for after the present one was lost. */
+  reload(): Promise<Parts<Image>>;
   free(): Promise<void>;
 }
 
@@ -43,7 +45,9 @@ export interface EmbedOptions {
 /**
  * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
  *
- * Calls may overlap. After `dispose` every call, and every one that still runs, rejects with a SiglipError.
+ * Calls may overlap. After `dispose` every call, and every one that still runs, rejects with a SiglipError. So do running calls when
+ * the device is lost (a driver's reset, a page in the background); the next call then brings the model onto a new device, once for every
+ * loss.
  */
 export class Siglip<Image = unknown> {
   /** The model's configuration. */
@@ -54,6 +58,8 @@ export class Siglip<Image = unknown> {
   readonly device: { readonly backend: string; readonly adapter: string | undefined; readonly dtype: WeightDType };
   /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
   private kept: Parts<Image> | undefined;
+  /** While the model is brought onto a new device, and for ever where that has failed. */
+  private revival: Promise<Parts<Image>> | undefined;
 
   protected constructor(parts: Parts<Image>) {
     this.kept = parts;
@@ -69,35 +75,27 @@ export class Siglip<Image = unknown> {
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const { platform, config, towers } = this.parts;
-    return this.embed(
-      list(images, "embedImages", "pictures"),
-      options.batch ?? this.batch(8),
-      options,
-      async (part, signal) => {
-        const size = 3 * config.image.size ** 2;
-        const values = new Float32Array(part.length * size);
-        for (const [index, image] of part.entries()) {
-          values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
-        }
-        return towers.image(values, { signal });
-      },
-    );
+    const items = list(images, "embedImages", "pictures");
+    const { platform, config, towers } = await this.ready(options.signal);
+    return this.embed(items, options.batch ?? this.batch(8), options, async (part, signal) => {
+      const size = 3 * config.image.size ** 2;
+      const values = new Float32Array(part.length * size);
+      for (const [index, image] of part.entries()) {
+        values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
+      }
+      return towers.image(values, { signal });
+    });
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const { tokenizer, towers } = this.parts;
-    return this.embed(
-      list(texts, "embedTexts", "strings"),
-      options.batch ?? this.batch(32),
-      options,
-      async (part, signal) => {
-        if (!tokenizer)
-          throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
-        return towers.text(tokenizer.encode(part), { signal });
-      },
-    );
+    const items = list(texts, "embedTexts", "strings");
+    const { tokenizer, towers } = await this.ready(options.signal);
+    return this.embed(items, options.batch ?? this.batch(32), options, async (part, signal) => {
+      if (!tokenizer)
+        throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
+      return towers.text(tokenizer.encode(part), { signal });
+    });
   }
 
   /** Scores of embedded images against embedded texts. */
@@ -134,18 +132,38 @@ export class Siglip<Image = unknown> {
 
   /** Pixel values [n, 3, size, size] to pooled images [n, dim] before normalisation, with named intermediates on request. */
   async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
-    return this.parts.towers.image(values, options);
+    return (await this.ready(options.signal)).towers.image(values, options);
   }
 
   /** Token ids [n, positions] to pooled texts [n, dim] before normalisation, with named intermediates on request. */
   async textTower(ids: ArrayLike<number>, options: ForwardOptions = {}): Promise<Values> {
-    return this.parts.towers.text(ids, options);
+    return (await this.ready(options.signal)).towers.text(ids, options);
   }
 
   /** Frees the device's memory and closes the model's files. Calling it again does nothing. */
   dispose(): void {
     this.kept?.free().catch(() => {});
     this.kept = undefined;
+  }
+
+  /** The model on a device that lives: the present one, or after its loss a new one. */
+  private async ready(signal?: AbortSignal): Promise<Parts<Image>> {
+    const parts = this.parts;
+    if (!parts.backend.lost) return parts;
+    this.revival ??= this.revive(parts);
+    return unlessAborted(this.revival, signal);
+  }
+
+  private async revive(dead: Parts<Image>): Promise<Parts<Image>> {
+    await dead.free();
+    const parts = await dead.reload();
+    if (!this.kept) {
+      await parts.free();
+      return this.parts; // throws: it was disposed meanwhile
+    }
+    this.kept = parts;
+    this.revival = undefined;
+    return parts;
   }
 
   private async embed<Item>(
@@ -176,6 +194,17 @@ export class Siglip<Image = unknown> {
     if (!this.kept) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
     return this.kept;
   }
+}
+
+/** Settles as the promise does, or with the signal's reason if that comes first. */
+function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
 }
 
 function list<Item>(items: readonly Item[], call: string, what: string): readonly Item[] {

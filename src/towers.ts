@@ -7,7 +7,7 @@ import { loadTextTower, textTower } from "./model/text.ts";
 import { TokenTable } from "./model/tokens.ts";
 import type { Tap } from "./model/transformer.ts";
 import { loadVisionTower, visionTower } from "./model/vision.ts";
-import type { Backend, Shape, Tensor, WeightDType } from "./tensor/backend.ts";
+import { type Backend, type Shape, size, type Tensor, type WeightDType, type WeightSpec } from "./tensor/backend.ts";
 
 /** Which half of a model. */
 export type Tower = "image" | "text";
@@ -64,15 +64,19 @@ export async function loadTowers<T extends Tensor>(
     !(name.startsWith("vision_model.") && !towers.includes("image")) &&
     !(name.startsWith("text_model.") && !towers.includes("text"));
   const table = "text_model.embeddings.token_embedding.weight";
-  let total = 0;
-  for (const [name, info] of checkpoint.tensors) if (wanted(name) && name !== table) total += info.end - info.begin;
+  const needed = [...checkpoint.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
+  const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   let loaded = 0;
   const onBytes = (bytes: number) => {
     loaded += bytes;
     onProgress?.(loaded, total);
   };
   const used = new Set<string>([table]);
-  const params = new Params({ backend, checkpoint, dtype, used, signal, onBytes });
+  const smaller = smallerThan(
+    dtype,
+    needed.map(({ shape }) => shape),
+  );
+  const params = new Params({ backend, checkpoint, dtype, smaller, used, signal, onBytes });
 
   const [logScale] = await params.values("logit_scale", [1]);
   const [bias] = await params.values("logit_bias", [1]);
@@ -137,6 +141,17 @@ export async function loadTowers<T extends Tensor>(
       });
     },
   };
+}
+
+/** Bits of a weight of a matrix, its share of the scales counted. */
+const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
+
+/** The next smaller dtype, and the bytes of tensors of these shapes in it; undefined where there is none. */
+function smallerThan(dtype: WeightDType, shapes: readonly Shape[]): WeightSpec["smaller"] {
+  const next = ({ f32: "f16", f16: "q8", q8: "q4", q4: undefined } as const)[dtype];
+  if (!next) return undefined;
+  const bits = shapes.reduce((sum, shape) => sum + size(shape) * (shape.length > 1 ? BITS[next] : 32), 0);
+  return { dtype: next, bytes: Math.ceil(bits / 8) };
 }
 
 /** Items of one pass: a dispatch counts at most 65,535 workgroups an axis. */

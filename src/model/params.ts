@@ -10,6 +10,7 @@ import {
   size,
   type Tensor,
   type WeightDType,
+  type WeightSpec,
 } from "../tensor/backend.ts";
 import type { Block, Mlp } from "./transformer.ts";
 
@@ -25,6 +26,8 @@ export interface Loading<T extends Tensor> {
   readonly backend: Backend<T>;
   readonly checkpoint: Checkpoint;
   readonly dtype: WeightDType;
+  /** See WeightSpec. */
+  readonly smaller?: WeightSpec["smaller"];
   /** Names bound so far: what is left over in the end is reported. */
   readonly used: Set<string>;
   readonly signal?: AbortSignal;
@@ -140,9 +143,9 @@ export class Params<T extends Tensor> {
   }
 
   private matrix(pieces: readonly Piece[], depth: number, dtype = this.loading.dtype): Promise<T> {
-    const { backend } = this.loading;
+    const { backend, smaller } = this.loading;
     const out = pieces.reduce((sum, piece) => sum + piece.to - piece.from, 0);
-    return backend.weight({ name: pieces[0].name, out, in: depth, dtype }, this.stream(pieces));
+    return backend.weight({ name: pieces[0].name, out, in: depth, dtype, smaller }, this.stream(pieces));
   }
 
   private async *stream(pieces: readonly Piece[]): AsyncGenerator<RowChunk> {

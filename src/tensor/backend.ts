@@ -27,6 +27,8 @@ export interface WeightSpec {
   readonly out: number;
   readonly in: number;
   readonly dtype: WeightDType;
+  /** What would take less, told where there is no room: the next smaller dtype, and the bytes of all weights in it. */
+  readonly smaller?: { readonly dtype: WeightDType; readonly bytes: number };
 }
 
 /** The affine map `x Wᵀ + b`: weight [out, in], bias [out]. */
@@ -70,6 +72,8 @@ export interface Backend<T extends Tensor> {
   readonly maxElements: number;
   /** Bytes this backend holds at present: weights, activations kept for reuse, staging. */
   readonly bytes: number;
+  /** Its device is gone (a driver's reset, a page in the background): every call rejects, and only a new backend helps. */
+  readonly lost: boolean;
   /** Stores a matrix while its rows arrive. Resolves when `chunks` is used up; awaiting it is the back-pressure. */
   weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<T>;
   /** A float32 tensor from host data, row-major. It outlives every scope when it is made outside of all. */

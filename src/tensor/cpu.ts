@@ -43,6 +43,7 @@ const STEP = 2 ** 24;
  */
 export class CpuBackend implements Backend<CpuTensor> {
   readonly name = "cpu";
+  readonly lost = false;
   /** Bounded by what a typed array may reasonably take (1 GiB). */
   readonly maxElements = 2 ** 28;
   private held = 0;

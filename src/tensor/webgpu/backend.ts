@@ -75,6 +75,10 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     return this.queue.bytes;
   }
 
+  get lost(): boolean {
+    return this.queue.lost;
+  }
+
   /** Trials of this session: by operation, shape and precision, what each form took. */
   get trials(): ReadonlyMap<string, readonly Trial[]> {
     return this.queue.trials;
@@ -305,16 +309,16 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       );
     }
     this.queue.check();
-    const { device } = this.queue;
-    device.pushErrorScope("out-of-memory");
-    const buffer = this.queue.buffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
-    const error = await device.popErrorScope();
-    if (error) {
-      throw new SiglipError(
-        `${spec.name}: wanted ${bytes} bytes more beside the ${this.bytes - bytes} held, found no room on the device; choose a smaller dtype.`,
-      );
-    }
-    return buffer;
+    const held = this.bytes;
+    const { buffer, failed } = this.queue.tryBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+    if (!(await failed)) return buffer;
+    const { smaller } = spec;
+    const advice = smaller
+      ? `load with dtype "${smaller.dtype}", which needs ${smaller.bytes} bytes for all weights`
+      : `load one tower only, or with backend "cpu"`;
+    throw new SiglipError(
+      `${spec.name}: wanted ${bytes} bytes more for [${spec.out}, ${spec.in}] as ${spec.dtype} beside the ${held} held, found no room on the device; ${advice}.`,
+    );
   }
 }
 

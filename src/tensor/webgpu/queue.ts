@@ -18,6 +18,9 @@ const BUDGET = 0.25;
 /** Operations a second that a device is credited with before it has shown its own: that of a small software adapter. */
 const FIRST_RATE = 1e9;
 
+/** Milliseconds within which a device says that it is lost, after a call has failed of it. */
+const MOMENT = 100;
+
 /**
  * Work for a device: recorded by synchronous calls; compiled, encoded and submitted when something is read, in as few submits
  * as a budget of time allows on this device.
@@ -35,6 +38,9 @@ export class Queue {
   private commands: Command[] = [];
   private running: Promise<void> = Promise.resolve();
   private failure: SiglipError | undefined;
+  private readonly gone: Promise<void>;
+  /** The device went away by itself. */
+  lost = false;
   private rate = FIRST_RATE;
   private readonly pipelines: Pipelines;
   private readonly buffers = new Set<GPUBuffer>();
@@ -44,19 +50,49 @@ export class Queue {
     this.device = device;
     this.choices = choices;
     this.pipelines = new Pipelines(device, (bytes, usage) => this.buffer(bytes, usage));
-    device.lost.then((info) => {
-      this.failure ??= new SiglipError(
-        `The WebGPU device was wanted but it was lost (${info.reason}: ${info.message}); load the model again.`,
-      );
+    this.gone = device.lost.then(({ reason, message }) => {
+      if (this.failure) return;
+      this.lost = true;
+      const why = [reason, message].filter(Boolean).join(": ");
+      this.failure = new SiglipError(`The WebGPU device was wanted but it was lost (${why}); call again.`);
     });
   }
 
-  /** A zeroed buffer that counts towards `bytes`. */
+  /** A zeroed buffer that counts towards `bytes`. Where there is no room for it, the next submit rejects. */
   buffer(bytes: number, usage: GPUBufferUsageFlags): GPUBuffer {
-    const buffer = this.device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage });
+    const { buffer, failed } = this.tryBuffer(bytes, usage);
+    failed.then(
+      (full) => {
+        if (!full) return;
+        this.failure ??= new SiglipError(
+          `${bytes} bytes more were wanted on the device beside the ${this.bytes} held, found no room; load again and embed fewer at a time (batch).`,
+        );
+      },
+      () => {}, // of a lost device, told where it is used
+    );
+    return buffer;
+  }
+
+  /** A zeroed buffer that counts towards `bytes`, unless it turns out that there was no room for it. */
+  tryBuffer(bytes: number, usage: GPUBufferUsageFlags): { buffer: GPUBuffer; failed: Promise<boolean> } {
+    const { device } = this;
+    device.pushErrorScope("out-of-memory");
+    const buffer = device.createBuffer({ size: Math.max(16, Math.ceil(bytes / 4) * 4), usage });
     this.buffers.add(buffer);
     this.bytes += buffer.size;
-    return buffer;
+    const failed = device.popErrorScope().then(
+      (error) => {
+        if (error && this.buffers.delete(buffer)) {
+          buffer.destroy();
+          this.bytes -= buffer.size;
+        }
+        return error !== null;
+      },
+      async (error) => {
+        throw await this.explain(error);
+      },
+    );
+    return { buffer, failed };
   }
 
   /** A buffer of constants, one for all uses of the same contents. */
@@ -90,7 +126,7 @@ export class Queue {
       await done;
       return await this.take(staging, bytes);
     } catch (error) {
-      throw this.failure ?? error;
+      throw signal?.aborted ? error : await this.explain(error);
     } finally {
       this.staging.push(staging);
     }
@@ -105,6 +141,14 @@ export class Queue {
     for (const buffer of this.buffers) buffer.destroy();
     this.buffers.clear();
     this.bytes = 0;
+  }
+
+  /** What made the device unusable, which may become known a moment after a call that failed of it; else `error`. */
+  private async explain(error: unknown): Promise<unknown> {
+    if (!(error instanceof SiglipError)) {
+      await Promise.race([this.gone, new Promise((resolve) => setTimeout(resolve, MOMENT))]);
+    }
+    return this.failure ?? error;
   }
 
   /** Throws what made the device unusable, if anything did. */
