@@ -1,4 +1,4 @@
-import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
 import { Profile, replaced } from "./profile.ts";
 
 /** What the adapter says of itself. */
@@ -67,10 +67,15 @@ export async function openBench(): Promise<Bench> {
     Promise.reject(new Error(`uncaptured WebGPU error: ${error.message}`));
   });
   const profile = new Profile(device);
-  const features = [...device.features].filter((name) => /f16|subgroup|timestamp/.test(name)).sort();
+  return { device: profile.device, info, adapter: adapterOf({ device, info, software }), profile };
+}
+
+/** What a result says of the adapter. */
+export function adapterOf({ device, info, software }: OpenedDevice): Adapter {
   const { vendor, architecture, device: id, description } = info;
-  const adapter = { vendor, architecture, device: id, description, software, features, timestamps: profile.timestamps };
-  return { device: profile.device, info, adapter, profile };
+  const features = [...device.features].filter((name) => /f16|subgroup|timestamp/.test(name)).sort();
+  const timestamps = device.features.has("timestamp-query");
+  return { vendor, architecture, device: id, description, software, features, timestamps };
 }
 
 /** One line for people, which says so where an adapter is software. */
