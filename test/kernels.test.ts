@@ -4,9 +4,8 @@ import { generate } from "../kernels/generate.ts";
 import { wgsl } from "../kernels/wgsl.ts";
 import { floatToHalf, halfToFloat } from "../src/numbers.ts";
 import type { WeightDType } from "../src/tensor/backend.ts";
-import { GROUP, quantise } from "../src/tensor/quantise.ts";
+import { GROUP, packRows, quantise } from "../src/tensor/quantise.ts";
 import { type Constants, specialise } from "../src/tensor/webgpu/specialise.ts";
-import { pack } from "../src/tensor/webgpu/weights.ts";
 import { onGpu } from "./cases.ts";
 import { compare } from "./compare.ts";
 import * as reference from "./reference.ts";
@@ -129,11 +128,12 @@ for (const [dtype, variant] of LINEAR) {
     const x = halved(random(rows * depth, 3));
     const weights = halved(random(columns * depth, 5, 1 / Math.sqrt(depth)));
     const [bias, addend] = [random(columns, 7), random(addendRows * columns, 4)];
-    const { words, scales = new Uint16Array(8) } = pack(weights, dtype);
+    const { bytes, scales = new Uint8Array(16) } =
+      dtype === "f32" ? { bytes: weights } : packRows(weights, depth, dtype);
     const y = await run(device, "linear_matrix", act, {
       constants: { ...constants, WEIGHTS: dtype.toUpperCase() },
       words: [rows, depth, columns, addendRows],
-      storage: [stored([...x, ...poison(constants.BM * depth)], act), words, scales, bias, addend],
+      storage: [stored([...x, ...poison(constants.BM * depth)], act), bytes, scales, bias, addend],
       size: rows * columns,
       groups: [Math.ceil(columns / constants.BN), 2, 1],
     });

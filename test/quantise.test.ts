@@ -1,7 +1,6 @@
 import { expect, it } from "vitest";
 import { halfToFloat } from "../src/numbers.ts";
-import { GROUP, quantise } from "../src/tensor/quantise.ts";
-import { pack } from "../src/tensor/webgpu/weights.ts";
+import { GROUP, packRows, quantise } from "../src/tensor/quantise.ts";
 import { random } from "./reference.ts";
 
 for (const [dtype, bits] of [
@@ -40,8 +39,7 @@ for (const [dtype, bits] of [
 it("packs nibbles low half first, eight above the weight", () => {
   const values = Float32Array.from({ length: GROUP }, (_, i) => (i === 0 ? -8 : i === 1 ? 7 : i === 2 ? -3 : 0));
   const { codes } = quantise(values, "q4");
-  const { words } = pack(values, "q4");
-  const bytes = new Uint8Array(words.buffer);
+  const { bytes } = packRows(values, GROUP, "q4");
   expect(bytes[0]).toBe((codes[0] + 8) | ((codes[1] + 8) << 4));
   expect(bytes[1] & 15).toBe(codes[2] + 8);
 });

@@ -1,6 +1,6 @@
 import { SiglipError } from "../error.ts";
 import { type FloatDType, toFloat32 } from "../numbers.ts";
-import type { RowChunk } from "../tensor/backend.ts";
+import type { FloatChunk } from "../tensor/backend.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
 import type { Source } from "./source.ts";
 
@@ -85,7 +85,7 @@ export class Checkpoint {
    * one axis or none is a single row. F64 is rounded to F32, the other floats come as stored; integers and 8-bit floats
    * are no weights and are refused with a SiglipError. No more than one chunk (and never less than one row) is held.
    */
-  async *rows(name: string, options: RowsOptions = {}): AsyncGenerator<RowChunk> {
+  async *rows(name: string, options: RowsOptions = {}): AsyncGenerator<FloatChunk> {
     const info = this.info(name);
     const dtype = floatDType(info);
     const rows = info.shape.length > 1 ? info.shape[0] : 1;

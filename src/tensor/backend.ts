@@ -15,11 +15,27 @@ export interface Tensor {
 }
 
 /** Consecutive rows of a matrix as they stand in a file: little-endian, row-major. */
-export interface RowChunk {
+export interface FloatChunk {
   readonly dtype: "F32" | "F16" | "BF16";
   readonly rows: number;
   readonly bytes: Uint8Array;
+  readonly scales?: undefined;
 }
+
+/**
+ * Consecutive rows of a matrix as devices store them: each padded with zeros to a multiple of 32 columns. `bytes` are the
+ * codes, row-major: of Q8 one signed byte each; of Q4 two to a byte, low nibble first, 8 above the weight. `scales` are half
+ * precision bits, little-endian, one for 32 weights. A weight is its code times its scale.
+ */
+export interface PackedChunk {
+  readonly dtype: "Q8" | "Q4";
+  readonly rows: number;
+  readonly bytes: Uint8Array;
+  readonly scales: Uint8Array;
+}
+
+/** Consecutive rows of a matrix. Packed ones are taken only where the weight is stored as they are. */
+export type RowChunk = FloatChunk | PackedChunk;
 
 /** What a weight matrix is: shape [out, in], how to store it, and its name for errors. */
 export interface WeightSpec {
@@ -173,6 +189,33 @@ export function checkRows(x: Shape, indices: readonly number[]): void {
   const count = rowCount(x);
   const bad = indices.find((index) => !(Number.isInteger(index) && index >= 0 && index < count));
   if (bad !== undefined) fail("rows", `indices below ${count}`, String(bad));
+}
+
+/** Widths are padded so far: no kernel then has an edge along K, vec4 loads are aligned, and groups of scales are whole. */
+const PADDING = 32;
+
+/** A width, padded. */
+export function padded(width: number): number {
+  return Math.ceil(width / PADDING) * PADDING;
+}
+
+/** Throws a SiglipError unless a chunk may become part of the weight and has the bytes of its rows. */
+export function checkChunk({ name, in: depth, dtype }: WeightSpec, chunk: RowChunk): void {
+  const packed = chunk.scales !== undefined;
+  if (packed && chunk.dtype.toLowerCase() !== dtype) {
+    throw new SiglipError(
+      `${name}: wanted float rows or rows packed as ${dtype}, found ${chunk.dtype}; load with the dtype they were packed for.`,
+    );
+  }
+  const groups = padded(depth) / PADDING;
+  const codes = { F32: 4 * depth, F16: 2 * depth, BF16: 2 * depth, Q8: 32 * groups, Q4: 16 * groups }[chunk.dtype];
+  const wanted = [codes * chunk.rows, ...(packed ? [2 * groups * chunk.rows] : [])];
+  const found = [chunk.bytes.length, ...(packed ? [chunk.scales.length] : [])];
+  if (show(wanted) !== show(found)) {
+    throw new SiglipError(
+      `${name}: wanted ${chunk.rows} rows of ${depth} ${chunk.dtype} weights in ${wanted.join(" and ")} bytes, found ${found.join(" and ")}; the data was cut short, fetch it again.`,
+    );
+  }
 }
 
 /** Throws a SiglipError unless data has as many elements as the shape says. */

@@ -1,8 +1,9 @@
 import { SiglipError } from "../error.ts";
-import { floatToHalf, halfToFloat, toFloat32 } from "../numbers.ts";
+import { toFloat32 } from "../numbers.ts";
 import {
   attentionShape,
   type Backend,
+  checkChunk,
   checkData,
   checkNorm,
   checkRows,
@@ -18,7 +19,7 @@ import {
   type View,
   type WeightSpec,
 } from "./backend.ts";
-import { GROUP, quantise } from "./quantise.ts";
+import { packRows, unpackRows } from "./quantise.ts";
 
 /** A row-major float32 array; empty until the recorded work that fills it has run. */
 export class CpuTensor implements Tensor {
@@ -59,7 +60,8 @@ export class CpuBackend implements Backend<CpuTensor> {
     const data = new Float32Array(spec.out * spec.in);
     let filled = 0;
     for await (const chunk of chunks) {
-      const rows = toFloat32(chunk.bytes, chunk.dtype);
+      checkChunk(spec, chunk);
+      const rows = stored(chunk, spec);
       if (filled + rows.length > data.length) break;
       data.set(rows, filled);
       filled += rows.length;
@@ -69,7 +71,6 @@ export class CpuBackend implements Backend<CpuTensor> {
         `${spec.name}: wanted ${data.length} weights, found ${filled}; fetch the checkpoint again.`,
       );
     }
-    round(data, spec);
     this.held += data.byteLength;
     return new CpuTensor([spec.out, spec.in], data);
   }
@@ -280,15 +281,9 @@ function multiply(
   }
 }
 
-/** Rounds weights to what the device would store. */
-function round(data: Float32Array, { dtype, in: depth }: WeightSpec): void {
-  if (dtype === "f16") for (let i = 0; i < data.length; i++) data[i] = halfToFloat(floatToHalf(data[i]));
-  if (dtype !== "q8" && dtype !== "q4") return;
-  const groups = Math.ceil(depth / GROUP);
-  const row = new Float32Array(groups * GROUP);
-  for (let base = 0; base < data.length; base += depth) {
-    row.set(data.subarray(base, base + depth));
-    const { codes, scales } = quantise(row, dtype);
-    for (let k = 0; k < depth; k++) data[base + k] = codes[k] * halfToFloat(scales[Math.floor(k / GROUP)]);
-  }
+/** The weights of a chunk, rounded to what a device would store. */
+function stored(chunk: RowChunk, { dtype, in: depth }: Pick<WeightSpec, "dtype" | "in">): Float32Array {
+  if (chunk.scales) return unpackRows(chunk, depth);
+  const values = toFloat32(chunk.bytes, chunk.dtype);
+  return dtype === "f32" ? values : stored(packRows(values, depth, dtype), { dtype: "f32", in: depth });
 }

@@ -1,5 +1,6 @@
 import { SiglipError } from "../error.ts";
-import { floatToHalf, halfToFloat } from "../numbers.ts";
+import { float32ToHalf, floatToHalf, halfToFloat } from "../numbers.ts";
+import { type PackedChunk, padded, type RowChunk } from "./backend.ts";
 
 /** Weights that share a scale: consecutive along K. */
 export const GROUP = 32;
@@ -78,4 +79,43 @@ function bestScale(values: Float32Array, from: number, top: number): number {
     }
   }
   return best;
+}
+
+/** Rows of `width` elements, each filled up with zeros to `stride`. */
+export function padRows(data: Float32Array, width: number, stride: number): Float32Array<ArrayBuffer> {
+  const rows = data.length / width;
+  const out = new Float32Array(rows * stride);
+  if (width === stride) out.set(data);
+  else for (let row = 0; row < rows; row++) out.set(data.subarray(row * width, (row + 1) * width), row * stride);
+  return out;
+}
+
+/**
+ * Rows of `width` floats in the precision that a backend would store them in, to be given to its `weight` later. Throws what
+ * `quantise` throws.
+ */
+export function packRows(values: Float32Array, width: number, dtype: "f16" | "q8" | "q4"): RowChunk {
+  const rows = values.length / width;
+  if (dtype === "f16") return { dtype: "F16", rows, bytes: new Uint8Array(float32ToHalf(values).buffer) };
+  const { codes, scales: halves } = quantise(padRows(values, width, padded(width)), dtype);
+  const scales = new Uint8Array(halves.buffer);
+  if (dtype === "q8") return { dtype: "Q8", rows, bytes: new Uint8Array(codes.buffer), scales };
+  const bytes = new Uint8Array(codes.length / 2);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (codes[2 * i] + 8) | ((codes[2 * i + 1] + 8) << 4);
+  return { dtype: "Q4", rows, bytes, scales };
+}
+
+/** The weights of packed rows of `width`, row-major without padding. */
+export function unpackRows({ dtype, rows, bytes, scales }: PackedChunk, width: number): Float32Array {
+  const stride = padded(width);
+  const out = new Float32Array(rows * width);
+  for (let row = 0; row < rows; row++) {
+    for (let k = 0; k < width; k++) {
+      const at = row * stride + k;
+      const group = 2 * Math.floor(at / GROUP);
+      const code = dtype === "Q8" ? (bytes[at] << 24) >> 24 : ((bytes[at >> 1] >> (at % 2 === 0 ? 0 : 4)) & 15) - 8;
+      out[row * width + k] = code * halfToFloat(scales[group] | (scales[group + 1] << 8));
+    }
+  }
+  return out;
 }

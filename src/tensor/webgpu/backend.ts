@@ -1,8 +1,8 @@
 import { SiglipError } from "../../error.ts";
-import { toFloat32 } from "../../numbers.ts";
 import {
   attentionShape,
   type Backend,
+  checkChunk,
   checkData,
   checkNorm,
   checkRows,
@@ -10,21 +10,23 @@ import {
   type Linear,
   linearShape,
   type Norm,
+  padded,
   type RowChunk,
   rowCount,
   type Shape,
   type View,
   type WeightSpec,
 } from "../backend.ts";
+import { padRows } from "../quantise.ts";
 import { Arena } from "./arena.ts";
 import { decode, type Trial } from "./choose.ts";
 import { capabilitiesOf } from "./device.ts";
 import type { Pinned, WebGpuOptions } from "./options.ts";
 import { Queue } from "./queue.ts";
 import type { Dispatch, Result } from "./steps.ts";
-import { GpuTensor, padded, padRows, type Storage } from "./tensor.ts";
+import { GpuTensor, type Storage } from "./tensor.ts";
 import { ATTENTION, attentionForms, type Capabilities, fits, LINEAR, linearForms, rowClass } from "./tiles.ts";
-import { pack, scaleCount, WEIGHT_BITS } from "./weights.ts";
+import { rowBytes, store } from "./weights.ts";
 
 export { type Pinned, SOFTWARE, type WebGpuOptions } from "./options.ts";
 
@@ -85,20 +87,19 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   }
 
   async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<GpuTensor> {
-    const bits = WEIGHT_BITS[spec.dtype];
-    const stride = padded(spec.in);
-    const [rowBytes, scaleBytes] = [(stride * bits) / 8, bits < 16 ? scaleCount(1, stride) * 2 : 0];
-    const buffer = await this.allocate(spec, padded(spec.out) * rowBytes);
-    const scales = scaleBytes ? await this.allocate(spec, padded(spec.out) * scaleBytes) : undefined;
+    const stride = rowBytes(spec);
+    const buffer = await this.allocate(spec, padded(spec.out) * stride.codes);
+    const scales = stride.scales ? await this.allocate(spec, padded(spec.out) * stride.scales) : undefined;
     // Scales of an odd number of groups a row do not fall on words, so they are gathered and written at the end.
-    const gathered = new Uint16Array((padded(spec.out) * scaleBytes) / 2);
+    const gathered = new Uint8Array(padded(spec.out) * stride.scales);
     let row = 0;
     for await (const chunk of chunks) {
+      checkChunk(spec, chunk);
       if (row + chunk.rows > spec.out) break;
-      const packed = pack(padRows(toFloat32(chunk.bytes, chunk.dtype), spec.in, stride), spec.dtype);
+      const rows = store(chunk, spec);
       this.queue.check();
-      this.queue.device.queue.writeBuffer(buffer, row * rowBytes, packed.words);
-      if (packed.scales) gathered.set(packed.scales, (row * scaleBytes) / 2);
+      this.queue.device.queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
+      if (rows.scales) gathered.set(rows.scales, row * stride.scales);
       row += chunk.rows;
     }
     if (row !== spec.out) {

@@ -1,4 +1,4 @@
-import { widen } from "./weights.ts";
+import { toFloat32 } from "../../numbers.ts";
 
 /** One way to do a piece of work, timed and compared with the first. */
 export interface Trial {
@@ -78,5 +78,5 @@ function agree(actual: Float32Array, expected: Float32Array, share: number): boo
 
 /** Bytes of a result as numbers. */
 export function decode(bytes: ArrayBuffer, storage: "f32" | "f16"): Float32Array {
-  return storage === "f16" ? widen(new Uint16Array(bytes)) : new Float32Array(bytes);
+  return toFloat32(new Uint8Array(bytes), storage === "f16" ? "F16" : "F32");
 }

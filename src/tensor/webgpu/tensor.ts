@@ -1,4 +1,4 @@
-import type { Shape, Tensor, WeightDType } from "../backend.ts";
+import { padded, type Shape, type Tensor, type WeightDType } from "../backend.ts";
 
 /** How the elements of activations are stored on the device. */
 export type Storage = "f32" | "f16";
@@ -22,21 +22,4 @@ export class GpuTensor implements Tensor {
   get stride(): number {
     return padded(this.shape.at(-1)!);
   }
-}
-
-/** Widths are padded so far: no kernel then has an edge along K, and vec4 loads are aligned. */
-const PADDING = 32;
-
-/** A width, padded. */
-export function padded(width: number): number {
-  return Math.ceil(width / PADDING) * PADDING;
-}
-
-/** Rows of `width` elements, each filled up with zeros to `stride`. */
-export function padRows(data: Float32Array, width: number, stride: number): Float32Array<ArrayBuffer> {
-  const rows = data.length / width;
-  const out = new Float32Array(rows * stride);
-  if (width === stride) out.set(data);
-  else for (let row = 0; row < rows; row++) out.set(data.subarray(row * width, (row + 1) * width), row * stride);
-  return out;
 }

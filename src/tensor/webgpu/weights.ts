@@ -1,34 +1,37 @@
-import { float32ToHalf, halfToFloat } from "../../numbers.ts";
-import type { WeightDType } from "../backend.ts";
-import { GROUP, quantise } from "../quantise.ts";
+import { toFloat32 } from "../../numbers.ts";
+import { padded, type RowChunk, type WeightDType, type WeightSpec } from "../backend.ts";
+import { GROUP, packRows } from "../quantise.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */
-export const WEIGHT_BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
+const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
 
-/** Rows as kernels/linear.wgsl reads them. */
-export interface PackedRows {
-  readonly words: ArrayBufferView<ArrayBuffer>;
-  /** Half precision bits, one for 32 weights; only of quantised ones. */
-  readonly scales?: Uint16Array<ArrayBuffer>;
+/** Rows as kernels/linear.wgsl reads them, and the scales of quantised ones. */
+export interface StoredRows {
+  readonly bytes: Uint8Array;
+  readonly scales?: Uint8Array;
 }
 
-/** Packs padded rows for the device. */
-export function pack(rows: Float32Array<ArrayBuffer>, dtype: WeightDType): PackedRows {
-  if (dtype === "f32") return { words: rows };
-  if (dtype === "f16") return { words: float32ToHalf(rows) as Uint16Array<ArrayBuffer> };
-  const { codes, scales } = quantise(rows, dtype);
-  if (dtype === "q8") return { words: codes as Int8Array<ArrayBuffer>, scales };
-  const words = new Uint8Array(codes.length / 2);
-  for (let i = 0; i < words.length; i++) words[i] = (codes[2 * i] + 8) | ((codes[2 * i + 1] + 8) << 4);
-  return { words, scales };
+/** Bytes of a row as it is stored, padded, and of its scales. */
+export function rowBytes({ in: depth, dtype }: WeightSpec): { codes: number; scales: number } {
+  const stride = padded(depth);
+  return { codes: (stride * BITS[dtype]) / 8, scales: BITS[dtype] < 16 ? (stride / GROUP) * 2 : 0 };
 }
 
-/** Scales of a matrix of `rows` rows of `stride` weights. */
-export function scaleCount(rows: number, stride: number): number {
-  return (rows * stride) / GROUP;
+/** A chunk's rows as the device stores them: its own bytes where they are so already. */
+export function store(chunk: RowChunk, spec: WeightSpec): StoredRows {
+  const { in: depth, dtype } = spec;
+  if (chunk.scales) return chunk;
+  if (chunk.dtype.toLowerCase() === dtype) return { bytes: padBytes(chunk, rowBytes(spec).codes) };
+  const values = toFloat32(chunk.bytes, chunk.dtype);
+  if (dtype !== "f32") return store(packRows(values, depth, dtype), spec);
+  return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, spec);
 }
 
-/** Half precision bits to float32. */
-export function widen(halves: Uint16Array): Float32Array<ArrayBuffer> {
-  return Float32Array.from(halves, halfToFloat);
+/** Rows filled up with zeros to `stride` bytes each. */
+function padBytes({ bytes, rows }: RowChunk, stride: number): Uint8Array {
+  const width = bytes.length / rows;
+  if (width === stride) return bytes;
+  const out = new Uint8Array(rows * stride);
+  for (let row = 0; row < rows; row++) out.set(bytes.subarray(row * width, (row + 1) * width), row * stride);
+  return out;
 }
