@@ -99,6 +99,7 @@ export async function loadTowers<T extends Tensor>(
         .values("position_embedding.weight", [config.text.positions, config.text.hidden]),
     );
 
+  await backend.settle();
   onProgress?.(total, total);
   return {
     scale,

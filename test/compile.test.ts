@@ -31,6 +31,8 @@ describe("kernels compile on Dawn's null backend", () => {
     compiles(form.kernel, name, form.constants, combinations({ ...PRECISIONS, HEAD: heads }));
   }
   compiles("layer_norm", "in every precision", {}, combinations(PRECISIONS));
+  const conversions = { SOURCE: ["F32", "F16", "BF16"], WEIGHTS: ["F32", "F16", "Q8", "Q4"] };
+  compiles("convert", "from and to every precision", {}, combinations(conversions));
 
   afterAll(() => {
     console.log(`${compiled} combinations compiled, ${shrunk} of them for pipelines of a smaller tile`);

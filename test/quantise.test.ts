@@ -25,10 +25,12 @@ for (const [dtype, bits] of [
   });
 
   it(`${dtype} refuses weights that are not finite, and survives extremes`, () => {
-    expect(() => quantise(new Float32Array(GROUP).fill(Number.NaN), dtype)).toThrow(/Finite weights/);
+    expect(() => packRows(new Float32Array(GROUP).fill(Number.NaN), 1, dtype, "w")).toThrow(
+      /^w: wanted finite weights/,
+    );
     const odd = new Float32Array(GROUP);
     odd[5] = Number.POSITIVE_INFINITY;
-    expect(() => quantise(odd, dtype)).toThrow(/Finite weights/);
+    expect(() => packRows(odd, GROUP, dtype)).toThrow(/^A weight: wanted finite weights/);
     for (const extreme of [1e-30, 1e30]) {
       const { codes, scales } = quantise(new Float32Array(GROUP).fill(extreme), dtype);
       expect(codes.every((code) => Number.isFinite(code * halfToFloat(scales[0])))).toBe(true);

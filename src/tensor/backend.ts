@@ -92,6 +92,11 @@ export interface Backend<T extends Tensor> {
   readonly lost: boolean;
   /** Stores a matrix while its rows arrive. Resolves when `chunks` is used up; awaiting it is the back-pressure. */
   weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<T>;
+  /**
+   * Resolves when all weights given so far are stored, and frees what that took. Rejects with a SiglipError that names a
+   * weight with a value that is not finite, where `weight` has not done so.
+   */
+  settle(): Promise<void>;
   /** A float32 tensor from host data, row-major. It outlives every scope when it is made outside of all. */
   tensor(data: Float32Array, shape: Shape): T;
   /** `x Wᵀ + b` on the last axis: [..., in] to [..., out]. */

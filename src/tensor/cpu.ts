@@ -75,6 +75,8 @@ export class CpuBackend implements Backend<CpuTensor> {
     return new CpuTensor([spec.out, spec.in], data);
   }
 
+  async settle(): Promise<void> {}
+
   tensor(data: Float32Array, shape: Shape): CpuTensor {
     checkData(data, shape);
     return new CpuTensor(shape, data);
@@ -282,8 +284,10 @@ function multiply(
 }
 
 /** The weights of a chunk, rounded to what a device would store. */
-function stored(chunk: RowChunk, { dtype, in: depth }: Pick<WeightSpec, "dtype" | "in">): Float32Array {
+function stored(chunk: RowChunk, { name, dtype, in: depth }: WeightSpec): Float32Array {
   if (chunk.scales) return unpackRows(chunk, depth);
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  return dtype === "f32" ? values : stored(packRows(values, depth, dtype), { dtype: "f32", in: depth });
+  if (dtype === "f32") return values;
+  const packed = packRows(values, depth, dtype, name);
+  return packed.scales ? unpackRows(packed, depth) : toFloat32(packed.bytes, packed.dtype);
 }

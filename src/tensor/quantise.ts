@@ -18,7 +18,7 @@ export interface Quantised {
  * becomes about -8, whichever its sign, the scale being the one of four with the least squared error: two starting points,
  * each as it is and refitted to its codes. On the golden cases that leaves 1 - cosine at 0.026, plain rounding of the
  * largest value to 7 at 0.045, groups of 16 at 0.022 for half a bit more.
- * `values` holds whole groups. Throws a SiglipError for a weight that is not finite.
+ * `values` holds whole groups of finite weights.
  */
 export function quantise(values: Float32Array, dtype: "q8" | "q4"): Quantised {
   const codes = new Int8Array(values.length);
@@ -26,13 +26,7 @@ export function quantise(values: Float32Array, dtype: "q8" | "q4"): Quantised {
   for (let group = 0; group < scales.length; group++) {
     const from = group * GROUP;
     let top = 0;
-    let odd = 0;
-    for (let i = from; i < from + GROUP; i++) {
-      if (Math.abs(values[i]) > Math.abs(top)) top = values[i];
-      odd += values[i] - values[i]; // NaN where a value is not finite
-    }
-    if (odd !== 0)
-      throw new SiglipError(`Finite weights were wanted, found others; the checkpoint is damaged, fetch it again.`);
+    for (let i = from; i < from + GROUP; i++) if (Math.abs(values[i]) > Math.abs(top)) top = values[i];
     const scale = dtype === "q8" ? toHalf(Math.abs(top) / 127) : bestScale(values, from, top);
     scales[group] = floatToHalf(scale);
     if (scale === 0) continue;
@@ -90,11 +84,19 @@ export function padRows(data: Float32Array, width: number, stride: number): Floa
   return out;
 }
 
+/** Tells of weights that no precision can hold. */
+export function notFinite(name: string): SiglipError {
+  return new SiglipError(`${name}: wanted finite weights, found others; the checkpoint is damaged, fetch it again.`);
+}
+
 /**
- * Rows of `width` floats in the precision that a backend would store them in, to be given to its `weight` later. Throws what
- * `quantise` throws.
+ * Rows of `width` floats in the precision that a backend would store them in, to be given to its `weight` later. Throws a
+ * SiglipError, which begins with `name`, for a weight that is not finite.
  */
-export function packRows(values: Float32Array, width: number, dtype: "f16" | "q8" | "q4"): RowChunk {
+export function packRows(values: Float32Array, width: number, dtype: "f16" | "q8" | "q4", name = "A weight"): RowChunk {
+  let odd = 0;
+  for (let i = 0; i < values.length; i++) odd += values[i] - values[i]; // NaN where a value is not finite
+  if (odd !== 0) throw notFinite(name);
   const rows = values.length / width;
   if (dtype === "f16") return { dtype: "F16", rows, bytes: new Uint8Array(float32ToHalf(values).buffer) };
   const { codes, scales: halves } = quantise(padRows(values, width, padded(width)), dtype);

@@ -2,7 +2,6 @@ import { SiglipError } from "../../error.ts";
 import {
   attentionShape,
   type Backend,
-  checkChunk,
   checkData,
   checkNorm,
   checkRows,
@@ -20,13 +19,14 @@ import {
 import { padRows } from "../quantise.ts";
 import { Arena } from "./arena.ts";
 import { decode, type Trial } from "./choose.ts";
-import { capabilitiesOf } from "./device.ts";
+import { capabilitiesOf, isSoftware } from "./device.ts";
 import type { Pinned, WebGpuOptions } from "./options.ts";
 import { Queue } from "./queue.ts";
 import type { Dispatch, Result } from "./steps.ts";
 import { GpuTensor, type Storage } from "./tensor.ts";
 import { ATTENTION, attentionForms, type Capabilities, fits, LINEAR, linearForms, rowClass } from "./tiles.ts";
-import { rowBytes, store } from "./weights.ts";
+import { Uploads } from "./uploads.ts";
+import { rowBytes } from "./weights.ts";
 
 export { type Pinned, SOFTWARE, type WebGpuOptions } from "./options.ts";
 
@@ -43,6 +43,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   private readonly capabilities: Capabilities;
   private readonly queue: Queue;
   private readonly arena: Arena;
+  private readonly uploads: Uploads;
   /** Tensors made in the scopes that are open, innermost last. */
   private readonly scopes: GpuTensor[][] = [];
 
@@ -51,7 +52,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   readonly activations: Storage;
 
   /** `dispose` frees all buffers made here, but not the device. */
-  constructor(device: GPUDevice, { activations = "f32", choices, ...pinned }: WebGpuOptions = {}) {
+  constructor(device: GPUDevice, { activations = "f32", choices, rounding, ...pinned }: WebGpuOptions = {}) {
     if (activations === "f16" && !device.features.has("shader-f16")) {
       throw new SiglipError(`activations: wanted a device with shader-f16 for "f16", found none; use "f32".`);
     }
@@ -69,6 +70,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     this.activations = activations;
     this.capabilities = capabilitiesOf(device, activations === "f16");
     this.queue = new Queue(device, choices);
+    this.uploads = new Uploads(this.queue, rounding ?? (isSoftware(device.adapterInfo) ? "host" : "device"));
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena((bytes) => this.queue.buffer(bytes, USAGE));
   }
@@ -90,23 +92,12 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const stride = rowBytes(spec);
     const buffer = await this.allocate(spec, padded(spec.out) * stride.codes);
     const scales = stride.scales ? await this.allocate(spec, padded(spec.out) * stride.scales) : undefined;
-    // Scales of an odd number of groups a row do not fall on words, so they are gathered and written at the end.
-    const gathered = new Uint8Array(padded(spec.out) * stride.scales);
-    let row = 0;
-    for await (const chunk of chunks) {
-      checkChunk(spec, chunk);
-      if (row + chunk.rows > spec.out) break;
-      const rows = store(chunk, spec);
-      this.queue.check();
-      this.queue.device.queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
-      if (rows.scales) gathered.set(rows.scales, row * stride.scales);
-      row += chunk.rows;
-    }
-    if (row !== spec.out) {
-      throw new SiglipError(`${spec.name}: wanted ${spec.out} rows, found ${row}; fetch the checkpoint again.`);
-    }
-    if (scales) this.queue.device.queue.writeBuffer(scales, 0, gathered);
+    await this.uploads.fill(spec, chunks, buffer, scales);
     return new GpuTensor([spec.out, spec.in], spec.dtype, buffer, scales);
+  }
+
+  settle(): Promise<void> {
+    return this.uploads.settle();
   }
 
   tensor(data: Float32Array, shape: Shape): GpuTensor {
@@ -311,7 +302,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     }
     this.queue.check();
     const held = this.bytes;
-    const { buffer, failed } = this.queue.tryBuffer(bytes, GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_DST);
+    const { buffer, failed } = this.queue.tryBuffer(bytes, USAGE);
     if (!(await failed)) return buffer;
     const { smaller } = spec;
     const advice = smaller

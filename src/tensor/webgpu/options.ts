@@ -12,6 +12,8 @@ export interface Pinned {
 export interface WebGpuOptions extends Pinned {
   /** Precision of activations between operations; the residual stream is f32 always. "f16" needs shader-f16. */
   readonly activations?: Storage;
+  /** Where weights are rounded: on the device by default, but for adapters that run shaders on the CPU. */
+  readonly rounding?: "device" | "host";
   /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
   readonly choices?: Choices;
 }

@@ -10,6 +10,7 @@ const BINDINGS = {
   attention: "urrrw",
   attention_matrix: "urrrw",
   rows: "urrw",
+  convert: "urwww",
 } as const;
 
 const TYPES = { u: "uniform", r: "read-only-storage", w: "storage" } as const;

@@ -95,6 +95,13 @@ export class Queue {
     return { buffer, failed };
   }
 
+  /** Destroys a buffer once what has been submitted is done with it. */
+  free(buffer: GPUBuffer): void {
+    if (!this.buffers.delete(buffer)) return;
+    buffer.destroy();
+    this.bytes -= buffer.size;
+  }
+
   /** A buffer of constants, one for all uses of the same contents. */
   constant(words: readonly number[], usage: GPUBufferUsageFlags): GPUBuffer {
     return this.pipelines.constant(words, usage);
@@ -247,7 +254,7 @@ export class Queue {
     const compiled = new Map<Pipeline, GPUComputePipeline>();
     for (const one of steps) {
       if (one.kind !== "run" || compiled.has(one.pipeline)) continue;
-      compiled.set(one.pipeline, await one.pipeline.compiled.catch((error) => this.fail("compile", error)));
+      compiled.set(one.pipeline, await this.compiled(one.pipeline));
     }
     this.check();
     device.pushErrorScope("validation");
@@ -258,7 +265,13 @@ export class Queue {
     if (error) this.fail("run", error);
   }
 
-  private encode(steps: readonly Step[], compiled: ReadonlyMap<Pipeline, GPUComputePipeline>): void {
+  /** A pipeline that has been compiled. */
+  compiled(pipeline: Pipeline): Promise<GPUComputePipeline> {
+    return pipeline.compiled.catch((error) => this.fail("compile", error));
+  }
+
+  /** Submits steps as they are, ahead of what is recorded. */
+  encode(steps: readonly Step[], compiled: ReadonlyMap<Pipeline, GPUComputePipeline>): void {
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
     const endPass = () => {

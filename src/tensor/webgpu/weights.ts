@@ -17,13 +17,18 @@ export function rowBytes({ in: depth, dtype }: WeightSpec): { codes: number; sca
   return { codes: (stride * BITS[dtype]) / 8, scales: BITS[dtype] < 16 ? (stride / GROUP) * 2 : 0 };
 }
 
+/** Whether a chunk's rows are in the precision that the device stores, though perhaps not padded. */
+export function isStored(chunk: RowChunk, { dtype }: WeightSpec): boolean {
+  return chunk.dtype.toLowerCase() === dtype;
+}
+
 /** A chunk's rows as the device stores them: its own bytes where they are so already. */
 export function store(chunk: RowChunk, spec: WeightSpec): StoredRows {
-  const { in: depth, dtype } = spec;
+  const { name, in: depth, dtype } = spec;
   if (chunk.scales) return chunk;
-  if (chunk.dtype.toLowerCase() === dtype) return { bytes: padBytes(chunk, rowBytes(spec).codes) };
+  if (isStored(chunk, spec)) return { bytes: padBytes(chunk, rowBytes(spec).codes) };
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  if (dtype !== "f32") return store(packRows(values, depth, dtype), spec);
+  if (dtype !== "f32") return store(packRows(values, depth, dtype, name), spec);
   return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, spec);
 }
 

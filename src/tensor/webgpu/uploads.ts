@@ -1,0 +1,136 @@
+import { SiglipError } from "../../error.ts";
+import { checkChunk, padded, type RowChunk, type WeightSpec } from "../backend.ts";
+import { GROUP, notFinite } from "../quantise.ts";
+import type { Queue } from "./queue.ts";
+import { isStored, rowBytes, store } from "./weights.ts";
+
+/** Bytes that may be on their way to the device. */
+const AHEAD = 32 * 2 ** 20;
+
+/** Weights that may be. */
+const FLAGS = 1024;
+
+/** Groups that a workgroup of kernels/convert.wgsl makes. */
+const GROUPS = 128;
+
+/** Weights on their way to the device, rounded there or here. */
+export class Uploads {
+  private readonly queue: Queue;
+  private readonly rounding: "device" | "host";
+  private ahead = 0;
+  /** Weights that are being rounded on the device, each at the place of its flag. */
+  private names: string[] = [];
+  /** Rows as they stand in the file. One is enough: the device writes and reads it in the order of submission. */
+  private staging: GPUBuffer | undefined;
+  private flags: GPUBuffer | undefined;
+  /** What is bound as scales where there are none. */
+  private none: GPUBuffer | undefined;
+
+  constructor(queue: Queue, rounding: "device" | "host") {
+    this.queue = queue;
+    this.rounding = rounding;
+  }
+
+  /** Fills a weight's buffers. Rejects where the chunks are not the rows that the weight has. */
+  async fill(
+    spec: WeightSpec,
+    chunks: AsyncIterable<RowChunk>,
+    buffer: GPUBuffer,
+    scales: GPUBuffer | undefined,
+  ): Promise<void> {
+    const { queue } = this.queue.device;
+    const stride = rowBytes(spec);
+    // Scales of an odd number of groups a row do not fall on words, so they are gathered and written at the end.
+    const gathered = new Uint8Array(padded(spec.out) * stride.scales);
+    let onDevice = this.rounding === "device";
+    let row = 0;
+    for await (const chunk of chunks) {
+      checkChunk(spec, chunk);
+      if (row + chunk.rows > spec.out) break;
+      if (chunk.scales && onDevice) {
+        onDevice = false;
+        if (row > 0) gathered.set(new Uint8Array(await this.queue.read(scales!, gathered.length)));
+      }
+      this.queue.check();
+      if (onDevice && !isStored(chunk, spec)) await this.round(chunk, spec, row, buffer, scales);
+      else {
+        const rows = store(chunk, spec);
+        queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
+        if (rows.scales) gathered.set(rows.scales, row * stride.scales);
+      }
+      row += chunk.rows;
+      this.ahead += chunk.bytes.length;
+      if (this.ahead >= AHEAD || this.names.length === FLAGS) await this.wait();
+    }
+    if (row !== spec.out) {
+      throw new SiglipError(`${spec.name}: wanted ${spec.out} rows, found ${row}; fetch the checkpoint again.`);
+    }
+    if (scales && !onDevice) queue.writeBuffer(scales, 0, gathered);
+  }
+
+  /** Waits for everything, and frees what only uploads need. Rejects where a weight that was rounded was not finite. */
+  async settle(): Promise<void> {
+    await this.wait();
+    for (const buffer of [this.staging, this.flags, this.none]) if (buffer) this.queue.free(buffer);
+    this.staging = this.flags = this.none = undefined;
+  }
+
+  private async wait(): Promise<void> {
+    const names = this.names;
+    this.names = [];
+    this.ahead = 0;
+    if (!this.flags || names.length === 0) return this.queue.device.queue.onSubmittedWorkDone();
+    const flags = new Uint32Array(await this.queue.read(this.flags, 4 * names.length));
+    const bad = names.find((_, index) => flags[index] !== 0);
+    if (bad !== undefined) throw notFinite(bad);
+  }
+
+  private async round(
+    { bytes, dtype, rows }: RowChunk,
+    spec: WeightSpec,
+    row: number,
+    buffer: GPUBuffer,
+    scales: GPUBuffer | undefined,
+  ): Promise<void> {
+    const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
+    const constants = { SOURCE: dtype, WEIGHTS: spec.dtype.toUpperCase() };
+    const pipeline = this.queue.pipeline("convert", constants);
+    const compiled = await this.queue.compiled(pipeline);
+    this.queue.check();
+    const words = Math.ceil(bytes.length / 4) * 4;
+    if (this.staging && this.staging.size < words) {
+      this.queue.free(this.staging);
+      this.staging = undefined;
+    }
+    this.staging ??= this.queue.buffer(words, STORAGE | COPY_DST);
+    this.flags ??= this.queue.buffer(4 * FLAGS, STORAGE | COPY_SRC);
+    this.none ??= this.queue.buffer(4, STORAGE);
+    if (this.names.at(-1) !== spec.name) this.names.push(spec.name);
+    const groups = padded(spec.in) / GROUP;
+    const [first, end] = [row * groups, (row + rows) * groups];
+    const pairs = Math.ceil(end / 2) - Math.floor(first / 2);
+    this.queue.device.queue.writeBuffer(this.staging, 0, wholeWords(bytes, words));
+    this.queue.encode(
+      [
+        {
+          kind: "run",
+          pipeline,
+          words: [spec.in, groups, first, end, this.names.length - 1],
+          buffers: [this.staging, buffer, scales ?? this.none, this.flags],
+          groups: [Math.ceil((2 * pairs) / GROUPS), 1, 1],
+          work: 0,
+          split: false,
+        },
+      ],
+      new Map([[pipeline, compiled]]),
+    );
+  }
+}
+
+/** A buffer is written in words of four bytes. */
+function wholeWords(bytes: Uint8Array, length: number): Uint8Array<ArrayBuffer> {
+  if (bytes.length === length) return bytes as Uint8Array<ArrayBuffer>;
+  const out = new Uint8Array(length);
+  out.set(bytes);
+  return out;
+}
