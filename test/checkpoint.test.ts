@@ -176,7 +176,7 @@ describe("parseIndex", () => {
     expect([...weightMap.keys()]).toEqual(["b", "a", "__proto__"]);
   });
 
-  const names = ["../x", "a/b", "a\\b", "/x", "C:x", "..", "", "a%2fb", "a?b", "a\u0000b", "a\nb"];
+  const names = ["../x", "a/b", "a\\b", "/x", "C:x", "..", "", "a%2fb", "a?b", "a\u0000b", "a\nb", "a\ud800"];
   const files = [...names.map((name) => `${name}.safetensors`), "x.bin", "..", "", 1, null, {}, ["x.safetensors"]];
   for (const found of files) {
     it(`refuses the shard ${JSON.stringify(found)}`, async () => {

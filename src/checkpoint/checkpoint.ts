@@ -114,7 +114,8 @@ export class Checkpoint {
 
 /**
  * Reads the text of `model.safetensors.index.json`, 4 Mi characters at most. Throws a SiglipError for invalid JSON, and
- * for a shard whose name is not that of a `.safetensors` file in the same folder: no path, no drive, no `..`.
+ * for a shard whose name is not that of a `.safetensors` file in the same folder: no path, no drive, no `..`, no half of a
+ * surrogate pair, which no URL can carry. Memory: at most 64 bytes a character.
  */
 export function parseIndex(text: string, name = "model.safetensors.index.json"): IndexJson {
   const limit = 2 ** 22;
@@ -133,7 +134,7 @@ export function parseIndex(text: string, name = "model.safetensors.index.json"):
   }
   const weightMap = new Map<string, string>();
   for (const [tensor, file] of Object.entries(map)) {
-    if (typeof file !== "string" || !/^(?!\.)[^/\\:%?#\p{Cc}]{1,200}\.safetensors$/u.test(file)) {
+    if (typeof file !== "string" || !/^(?!\.)[^/\\:%?#\p{Cc}\p{Cs}]{1,200}\.safetensors$/u.test(file)) {
       const found = typeof file === "string" ? quote(file) : "no text";
       throw new SiglipError(
         `${wanted} in its own folder, found ${found} for the tensor ${quote(tensor)}; fetch the file again.`,
