@@ -117,7 +117,16 @@ describe("JPEG", () => {
     [
       "101 scans",
       Buffer.concat([baseline.subarray(0, -2), ...Array(100).fill(scan), Buffer.of(0xff, 0xd9)]),
-      /at most 100 scans but found 101/,
+      /at most 100 scans of 391 pixels but found 101/,
+    ],
+    [
+      "64 megapixels in 21 scans, a minute's work at 100",
+      withSegment(
+        Buffer.concat([resized(baseline, 8000, 8000).subarray(0, -2), ...Array(20).fill(scan), Buffer.of(0xff, 0xd9)]),
+        0xfe,
+        Buffer.alloc(65_000),
+      ),
+      /at most 20 scans of 64000000 pixels but found 21/,
     ],
   ])("refuses %s", (_, file, message) => refused(file, message));
 

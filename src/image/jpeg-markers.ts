@@ -5,8 +5,13 @@ import { checkSize } from "./pixels.ts";
 /** An 8 x 8 block costs at least one bit; even with the widest chroma subsampling a byte holds no more pixels than this. */
 const PIXELS_A_BYTE = 1024;
 
-/** Real progressive files have about ten scans; each costs a pass over the whole picture however few bytes it has. */
+/**
+ * Real progressive files have about ten scans; each costs a pass over the whole picture however few bytes it has, at worst a
+ * second for 300 million pixels. So a picture of more than 50 megapixels may have 20, and smaller ones more, but never over 100.
+ */
 const MAX_SCANS = 100;
+const LEAST_SCANS = 20;
+const SCANNED_PIXELS = 2 ** 30;
 
 /** What a JPEG's headers say. */
 export interface Markers {
@@ -16,10 +21,11 @@ export interface Markers {
 
 /**
  * Walks the markers as libjpeg does, up to the end marker, whose absence a decoder only sometimes tells. Throws a SiglipError
- * for a truncated or damaged file, and for more pixels than the limits of `checkSize` or than the file's bytes can hold.
+ * for a truncated or damaged file, for more pixels than the limits of `checkSize` or than the file's bytes can hold, and for
+ * so many scans that a small file would be work for a minute.
  */
 export function readMarkers(bytes: Uint8Array, name: string): Markers {
-  let channels: number | undefined;
+  let frame: Frame | undefined;
   let orientation: number | undefined;
   let scans = 0;
   for (let at = 2; ; ) {
@@ -38,25 +44,31 @@ export function readMarkers(bytes: Uint8Array, name: string): Markers {
     const body = bytes.subarray(at + 2, at + size);
     at += size;
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
-      if (channels !== undefined || body.length < 6) throw broken(name, "one whole frame header but found another");
-      channels = readFrame(body, bytes.length, name);
+      if (frame || body.length < 6) throw broken(name, "one whole frame header but found another");
+      frame = readFrame(body, bytes.length, name);
     } else if (marker === 0xda) scans++;
     else if (marker === 0xe1 && isExif(body)) orientation ??= exifOrientation(body.subarray(6));
   }
-  if (channels === undefined || scans === 0) throw broken(name, "a frame and a scan but found its end marker first");
-  if (scans > MAX_SCANS) throw broken(name, `at most ${MAX_SCANS} scans but found ${scans}`);
-  return { channels, orientation: orientation ?? 1 };
+  if (!frame || scans === 0) throw broken(name, "a frame and a scan but found its end marker first");
+  const most = Math.min(MAX_SCANS, Math.max(LEAST_SCANS, Math.floor(SCANNED_PIXELS / frame.pixels)));
+  if (scans > most) throw broken(name, `at most ${most} scans of ${frame.pixels} pixels but found ${scans}`);
+  return { channels: frame.channels, orientation: orientation ?? 1 };
 }
 
-/** The number of channels, after the size has been checked against the limits and the file's length. */
-function readFrame(body: Uint8Array, fileLength: number, name: string): number {
+interface Frame {
+  readonly channels: number;
+  readonly pixels: number;
+}
+
+/** A frame header, its size checked against the limits and the file's length. */
+function readFrame(body: Uint8Array, fileLength: number, name: string): Frame {
   const height = (body[1] << 8) | body[2];
   const width = (body[3] << 8) | body[4];
   checkSize(width, height, name);
   if (width * height > PIXELS_A_BYTE * fileLength) {
     throw broken(name, `${width} x ${height} pixels but found that ${fileLength} bytes cannot hold them`);
   }
-  return body[5];
+  return { channels: body[5], pixels: width * height };
 }
 
 function isExif(body: Uint8Array): boolean {
