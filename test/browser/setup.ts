@@ -48,8 +48,8 @@ export function inChromium(
   name: string,
   backend: "webgpu" | "cpu" | "chromium",
   body: (context: TestContext) => Promise<void>,
+  precision = backend === "chromium" ? "" : "f32",
 ): void {
   const unwanted = backend === "webgpu" && process.env.SIGLIP_ADAPTER === "none" ? "SIGLIP_ADAPTER is none" : undefined;
-  const precision = backend === "chromium" ? "" : "f32";
   tallied(name, { backend, precision, skip: noChromium ?? unwanted }, body);
 }

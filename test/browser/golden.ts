@@ -1,0 +1,44 @@
+// What runs in the page: golden cases, judged there by what judges them in Node.
+
+import type { WeightDType } from "../../src/tensor/backend.ts";
+import { CpuBackend } from "../../src/tensor/cpu.ts";
+import { SOFTWARE, WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
+import { BOUND, checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../golden-judge.ts";
+
+let opened: Promise<OpenedDevice | undefined> | undefined;
+/** Errors that no scope of the library caught. */
+const uncaptured: string[] = [];
+
+async function device(): Promise<GPUDevice> {
+  opened ??= openDevice(navigator.gpu);
+  const found = await opened;
+  if (!found) throw new Error("A WebGPU adapter was wanted in the page, found none.");
+  found.device.onuncapturederror = ({ error }) => void uncaptured.push(error.message);
+  return found.device;
+}
+
+/**
+ * Runs a golden case of the site's folder `golden` and throws unless it holds: all hidden states, outputs and logits in f32; the
+ * loss of cosine alone in other precisions, which is compared with its bound by the caller. Returns what was found.
+ */
+async function judge(name: string, where: "cpu" | "webgpu", dtype: WeightDType): Promise<Errors> {
+  const config = await (await fetch(`/golden/${name}/config.json`)).text();
+  const file = new Uint8Array(await (await fetch(`/golden/${name}/golden.safetensors`)).arrayBuffer());
+  const golden = await readGolden(name, config, file);
+  const gpu = where === "webgpu" ? new WebGpuBackend(await device(), SOFTWARE) : undefined;
+  const towers = await (gpu ? goldenTowers(golden, gpu, dtype) : goldenTowers(golden, new CpuBackend(), dtype));
+  const errors =
+    dtype === "f32"
+      ? await checkGolden(golden, towers, { bound: BOUND[where], label: `${where} ${name}` })
+      : await cosineLoss(golden, towers);
+  gpu?.dispose();
+  if (uncaptured.length > 0) throw new Error(`Uncaptured WebGPU errors: ${uncaptured.join(" ")}`);
+  return { ...errors };
+}
+
+const goldenInPage = { judge };
+declare global {
+  var siglipGolden: typeof goldenInPage;
+}
+globalThis.siglipGolden = goldenInPage;
