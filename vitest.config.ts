@@ -1,12 +1,15 @@
 import { defineConfig } from "vitest/config";
 import { adapterEnvironment } from "./test/adapter.ts";
 import { TallyReporter } from "./test/tally.ts";
+import { embedDemo } from "./weights/embed.ts";
 
 // Suites that take long, or want the real size or the real checkpoint, run only when asked for: `vitest --mode full`, or
 // SIGLIP_FULL=1; tests read the variable.
 const asked = ["long", "full", "published"] as const;
 
 export default defineConfig(({ mode }) => {
+  // Not in git, and stale where the model has changed since it was last written.
+  embedDemo();
   const suites = asked.filter((name) => mode === name || process.env[`SIGLIP_${name.toUpperCase()}`] === "1");
   const alone = suites.filter((name) => name !== "long").map((name) => `test/${name}.test.ts`);
   const everything = ["test/**/*.test.ts", ...(suites.includes("long") ? ["test/**/*.long.ts"] : [])];

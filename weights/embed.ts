@@ -1,8 +1,9 @@
-// Writes the demo model as a module, which carries it into bundles; `npm run prepare` makes weights/demo.generated.ts, or the path given.
+// Writes the demo model as a module, its only form in the package: every runtime, bundler and CDN carries a script to where it is
+// wanted, which cannot be said of a file beside it. `npm run prepare` makes weights/demo.generated.ts, or the path given.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 
-/** What a model is loaded from; Node reads the same files in weights/demo. */
+/** What a model is loaded from. */
 const FILES = ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"];
 
 /** Writes the module, which is TypeScript and JavaScript alike: every file's base64 by its name. */

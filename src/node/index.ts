@@ -1,7 +1,8 @@
+import { demoFiles } from "../browser/demo.ts";
 import { SiglipError } from "../error.ts";
+import type { ModelFiles } from "../files.ts";
 import { type LoadOptions, loadModel } from "../load.ts";
 import { Siglip as SiglipModel } from "../siglip.ts";
-import { findDemo } from "./demo.ts";
 import { filePath } from "./file.ts";
 import { folderFiles } from "./files.ts";
 import { type NodeImage, nodePlatform } from "./platform.ts";
@@ -18,13 +19,13 @@ export class Siglip extends SiglipModel<NodeImage> {
    * missing, damaged or contradictory, and with the signal's reason when it is aborted; nothing stays allocated then.
    */
   static async load(model: string | URL, options: LoadOptions = {}): Promise<Siglip> {
-    return new Siglip(await loadModel(await folderFiles(folderOf(model)), nodePlatform, options));
+    return new Siglip(await loadModel(await findFiles(model), nodePlatform, options));
   }
 }
 
-function folderOf(model: string | URL): string {
-  if (model === "demo") return findDemo();
-  if (model instanceof URL && model.protocol === "file:") return filePath(model);
-  if (typeof model === "string" && model !== "") return model;
+async function findFiles(model: string | URL): Promise<ModelFiles> {
+  if (model === "demo") return demoFiles();
+  if (model instanceof URL && model.protocol === "file:") return folderFiles(filePath(model));
+  if (typeof model === "string" && model !== "") return folderFiles(model);
   throw new SiglipError(`Siglip.load: wanted "demo" or a folder, found ${String(model) || '""'}; name a model.`);
 }

@@ -1,7 +1,6 @@
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build, type Metafile } from "esbuild";
-import { embedDemo } from "../../weights/embed.ts";
 
 /** What a bundler makes of the browser's entry: scripts by name, and what is in them. */
 export interface Bundle {
@@ -11,7 +10,6 @@ export interface Bundle {
 
 /** Bundles modules of this folder as an application would: ES modules, with a chunk for what is imported on demand. */
 export async function bundle(entries: readonly string[], minify = false): Promise<Bundle> {
-  embedDemo();
   const { outputFiles, metafile } = await build({
     entryPoints: entries.map((entry) => fileURLToPath(new URL(entry, import.meta.url))),
     bundle: true,

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { Command } from "commander";
-import { findDemo } from "../demo.ts";
+import { findExamples } from "../demo.ts";
 import type { Siglip } from "../index.ts";
 import { addRunOptions, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
@@ -20,7 +20,7 @@ export function addDemo(program: Command, signal: AbortSignal): void {
 }
 
 async function demo(options: RunOptions, signal: AbortSignal): Promise<void> {
-  const folder = join(findDemo(), "examples");
+  const folder = findExamples();
   const { examples } = JSON.parse(await readFile(join(folder, "examples.json"), "utf8"));
   const labels = new Map<string, string[]>(examples.map((entry: Example) => [entry.file, entry.labels]));
   const began = performance.now();

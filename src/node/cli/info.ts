@@ -1,11 +1,11 @@
 import type { Command } from "commander";
+import { demoFiles } from "../../browser/demo.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type DType, elementSize } from "../../checkpoint/safetensors.ts";
 import type { Source } from "../../checkpoint/source.ts";
 import type { SiglipConfig } from "../../config.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../../files.ts";
 import { SentencePiece } from "../../tokenizer/sentencepiece.ts";
-import { findDemo } from "../demo.ts";
 import { folderFiles } from "../files.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { aligned } from "./table.ts";
@@ -50,7 +50,7 @@ export function addInfo(program: Command, signal: AbortSignal): void {
 }
 
 async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const folder = await folderFiles(model === "demo" ? findDemo() : model);
+  const folder = await (model === "demo" ? demoFiles() : folderFiles(model));
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await folder.open(file);
