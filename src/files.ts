@@ -1,28 +1,24 @@
 import { Checkpoint, parseIndex } from "./checkpoint/checkpoint.ts";
-import type { Source } from "./checkpoint/source.ts";
+import type { ModelFiles, Source } from "./checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "./config.ts";
 import { SiglipError } from "./error.ts";
 
-/** The files of one model, wherever they lie: a folder, a server, a list of files. */
-export interface ModelFiles {
-  /** Shown in errors. */
-  readonly name: string;
-  /** The file of that name, or undefined where the model has none. */
-  open(file: string): Promise<Source | undefined>;
-  /** Releases what `open` took; files can be opened again afterwards. */
-  close(): Promise<void>;
-}
+export type { ModelFiles } from "./checkpoint/source.ts";
 
 /** A tokenizer is at most this large; SigLIP 2's has 4.2 MB. */
 const TOKENIZER_LIMIT = 64 * 2 ** 20;
 
 /** `config.json` and, where there is one, `preprocessor_config.json`. */
-export async function readConfig(files: ModelFiles, onWarning?: (message: string) => void): Promise<SiglipConfig> {
-  const config = await readJson(files, "config.json");
+export async function readConfig(
+  files: ModelFiles,
+  onWarning?: (message: string) => void,
+  signal?: AbortSignal,
+): Promise<SiglipConfig> {
+  const config = await readJson(files, "config.json", signal);
   if (config === undefined) {
     throw new SiglipError(`${files.name}: wanted config.json, found none; name the folder of a SigLIP model.`);
   }
-  const preprocessor = await readJson(files, "preprocessor_config.json");
+  const preprocessor = await readJson(files, "preprocessor_config.json", signal);
   if (preprocessor === undefined) {
     onWarning?.(
       `${files.name}: found no preprocessor_config.json; pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2.`,
@@ -33,18 +29,18 @@ export async function readConfig(files: ModelFiles, onWarning?: (message: string
 
 /** The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
-  const single = await files.open("model.safetensors");
+  const single = await files.open("model.safetensors", signal);
   if (single) return Checkpoint.open([single], undefined, signal);
-  const list = await files.open("model.safetensors.index.json");
+  const list = await files.open("model.safetensors.index.json", signal);
   if (!list) {
     throw new SiglipError(
       `${files.name}: wanted model.safetensors or model.safetensors.index.json, found neither; fetch the model's weights.`,
     );
   }
-  const index = parseIndex(new TextDecoder().decode(await readAll(list, 2 ** 24)), list.name);
+  const index = parseIndex(new TextDecoder().decode(await readAll(list, 2 ** 24, signal)), list.name);
   const shards: Source[] = [];
   for (const file of index.files) {
-    const shard = await files.open(file);
+    const shard = await files.open(file, signal);
     if (!shard) throw new SiglipError(`${files.name}: wanted the shard ${file}, found none; fetch the model again.`);
     shards.push(shard);
   }
@@ -52,22 +48,22 @@ export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): P
 }
 
 /** The SentencePiece model: `spiece.model` (SigLIP) or `tokenizer.model` (SigLIP 2). */
-export async function readTokenizer(files: ModelFiles): Promise<Uint8Array> {
-  const source = (await files.open("spiece.model")) ?? (await files.open("tokenizer.model"));
-  if (source) return readAll(source, TOKENIZER_LIMIT);
+export async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<Uint8Array> {
+  const source = (await files.open("spiece.model", signal)) ?? (await files.open("tokenizer.model", signal));
+  if (source) return readAll(source, TOKENIZER_LIMIT, signal);
   throw new SiglipError(
     `${files.name}: wanted spiece.model for the text tower, found none; fetch it or load with towers: ["image"].`,
   );
 }
 
-async function readJson(files: ModelFiles, file: string): Promise<unknown> {
-  const source = await files.open(file);
-  return source && parseJson(await readAll(source, 2 ** 20), source.name);
+async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
+  const source = await files.open(file, signal);
+  return source && parseJson(await readAll(source, 2 ** 20, signal), source.name);
 }
 
-async function readAll(source: Source, limit: number): Promise<Uint8Array> {
+async function readAll(source: Source, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
   if (source.size > limit) {
     throw new SiglipError(`${source.name}: wanted at most ${limit} bytes, found ${source.size}; name the right file.`);
   }
-  return source.read(0, source.size);
+  return source.read(0, source.size, signal);
 }

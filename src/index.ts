@@ -1,7 +1,7 @@
 import { demoFiles } from "./browser/demo.ts";
 import { listFiles } from "./browser/list.ts";
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
-import { urlFiles } from "./browser/url.ts";
+import { urlFiles } from "./checkpoint/url.ts";
 import { SiglipError } from "./error.ts";
 import type { ModelFiles } from "./files.ts";
 import { type LoadOptions, loadModel } from "./load.ts";

@@ -65,9 +65,9 @@ export async function loadModel<Image>(
     signal?.throwIfAborted();
     // Told only of a model that loads: beside an error they would be noise.
     const warnings: string[] = [];
-    const config = await readConfig(files, (message) => warnings.push(message));
+    const config = await readConfig(files, (message) => warnings.push(message), signal);
     const checkpoint = await openCheckpoint(files, signal);
-    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options.dialect) : undefined;
+    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
     chosen = await chooseBackend(platform, options);
     const { backend, destroy } = chosen;
     const dtype = options.dtype ?? (backend.name === "cpu" ? "f32" : "f16");
@@ -139,10 +139,10 @@ function checkTowers(towers: readonly Tower[]): readonly Tower[] {
 async function loadTokenizer(
   files: ModelFiles,
   { positions, vocabulary }: { positions: number; vocabulary: number },
-  dialect?: Dialect,
+  { dialect, signal }: LoadOptions,
 ): Promise<SiglipTokenizer> {
   await prepareDialect(dialect);
-  const model = SentencePiece.parse(await readTokenizer(files));
+  const model = SentencePiece.parse(await readTokenizer(files, signal));
   if (model.size > vocabulary) {
     throw new SiglipError(
       `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,

@@ -8,6 +8,20 @@ export interface Source {
   readonly size: number;
   /** Exactly `length` bytes from `offset`; rejects with a SiglipError where the file does not hold them. */
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /** The same bytes as they arrive, in pieces of any length, where that is cheaper than many reads. */
+  stream?(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+}
+
+/** The files of one model, wherever they lie: a folder, a server, a list of files. */
+export interface ModelFiles {
+  /** Shown in errors. */
+  readonly name: string;
+  /** What tells these weights from others of the same name, a commit or strong validators; undefined until known, or for ever. */
+  readonly version?: string;
+  /** The file of that name, or undefined where the model has none. */
+  open(file: string, signal?: AbortSignal): Promise<Source | undefined>;
+  /** Releases what `open` took; files can be opened again afterwards. */
+  close(): Promise<void>;
 }
 
 /** A file that is already in memory. Reads are views, not copies. */
@@ -23,7 +37,11 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
 }
 
 /** Throws unless [offset, offset + length) lies within the file. */
-export function checkRange(source: Source, offset: number, length: number): void {
+export function checkRange(
+  source: { readonly name: string; readonly size: number },
+  offset: number,
+  length: number,
+): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= source.size)) {
     throw new SiglipError(
       `${source.name}: wanted bytes ${offset} to ${offset + length} but the file has ${source.size}; it is truncated or not what its header says, fetch it again.`,
