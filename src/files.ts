@@ -2,6 +2,7 @@ import { Checkpoint, parseIndex } from "./checkpoint/checkpoint.ts";
 import type { ModelFiles, Source } from "./checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "./config.ts";
 import { SiglipError } from "./error.ts";
+import { type LoadProgress, reporter } from "./progress.ts";
 
 export type { ModelFiles } from "./checkpoint/source.ts";
 
@@ -48,9 +49,13 @@ export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): P
 }
 
 /** The SentencePiece model: `spiece.model` (SigLIP) or `tokenizer.model` (SigLIP 2). */
-export async function readTokenizer(files: ModelFiles, signal?: AbortSignal): Promise<Uint8Array> {
+export async function readTokenizer(
+  files: ModelFiles,
+  signal?: AbortSignal,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Uint8Array> {
   const source = (await files.open("spiece.model", signal)) ?? (await files.open("tokenizer.model", signal));
-  if (source) return readAll(source, TOKENIZER_LIMIT, signal);
+  if (source) return readAll(source, TOKENIZER_LIMIT, signal, onProgress);
   throw new SiglipError(
     `${files.name}: wanted spiece.model for the text tower, found none; fetch it or load with towers: ["image"].`,
   );
@@ -61,9 +66,24 @@ async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): 
   return source && parseJson(await readAll(source, 2 ** 20, signal), source.name);
 }
 
-async function readAll(source: Source, limit: number, signal?: AbortSignal): Promise<Uint8Array> {
-  if (source.size > limit) {
-    throw new SiglipError(`${source.name}: wanted at most ${limit} bytes, found ${source.size}; name the right file.`);
+async function readAll(
+  source: Source,
+  limit: number,
+  signal?: AbortSignal,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Uint8Array> {
+  const { name, size } = source;
+  if (size > limit) {
+    throw new SiglipError(`${name}: wanted at most ${limit} bytes, found ${size}; name the right file.`);
   }
-  return source.read(0, source.size, signal);
+  if (!source.stream || !onProgress) return source.read(0, size, signal);
+  const report = reporter(onProgress, "download", name);
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const piece of source.stream(0, size, signal)) {
+    bytes.set(piece, at);
+    at += piece.length;
+    report(at, size);
+  }
+  return bytes;
 }

@@ -1,6 +1,7 @@
 import { wgsl } from "../kernels/wgsl.ts";
 import { SiglipError } from "./error.ts";
 import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
+import { type LoadProgress, reporter } from "./progress.ts";
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import { CpuBackend } from "./tensor/cpu.ts";
@@ -10,16 +11,6 @@ import { ATTENTION, LINEAR } from "./tensor/webgpu/tiles.ts";
 import { SentencePiece } from "./tokenizer/sentencepiece.ts";
 import { type Dialect, prepareDialect, SiglipTokenizer } from "./tokenizer/siglip.ts";
 import { loadTowers, type Tower } from "./towers.ts";
-
-/** What `onProgress` is told while a model loads. */
-export interface LoadProgress {
-  readonly phase: "weights";
-  /** The model, as it was named. */
-  readonly file: string;
-  /** Bytes of the checkpoint that have reached the backend, and all that the towers need. */
-  readonly loaded: number;
-  readonly total: number;
-}
 
 /** Options of `Siglip.load`. */
 export interface LoadOptions {
@@ -35,6 +26,12 @@ export interface LoadOptions {
   readonly forms?: Pinned;
   /** How texts are canonicalised before tokenisation; by default what the checkpoint was published with. */
   readonly dialect?: Dialect;
+  /** Of a Hub id: a branch, a tag or a commit; `org/name@revision` says the same. "main" by default. */
+  readonly revision?: string;
+  /** An access token for the Hub; it is sent to no other place, wherever that redirects to. */
+  readonly token?: string;
+  /** The Hub that ids are of: https://huggingface.co by default. */
+  readonly endpoint?: string;
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Told of what is odd but harmless, such as tensors that nothing uses; `console.warn` by default. */
   readonly onWarning?: (message: string) => void;
@@ -75,8 +72,7 @@ export async function loadModel<Image>(
       dtype,
       towers,
       signal,
-      onProgress:
-        onProgress && ((done, total) => onProgress({ phase: "weights", file: files.name, loaded: done, total })),
+      onProgress: onProgress && reporter(onProgress, "weights", files.name),
     });
     if (loaded.unused.length > 0) {
       warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
@@ -139,10 +135,10 @@ function checkTowers(towers: readonly Tower[]): readonly Tower[] {
 async function loadTokenizer(
   files: ModelFiles,
   { positions, vocabulary }: { positions: number; vocabulary: number },
-  { dialect, signal }: LoadOptions,
+  { dialect, signal, onProgress }: LoadOptions,
 ): Promise<SiglipTokenizer> {
   await prepareDialect(dialect);
-  const model = SentencePiece.parse(await readTokenizer(files, signal));
+  const model = SentencePiece.parse(await readTokenizer(files, signal, onProgress));
   if (model.size > vocabulary) {
     throw new SiglipError(
       `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,

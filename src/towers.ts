@@ -66,6 +66,7 @@ export async function loadTowers<T extends Tensor>(
   const table = "text_model.embeddings.token_embedding.weight";
   const needed = [...checkpoint.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
+  checkpoint.plan(needed.map(({ name }) => name));
   let loaded = 0;
   const onBytes = (bytes: number) => {
     loaded += bytes;
@@ -100,6 +101,7 @@ export async function loadTowers<T extends Tensor>(
     );
 
   await backend.settle();
+  checkpoint.plan([]);
   onProgress?.(total, total);
   return {
     scale,

@@ -2,7 +2,7 @@ import { SiglipError } from "../error.ts";
 import { type FloatDType, toFloat32 } from "../numbers.ts";
 import type { FloatChunk } from "../tensor/backend.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
-import type { Source } from "./source.ts";
+import { readParts, type Source } from "./source.ts";
 
 /** Which shard holds which tensor: what `model.safetensors.index.json` says. */
 export interface IndexJson {
@@ -80,6 +80,17 @@ export class Checkpoint {
     );
   }
 
+  /** Tells the sources that these tensors are about to be read, in no certain order; none of them where that is over. */
+  plan(names: Iterable<string>): void {
+    const wanted = new Set(names);
+    const ranges = new Map<Source, TensorInfo[]>();
+    for (const [name, info] of this.tensors) {
+      if (!ranges.has(info.source)) ranges.set(info.source, []);
+      if (wanted.has(name)) ranges.get(info.source)!.push(info);
+    }
+    for (const [source, infos] of ranges) source.plan?.(infos);
+  }
+
   /**
    * The rows of a tensor in order, in chunks of whole rows. A row is what one index of the first axis holds; a tensor of
    * one axis or none is a single row. F64 is rounded to F32, the other floats come as stored; integers and 8-bit floats
@@ -94,11 +105,14 @@ export class Checkpoint {
       throw new SiglipError(`${name}: wanted rows ${from} to ${to}, found ${rows} rows; ask for a range within them.`);
     }
     const rowBytes = rows === 0 ? 0 : (info.end - info.begin) / rows;
-    const step = rowBytes === 0 ? rows : Math.max(1, Math.floor(chunkBytes / rowBytes) || 1);
-    for (let row = from; row < to; row += step) {
-      signal?.throwIfAborted();
-      const count = Math.min(step, to - row);
-      const bytes = await info.source.read(info.begin + row * rowBytes, count * rowBytes, signal);
+    if (rowBytes === 0) {
+      if (from < to) yield { dtype: dtype === "F64" ? "F32" : dtype, rows: to - from, bytes: new Uint8Array(0) };
+      return;
+    }
+    const step = Math.max(1, Math.floor(chunkBytes / rowBytes) || 1) * rowBytes;
+    const range = { begin: info.begin + from * rowBytes, end: info.begin + to * rowBytes };
+    for await (const bytes of readParts(info.source, range, step, signal)) {
+      const count = bytes.length / rowBytes;
       if (dtype === "F64") yield { dtype: "F32", rows: count, bytes: asBytes(toFloat32(bytes, dtype)) };
       else yield { dtype, rows: count, bytes };
     }

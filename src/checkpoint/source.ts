@@ -10,6 +10,14 @@ export interface Source {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** The same bytes as they arrive, in pieces of any length, where that is cheaper than many reads. */
   stream?(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
+  /** Tells which ranges are about to be read, so that neighbours may come together; none where that is over. Any other may be read too. */
+  plan?(ranges: readonly ByteRange[]): void;
+}
+
+/** Bytes of a file from `begin` to before `end`. */
+export interface ByteRange {
+  readonly begin: number;
+  readonly end: number;
 }
 
 /** The files of one model, wherever they lie: a folder, a server, a list of files. */
@@ -34,6 +42,42 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
       return bytes.subarray(offset, offset + length);
     },
   };
+}
+
+/**
+ * A range in parts of `size` bytes, the last one shorter where it does not come out even. Of a source that streams they come by one
+ * request, else by a read each. No more than one part is held.
+ */
+export async function* readParts(
+  source: Source,
+  { begin, end }: ByteRange,
+  size: number,
+  signal?: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  if (!source.stream || end - begin <= size) {
+    for (let at = begin; at < end; at += size) {
+      signal?.throwIfAborted();
+      yield await source.read(at, Math.min(size, end - at), signal);
+    }
+    return;
+  }
+  let at = begin;
+  let part = new Uint8Array(size);
+  let filled = 0;
+  for await (const piece of source.stream(begin, end - begin, signal)) {
+    for (let from = 0; from < piece.length; ) {
+      const count = Math.min(part.length - filled, piece.length - from);
+      part.set(piece.subarray(from, from + count), filled);
+      from += count;
+      filled += count;
+      if (filled < part.length) continue;
+      signal?.throwIfAborted();
+      yield part;
+      at += filled;
+      part = new Uint8Array(Math.min(size, end - at));
+      filled = 0;
+    }
+  }
 }
 
 /** Throws unless [offset, offset + length) lies within the file. */

@@ -1,15 +1,22 @@
 import { SiglipError } from "../error.ts";
-import { shorten } from "./exchange.ts";
-import { openRemote, type RemoteFile, type RemoteOptions, WHOLE } from "./http.ts";
-import { bytesSource, checkRange, type ModelFiles, type Source } from "./source.ts";
+import { type RequestOptions, shorten } from "./exchange.ts";
+import { openRemote, type RemoteFile } from "./http.ts";
+import { type ClosableSource, type RemoteSourceOptions, remoteSource } from "./remote.ts";
+import type { ModelFiles, Source } from "./source.ts";
+
+/** How the files of a model on a server are read. */
+export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "signal"> {
+  /** The Hub for ids, and the only place that the token is sent to; Hugging Face's by default. */
+  readonly endpoint?: string;
+}
 
 /**
- * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called there. They are read
- * by HTTP Range requests, so that no more than what is asked for is transferred or held.
+ * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called there. Ranges are
+ * read by HTTP, so that no more than what is asked for is transferred or held.
  */
-export function urlFiles(place: URL, options: RemoteOptions = {}): ModelFiles {
+export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
   const folder = new URL(place);
-  const weights = /[^/]+\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
+  const weights = /[^/]\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
   if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
   else if (!folder.pathname.endsWith("/")) folder.pathname += "/";
   if (!URL.canParse("config.json", folder)) {
@@ -17,43 +24,45 @@ export function urlFiles(place: URL, options: RemoteOptions = {}): ModelFiles {
       `${shorten(place)}: wanted a folder's URL, found one that has no paths; name one with http or https.`,
     );
   }
+  const opened = new Opened(options);
   return {
-    name: place.href,
+    name: shorten(weights ?? folder),
+    get version() {
+      return opened.version;
+    },
     async open(file, signal) {
       const url = weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
       const remote = await openRemote(url, { ...options, signal });
-      return remote && (await remoteSource(remote, signal));
+      return remote && opened.add(remote, signal);
     },
-    async close() {},
+    close: () => opened.close(),
   };
 }
 
-/** A file on a server as a Source. */
-export async function remoteSource(file: RemoteFile, signal?: AbortSignal): Promise<Source> {
-  if (!file.ranges) {
-    if (file.size <= WHOLE) return bytesSource(await collect(file, 0, file.size, signal), file.name);
-    throw new SiglipError(
-      `${file.name}: wanted a part of a file of ${file.size} bytes, found a server that ignores Range requests; host it on one that answers them.`,
-    );
-  }
-  const source: Source = {
-    name: file.name,
-    size: file.size,
-    async read(offset, length, signal) {
-      checkRange(source, offset, length);
-      return collect(file, offset, length, signal);
-    },
-    stream: (offset, length, signal) => file.stream(offset, length, signal),
-  };
-  return source;
-}
+/** The files that are open of a model. */
+export class Opened {
+  private readonly options: RemoteSourceOptions;
+  private readonly sources: ClosableSource[] = [];
+  private readonly tags = new Map<string, string | undefined>();
 
-async function collect(file: RemoteFile, offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for await (const part of file.stream(offset, length, signal)) {
-    bytes.set(part, at);
-    at += part.length;
+  constructor(options: RemoteSourceOptions) {
+    this.options = options;
   }
-  return bytes;
+
+  /** The strong validators of the weights; undefined where one has none, or before any are open. */
+  get version(): string | undefined {
+    const tags = [...this.tags.values()];
+    return tags.length > 0 && tags.every((tag) => tag !== undefined) ? tags.join("+") : undefined;
+  }
+
+  async add(remote: RemoteFile, signal?: AbortSignal): Promise<Source> {
+    const source = await remoteSource(remote, { ...this.options, signal });
+    this.sources.push(source);
+    if (/\.safetensors$/.test(new URL(remote.url).pathname)) this.tags.set(remote.url, remote.etag);
+    return source;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.sources.splice(0).map((source) => source.close()));
+  }
 }

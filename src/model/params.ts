@@ -113,16 +113,20 @@ export class Params<T extends Tensor> {
   async blocks(name: string, config: TowerConfig): Promise<Block<T>[]> {
     const { hidden, mlp, eps } = config;
     const blocks: Block<T>[] = [];
-    for (let index = 0; index < config.layers; index++) {
+    const begin = (index: number) =>
+      this.loading.checkpoint.info(`${this.prefix}${name}.${index}.layer_norm1.weight`).begin;
+    const indices = Array.from({ length: config.layers }, (_, index) => index);
+    // Layers as they lie in the file (10 comes before 2), and their tensors as published files have them, by name: a file on a
+    // server is then read in one go.
+    for (const index of indices.sort((a, b) => begin(a) - begin(b))) {
       const p = this.at(`${name}.${index}`);
       const attention = p.at("self_attn");
-      blocks.push({
-        norm1: await p.norm("layer_norm1", hidden, eps),
-        qkv: await attention.fused(["q_proj", "k_proj", "v_proj"], hidden),
-        out: await attention.linear("out_proj", [hidden, hidden]),
-        norm2: await p.norm("layer_norm2", hidden, eps),
-        mlp: await p.at("mlp").mlp(hidden, mlp),
-      });
+      const norm1 = await p.norm("layer_norm1", hidden, eps);
+      const norm2 = await p.norm("layer_norm2", hidden, eps);
+      const inner = await p.at("mlp").mlp(hidden, mlp);
+      const out = await attention.linear("out_proj", [hidden, hidden]);
+      const qkv = await attention.fused(["q_proj", "k_proj", "v_proj"], hidden);
+      blocks[index] = { norm1, qkv, out, norm2, mlp: inner };
     }
     return blocks;
   }

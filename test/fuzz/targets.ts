@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { posix, win32 } from "node:path";
 import { checkHeaders } from "../../src/browser/headers.ts";
-import { urlFiles } from "../../src/browser/url.ts";
 import { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { asTyped, encodeHeader, readHeader, readTensor } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import { urlFiles } from "../../src/checkpoint/url.ts";
 import { SiglipError } from "../../src/error.ts";
 import { type ModelFiles, openCheckpoint, readConfig } from "../../src/files.ts";
 import { exifOrientation } from "../../src/image/exif.ts";

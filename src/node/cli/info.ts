@@ -1,12 +1,11 @@
 import type { Command } from "commander";
-import { demoFiles } from "../../browser/demo.ts";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type DType, elementSize } from "../../checkpoint/safetensors.ts";
 import type { Source } from "../../checkpoint/source.ts";
 import type { SiglipConfig } from "../../config.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../../files.ts";
 import { SentencePiece } from "../../tokenizer/sentencepiece.ts";
-import { folderFiles } from "../files.ts";
+import { findFiles } from "../find.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { aligned } from "./table.ts";
 import { plain, print, style } from "./terminal.ts";
@@ -35,7 +34,7 @@ export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
     .command("info")
     .description("Describe a model without reading its weights, or the WebGPU adapter.")
-    .argument("[model]", "demo, or a folder with config.json and the weights")
+    .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
     .option("--device", "describe the WebGPU adapter")
     .option("--json", "print JSON");
   command.action(async (name: string | undefined, { device, json }: { device?: boolean; json?: boolean }) => {
@@ -50,29 +49,29 @@ export function addInfo(program: Command, signal: AbortSignal): void {
 }
 
 async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const folder = await (model === "demo" ? demoFiles() : folderFiles(model));
+  const found = await findFiles(model);
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
-    const source = await folder.open(file);
+    const source = await found.open(file, signal);
     if (source) files.push({ name: file, size: source.size });
     return source;
   };
+  const listed = { name: found.name, open, close: found.close };
   try {
-    const config = await readConfig({ ...folder, open });
-    const { tensors } = await openCheckpoint({ ...folder, open }, signal);
+    const config = await readConfig(listed, undefined, signal);
+    const { tensors } = await openCheckpoint(listed, signal);
     const weights = {
       image: sum(tensors, "vision_model."),
       text: sum(tensors, "text_model."),
       total: sum(tensors, ""),
     };
+    const pieceModel = (await open("spiece.model")) ?? (await open("tokenizer.model"));
     const tokenizer =
-      ((await open("spiece.model")) ?? (await open("tokenizer.model")))
-        ? SentencePiece.parse(await readTokenizer(folder))
-        : undefined;
+      pieceModel && SentencePiece.parse(await readTokenizer({ ...listed, open: async () => pieceModel }, signal));
     const pieces = tokenizer ? { algorithm: tokenizer.algorithm, pieces: tokenizer.size } : null;
     return { model, config, weights, tokenizer: pieces, files };
   } finally {
-    await folder.close();
+    await found.close();
   }
 }
 

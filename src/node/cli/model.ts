@@ -31,7 +31,11 @@ export function addRunOptions(command: Command): Command {
 }
 
 export function addModelOption(command: Command): Command {
-  return command.option("--model <model>", "demo, or a folder with config.json and the weights", "demo");
+  return command.option(
+    "--model <model>",
+    "demo, a folder with config.json and the weights, a URL, or org/name of the Hub",
+    "demo",
+  );
 }
 
 /** Loads the towers asked for, with a bar. An abort disposes the model, which ends whatever runs on it. */

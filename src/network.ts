@@ -1,0 +1,33 @@
+import { DEFAULT_ENDPOINT, hubFiles, parseEndpoint, parseHubModel } from "./checkpoint/hub.ts";
+import type { Spool } from "./checkpoint/remote.ts";
+import { urlFiles } from "./checkpoint/url.ts";
+import type { ModelFiles } from "./files.ts";
+import type { LoadOptions } from "./load.ts";
+import { reporter } from "./progress.ts";
+
+/** What `Siglip.load` says of files on servers. */
+export type NetworkOptions = Pick<LoadOptions, "revision" | "token" | "endpoint" | "onProgress">;
+
+/**
+ * The files of a model on a server: a URL's, or a Hub's by its id (`org/name` or `org/name@revision`); undefined for a string of another
+ * form. The token is for the endpoint: a URL elsewhere never gets it. Throws a SiglipError for a revision or an endpoint that is none.
+ */
+export function networkFiles(
+  model: string | URL,
+  { revision, token, endpoint = DEFAULT_ENDPOINT, onProgress }: NetworkOptions = {},
+  spool?: Spool,
+): ModelFiles | undefined {
+  const reports = new Map<string, (loaded: number, total: number) => void>();
+  const onDownload = (file: string, loaded: number, total: number) => {
+    if (!onProgress) return;
+    if (!reports.has(file)) reports.set(file, reporter(onProgress, "download", file));
+    reports.get(file)!(loaded, total);
+  };
+  const options = { endpoint, spool, onDownload };
+  if (model instanceof URL) {
+    const meant = model.origin === new URL(parseEndpoint(endpoint)).origin;
+    return urlFiles(model, { ...options, token: meant ? token : undefined });
+  }
+  const hub = parseHubModel(model, revision);
+  return hub && hubFiles(hub, { ...options, token });
+}

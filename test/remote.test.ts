@@ -1,0 +1,146 @@
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
+import type { RemoteFile } from "../src/checkpoint/http.ts";
+import { remoteSource } from "../src/checkpoint/remote.ts";
+import { encodeHeader } from "../src/checkpoint/safetensors.ts";
+import { parseConfig } from "../src/config.ts";
+import type { Backend, Tensor } from "../src/tensor/backend.ts";
+import { loadTowers, type Tower } from "../src/towers.ts";
+import { syntheticData, syntheticShapes } from "./synthetic.ts";
+
+interface Counted extends RemoteFile {
+  /** [offset, length asked for, bytes taken of it] of every stream. */
+  readonly streams: [number, number, number][];
+}
+
+/** A file of so many bytes that answers ranges in pieces of 64 KiB: behind `head`, each byte is its offset modulo 256. */
+function remote(size: number, head: Uint8Array = new Uint8Array(0)): Counted {
+  const piece = Uint8Array.from({ length: 2 ** 16 + 256 }, (_, i) => i);
+  const streams: [number, number, number][] = [];
+  return {
+    url: "http://here/file",
+    name: "file",
+    size,
+    ranges: true,
+    streams,
+    async *stream(offset, length) {
+      const stream: [number, number, number] = [offset, length, 0];
+      streams.push(stream);
+      for (let at = offset; at < offset + length; ) {
+        const count = Math.min(2 ** 16, offset + length - at);
+        const bytes =
+          at < head.length ? head.subarray(at, Math.min(head.length, at + count)) : piece.subarray(at % 256);
+        const part = bytes.subarray(0, count);
+        stream[2] += part.length;
+        at += part.length;
+        yield part;
+      }
+    },
+  };
+}
+
+const expectBytes = (bytes: Uint8Array, offset: number) =>
+  expect(bytes.every((byte, i) => byte === (offset + i) % 256)).toBe(true);
+
+const MIB = 2 ** 20;
+
+describe("a planned range", () => {
+  it("is one request, whatever the order of its reads within 64 MiB", async () => {
+    const file = remote(100 * MIB);
+    const source = await remoteSource(file);
+    source.plan!([
+      { begin: 10, end: 20 * MIB },
+      { begin: 20 * MIB + 5000, end: 40 * MIB },
+    ]);
+    for (const [offset, length] of [
+      [10, 90],
+      [30 * MIB, 1000],
+      [5 * MIB, 3 * MIB + 1],
+      [100, 5 * MIB - 100],
+      [29 * MIB + 500_000, 1_000_000 - 500_000 + 48_576],
+      [8 * MIB + 1, 12 * MIB - 1],
+      [39 * MIB, MIB],
+    ]) {
+      expectBytes(await source.read(offset, length), offset);
+    }
+    expect(file.streams).toEqual([[10, 40 * MIB - 10, 40 * MIB - 10]]);
+  });
+
+  it("is asked for again where a read is too far off or no longer kept", async () => {
+    const file = remote(300 * MIB);
+    const source = await remoteSource(file);
+    source.plan!([{ begin: 0, end: 300 * MIB }]);
+    for (const offset of [0, 200 * MIB, 250 * MIB, 299 * MIB, 210 * MIB, 260 * MIB]) {
+      expectBytes(await source.read(offset, 1000), offset);
+    }
+    expect(file.streams.map(([offset]) => offset)).toEqual([0, 200 * MIB - 2 ** 16, 210 * MIB - 2 ** 16]);
+  });
+
+  it("is not all there is: other reads are requests of exactly their bytes", async () => {
+    const file = remote(10 * MIB);
+    const source = await remoteSource(file);
+    source.plan!([{ begin: 0, end: MIB }]);
+    expectBytes(await source.read(MIB - 10, 20), MIB - 10);
+    source.plan!([]);
+    expectBytes(await source.read(5, 20), 5);
+    expect(file.streams).toEqual([
+      [MIB - 10, 20, 20],
+      [5, 20, 20],
+    ]);
+  });
+
+  it("serves reads that overlap in time", async () => {
+    const file = remote(10 * MIB);
+    const source = await remoteSource(file);
+    source.plan!([{ begin: 0, end: 10 * MIB }]);
+    const offsets = [3, 9 * MIB, 5 * MIB, 200_000, 7 * MIB];
+    const reads = await Promise.all(offsets.map((offset) => source.read(offset, 150_000)));
+    for (const [i, bytes] of reads.entries()) expectBytes(bytes, offsets[i]);
+    expect(file.streams.length).toBe(1);
+  });
+});
+
+describe("the so400m checkpoint of 3.5 GB", () => {
+  const config = parseConfig(
+    JSON.parse(readFileSync(new URL("golden/so400m-384/config.json", import.meta.url), "utf8")),
+  );
+  // By name, as the files on the Hub are.
+  const shapes = new Map([...syntheticShapes(config)].sort(([a], [b]) => (a < b ? -1 : 1)));
+  const header = encodeHeader(syntheticData(shapes), [["format", "pt"]]);
+  // Behind it lie logit_bias and logit_scale, which must be numbers.
+  const head = Buffer.concat([header, new Uint8Array(8)]);
+  const bytes = (prefix: string) =>
+    [...shapes].reduce(
+      (sum, [name, shape]) => sum + (name.startsWith(prefix) ? 4 * shape.reduce((a, b) => a * b) : 0),
+      0,
+    );
+  /** A backend that takes every row and keeps none. */
+  const backend = {
+    name: "none",
+    async weight({ out, in: depth }: { out: number; in: number }, rows: AsyncIterable<unknown>) {
+      for await (const _ of rows);
+      return { shape: [out, depth] };
+    },
+    tensor: (_: Float32Array, shape: readonly number[]) => ({ shape }),
+  } as unknown as Backend<Tensor>;
+
+  const cases: [Tower[], number, number][] = [
+    [["image"], bytes("vision_model."), 4],
+    [["image", "text"], bytes("") - bytes("text_model.embeddings.token"), 6],
+  ];
+  for (const [towers, wanted, most] of cases) {
+    it(`takes at most ${most} requests for ${towers.join(" and ")}, and no more than their bytes`, async () => {
+      const file = remote(header.length + bytes(""), head);
+      const source = await remoteSource(file);
+      const checkpoint = await Checkpoint.open([source]);
+      await loadTowers(backend, checkpoint, config, { dtype: "f32", towers });
+      const taken = file.streams.reduce((sum, [, , count]) => sum + count, 0) - header.length;
+      console.log(`so400m, ${towers}: ${file.streams.length} requests, ${taken} bytes of ${wanted} wanted`);
+      expect(file.streams.length).toBeLessThanOrEqual(most);
+      expect(taken).toBeGreaterThanOrEqual(wanted);
+      // What one piece brings beyond the last byte that a request was needed for.
+      expect(taken).toBeLessThan(wanted + most * 2 ** 17);
+    });
+  }
+});
