@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { bar } from "../src/node/cli/table.ts";
 import { clip, plain, width } from "../src/node/cli/terminal.ts";
-import { bytes, duration } from "../src/node/cli/units.ts";
+import { bytes, duration } from "../src/units.ts";
 import { NO_TERMINAL, onTerminal, siglip, temporaryFolder, words } from "./cli.ts";
 
 const folder = temporaryFolder();

@@ -1,13 +1,13 @@
 import { readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import type { Command } from "commander";
+import { duration } from "../../units.ts";
 import { findExamples } from "../demo.ts";
 import type { Siglip } from "../index.ts";
 import { addRunOptions, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { aligned, rankedTable } from "./table.ts";
 import { print, style } from "./terminal.ts";
-import { duration } from "./units.ts";
 
 /** Which of the examples are shown, and how many labels of each: they fill a small terminal. */
 const SHOWN = ["two-cats.png", "three-birds.png", "dog-and-banana.jpg"];

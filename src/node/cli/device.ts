@@ -1,10 +1,10 @@
 import { choicesKey } from "../../load.ts";
 import { SOFTWARE } from "../../tensor/webgpu/backend.ts";
 import { isSoftware } from "../../tensor/webgpu/device.ts";
+import { bytes, grouped } from "../../units.ts";
 import { keptChoices } from "../choices.ts";
 import { findGpu } from "../gpu.ts";
 import { aligned } from "./table.ts";
-import { bytes, grouped } from "./units.ts";
 
 /** The features and limits that decide which kernels run, and how large a batch. */
 const FEATURES = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix", "timestamp-query"] as const;

@@ -1,11 +1,11 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { duration } from "../../units.ts";
 import type { Siglip } from "../index.ts";
 import { type Embedded, FORMATS, type Format, formatOf, type Items, rehearse, save } from "./formats.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print } from "./terminal.ts";
-import { duration } from "./units.ts";
 
 interface EmbedOptions extends RunOptions {
   readonly text?: readonly string[];

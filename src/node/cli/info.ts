@@ -5,11 +5,11 @@ import type { Source } from "../../checkpoint/source.ts";
 import type { SiglipConfig } from "../../config.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../../files.ts";
 import { SentencePiece } from "../../tokenizer/sentencepiece.ts";
+import { bytes, grouped } from "../../units.ts";
 import { findFiles } from "../find.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { aligned } from "./table.ts";
 import { plain, print, style } from "./terminal.ts";
-import { bytes, grouped } from "./units.ts";
 
 /** What the headers say of a tower's tensors. */
 interface Weights {

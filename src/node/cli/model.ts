@@ -3,11 +3,11 @@ import { type Command, Option } from "commander";
 import type { LoadOptions } from "../../load.ts";
 import type { WeightDType } from "../../tensor/backend.ts";
 import type { Tower } from "../../towers.ts";
+import { bytes } from "../../units.ts";
 import { Siglip } from "../index.ts";
 import { nodePlatform } from "../platform.ts";
 import { Progress } from "./progress.ts";
 import { plain } from "./terminal.ts";
-import { bytes } from "./units.ts";
 
 const BACKENDS = ["auto", "webgpu", "cpu"] as const satisfies readonly LoadOptions["backend"][];
 const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];

@@ -1,6 +1,6 @@
 import { SingleBar } from "cli-progress";
+import { duration } from "../../units.ts";
 import { bar } from "./table.ts";
-import { duration } from "./units.ts";
 
 /** What lasts less than this needs no bar, in milliseconds. */
 const PATIENCE = 600;

@@ -1,0 +1,30 @@
+import type { LoadProgress } from "../../index.ts";
+import { bytes, duration } from "../../units.ts";
+import { BITS, KNOWN, parameters } from "./known.ts";
+import type { ModelOptions } from "./remote.ts";
+
+/** How much a known model transfers and what it takes on the device, in a sentence. */
+export function describeSize(id: string, { dtype, towers = [], backend }: ModelOptions): string {
+  if (id === "demo")
+    return "5 MB, part of this page. It knows things as emoji draw them and was never shown a photograph.";
+  const known = KNOWN.find((entry) => entry.id === id);
+  if (!known) return "";
+  const { image, text, table } = parameters(known);
+  const onDevice = (towers.includes("image") ? image : 0) + (towers.includes("text") ? text : 0);
+  const read = onDevice + (towers.includes("text") ? table : 0);
+  const cpu = backend === "cpu" || !navigator.gpu;
+  const precision = dtype ?? (cpu ? "f32" : "f16");
+  return (
+    `Transfers ${bytes(read * 4)} once, then takes ${bytes((onDevice * BITS[precision]) / 8)} on the device as ${precision}.` +
+    (cpu ? " On the CPU a picture takes minutes." : "")
+  );
+}
+
+/** Bytes, rate and time left, `seconds` after the start. */
+export function describeProgress(progress: LoadProgress, seconds: number): string {
+  const { loaded, total } = progress;
+  // A rate of the last moments where the library gives one, else of all the time so far.
+  const rate = (progress as { bytesPerSecond?: number }).bytesPerSecond || loaded / Math.max(seconds, 0.001);
+  const left = loaded < total && rate > 0 ? `, ${duration((total - loaded) / rate)} left` : "";
+  return `${bytes(loaded)} of ${bytes(total)}, ${bytes(Math.round(rate))}/s${left}`;
+}

@@ -1,0 +1,75 @@
+import { announce } from "../announce.ts";
+import type { AppContext } from "../context.ts";
+import { byId, sentence } from "../dom.ts";
+import { startDialog } from "./dialog.ts";
+import { type Listeners, type ModelOptions, type ModelSource, RemoteModel } from "./remote.ts";
+
+/** Loads a model, which then replaces the one in use; on failure or abort that one stays. */
+export type LoadModel = (source: ModelSource, options: ModelOptions, listeners?: Listeners) => Promise<RemoteModel>;
+
+/** Loads the demo model at once, shows the model in use at the top of the page and lets its user choose another. */
+export function startModels(): Pick<AppContext, "model" | "onModel"> {
+  const listeners: ((model: RemoteModel) => void)[] = [];
+  let used: RemoteModel | undefined;
+  let asked = 0;
+
+  const load: LoadModel = async (source, options, told) => {
+    const turn = ++asked;
+    const model = await RemoteModel.load(source, options, told);
+    if (turn < asked && used) {
+      model.dispose();
+      return used;
+    }
+    used?.dispose();
+    used = model;
+    current = Promise.resolve(model);
+    showModel(model);
+    for (const listener of listeners) listener(model);
+    return model;
+  };
+
+  let current = load("demo", {});
+  current.catch((error) => {
+    if (!used) showFailure(sentence(error));
+  });
+  startDialog(load);
+  return {
+    model: () => current,
+    onModel(listener) {
+      listeners.push(listener);
+      if (used) listener(used);
+    },
+  };
+}
+
+function showModel({ name, device }: RemoteModel): void {
+  const where = device.backend === "cpu" ? "CPU" : "GPU";
+  byId("model-dot", HTMLElement).className = "dot";
+  byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");
+  byId("model-device", HTMLElement).textContent = `${device.dtype} · ${where}`;
+  byId("model-button", HTMLButtonElement).title = device.adapter ?? "";
+  announce(`The model ${name} is loaded, ${device.dtype} on the ${where}.`);
+  showNotice(device.backend === "cpu" ? withoutGpu() : undefined);
+}
+
+function showFailure(message: string): void {
+  byId("model-dot", HTMLElement).className = "dot failed";
+  byId("model-device", HTMLElement).textContent = "failed";
+  showNotice(message);
+}
+
+function showNotice(text: string | undefined): void {
+  const notice = byId("notice", HTMLElement);
+  notice.hidden = text === undefined;
+  notice.textContent = text ?? "";
+}
+
+/** Why a model runs on the CPU, where nobody asked for that. */
+function withoutGpu(): string | undefined {
+  const slow = "the model runs on the CPU: quick for the demo, minutes a picture for large models.";
+  if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
+  if (!isSecureContext) return `WebGPU is only for pages that come by https, so ${slow}`;
+  return navigator.gpu
+    ? `WebGPU found no graphics hardware here, so ${slow}`
+    : `This browser has no WebGPU, so ${slow}`;
+}

@@ -1,0 +1,3 @@
+import type { AppContext } from "../context.ts";
+
+export function mountSearch(_root: HTMLElement, _context: AppContext): undefined {}
