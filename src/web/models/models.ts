@@ -1,4 +1,3 @@
-import { announce } from "../announce.ts";
 import type { AppContext } from "../context.ts";
 import { byId, sentence } from "../dom.ts";
 import { startDialog } from "./dialog.ts";
@@ -47,29 +46,26 @@ function showModel({ name, device }: RemoteModel): void {
   byId("model-dot", HTMLElement).className = "dot";
   byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");
   byId("model-device", HTMLElement).textContent = `${device.dtype} · ${where}`;
-  byId("model-button", HTMLButtonElement).title = device.adapter ?? "";
-  announce(`The model ${name} is loaded, ${device.dtype} on the ${where}.`);
-  showNotice(device.backend === "cpu" ? withoutGpu() : undefined);
+  const lacking = device.backend === "cpu" ? withoutGpu() : undefined;
+  showRunning(lacking ?? `Runs on ${device.adapter ?? "the CPU"}.`, lacking ? "warn" : "muted");
 }
 
 function showFailure(message: string): void {
   byId("model-dot", HTMLElement).className = "dot failed";
   byId("model-device", HTMLElement).textContent = "failed";
-  showNotice(message);
+  showRunning(message, "failed");
 }
 
-function showNotice(text: string | undefined): void {
-  const notice = byId("notice", HTMLElement);
-  notice.hidden = text === undefined;
-  notice.textContent = text ?? "";
+function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
+  const running = byId("running", HTMLElement);
+  running.textContent = text;
+  running.className = `running ${how}`;
 }
 
 /** Why a model runs on the CPU, where nobody asked for that. */
 function withoutGpu(): string | undefined {
-  const slow = "the model runs on the CPU: quick for the demo, minutes a picture for large models.";
+  const slow = "models run on the CPU: quick for the demo, minutes a picture for large ones.";
   if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
-  if (!isSecureContext) return `WebGPU is only for pages that come by https, so ${slow}`;
-  return navigator.gpu
-    ? `WebGPU found no graphics hardware here, so ${slow}`
-    : `This browser has no WebGPU, so ${slow}`;
+  if (!isSecureContext) return `WebGPU is only for pages that come by https; ${slow}`;
+  return navigator.gpu ? `WebGPU found no graphics hardware; ${slow}` : `This browser has no WebGPU; ${slow}`;
 }

@@ -1,3 +1,205 @@
+import { duration } from "../../units.ts";
+import { TextCache } from "../classify/texts.ts";
 import type { AppContext } from "../context.ts";
+import { byId, make, sentence } from "../dom.ts";
+import type { RemoteModel } from "../models/remote.ts";
+import { type Folder, fromDrop, fromFiles, fromHandle, fromSamples } from "./files.ts";
+import { type Cell, Grid } from "./grid.ts";
+import { Library, type Match } from "./library.ts";
 
-export function mountSearch(_root: HTMLElement, _context: AppContext): undefined {}
+/** How long typing rests before the text is embedded, in milliseconds. */
+const REST = 80;
+
+/** What is searched by: a text, or a picture's embedding. */
+type Query = { readonly text: string } | { readonly picture: Float32Array };
+
+/** View 2: a folder of pictures, searched by text or by another picture. */
+export async function mountSearch(root: HTMLElement, context: AppContext): Promise<undefined> {
+  const input = byId("query", HTMLInputElement);
+  const status = byId("search-status", HTMLElement);
+  const progress = byId("index-progress", HTMLProgressElement);
+  const pause = byId("pause", HTMLButtonElement);
+  const forget = byId("forget", HTMLButtonElement);
+  const folderInput = byId("folder-input", HTMLInputElement);
+  const sought = byId("sought", HTMLElement);
+
+  let model: RemoteModel | undefined;
+  let texts: TextCache | undefined;
+  let query: Query | undefined;
+  let turn = 0;
+  let problem = "";
+
+  const library = await Library.open(() => refresh());
+  const grid = new Grid(
+    byId("grid", HTMLElement),
+    (id) => library.thumbnail(id),
+    (id) => {
+      const embedding = library.embeddingOf(id);
+      if (embedding) void searchByPicture(embedding, library.pictures.get(id)!.path, library.thumbnail(id));
+    },
+  );
+
+  /** Shows how far things are, and what the query finds by now. */
+  function refresh(): void {
+    const { indexer } = library;
+    const running = indexer?.running ?? false;
+    progress.hidden = pause.hidden = !running;
+    forget.hidden = library.pictures.size === 0;
+    if (indexer) {
+      progress.max = indexer.total;
+      progress.value = indexer.done;
+      pause.textContent = indexer.paused ? "Go on" : "Pause";
+    }
+    showUnread();
+    void search();
+  }
+
+  function describe(): string {
+    const { indexer, size, pictures, unread } = library;
+    if (indexer?.running) {
+      const left = indexer.paused ? ", paused" : indexer.left === undefined ? "" : `, ${duration(indexer.left)} left`;
+      return `${indexer.done} of ${indexer.total} pictures embedded${left}.`;
+    }
+    if (library.full) return library.full;
+    if (pictures.size === 0) return "No pictures yet: choose a folder, or drop one here.";
+    const missing = pictures.size - size - unread.size;
+    const kept = `${size} ${size === 1 ? "picture" : "pictures"} to search`;
+    return missing > 0 ? `${kept}; ${missing} more once their folder is chosen again for this model.` : `${kept}.`;
+  }
+
+  function say(text: string, failed = false): void {
+    status.textContent = text;
+    status.classList.toggle("failed", failed);
+  }
+
+  async function search(byUser = false): Promise<void> {
+    const mine = ++turn;
+    try {
+      const embedding = query && texts && ("text" in query ? (await texts.embed([query.text])).data : query.picture);
+      if (mine !== turn) return;
+      const started = performance.now();
+      const matches = embedding && library.search(embedding);
+      const took = performance.now() - started;
+      show(matches);
+      if (byUser && matches?.length) context.announce(inWords(matches));
+      say(problem || describe() + (matches ? ` Searched in ${took.toFixed(1)} ms.` : ""), problem !== "");
+    } catch (error) {
+      if (mine === turn) say(sentence(error), true);
+    }
+  }
+
+  function show(matches: readonly Match[] | undefined): void {
+    const all = matches ?? [...library.pictures.keys()].map((id) => ({ id, score: undefined }));
+    grid.show(all.length, (index): Cell => {
+      const { id, score } = all[index];
+      const path = library.pictures.get(id)?.path ?? "";
+      const name = path.slice(path.lastIndexOf("/") + 1);
+      return { id, name, note: score === undefined ? "" : score.toFixed(3), action: `${name}: find similar pictures` };
+    });
+  }
+
+  function inWords(matches: readonly Match[]): string {
+    const best = matches.slice(0, 3).map(({ id }) => library.pictures.get(id)!.path);
+    return `${matches.length} pictures, best first: ${best.join(", ")}`;
+  }
+
+  function showUnread(): void {
+    const details = byId("unread", HTMLDetailsElement);
+    details.hidden = library.unread.size === 0;
+    details.querySelector("summary")!.textContent = `${library.unread.size} could not be read`;
+    details.querySelector("ul")!.replaceChildren(...[...library.unread.values()].map((text) => make("li", {}, text)));
+  }
+
+  async function take(folder: Promise<Folder>): Promise<void> {
+    try {
+      const found = await folder;
+      problem = found.pictures.length === 0 ? `No pictures were found in ${found.name}; choose another folder.` : "";
+      await library.add(found);
+    } catch (error) {
+      // Whoever closes the browser's own dialog wants nothing.
+      if ((error as Error).name === "AbortError") return;
+      problem = sentence(error);
+      refresh();
+    }
+  }
+
+  async function searchByPicture(picture: Float32Array, name: string, url: Promise<string | undefined>): Promise<void> {
+    query = { picture };
+    input.value = "";
+    sought.hidden = false;
+    sought.querySelector("span")!.textContent = `Like ${name}`;
+    const image = sought.querySelector("img")!;
+    image.removeAttribute("src");
+    scrollTo({ top: 0 });
+    await search(true);
+    const address = await url;
+    if (address) image.src = address;
+  }
+
+  function clearPicture(): void {
+    sought.hidden = true;
+    query = undefined;
+  }
+
+  let typing = 0;
+  input.addEventListener("input", () => {
+    clearPicture();
+    const text = input.value.trim();
+    query = text === "" ? undefined : { text };
+    clearTimeout(typing);
+    typing = window.setTimeout(() => void search(true), REST);
+  });
+  sought.querySelector("button")!.addEventListener("click", () => {
+    clearPicture();
+    void search();
+    input.focus();
+  });
+  const queryFile = byId("query-file", HTMLInputElement);
+  queryFile.addEventListener("change", async () => {
+    const [file] = queryFile.files ?? [];
+    queryFile.value = "";
+    if (!file || !model) return;
+    try {
+      const { data } = await model.embedImages([file]);
+      await searchByPicture(data, file.name, Promise.resolve(URL.createObjectURL(file)));
+    } catch (error) {
+      say(sentence(error), true);
+    }
+  });
+
+  byId("choose-folder", HTMLButtonElement).addEventListener("click", () => {
+    if ("showDirectoryPicker" in window) void take(showDirectoryPicker().then(fromHandle));
+    else folderInput.click();
+  });
+  folderInput.addEventListener("change", () => {
+    void take(Promise.resolve(fromFiles(folderInput.files ?? [])));
+    folderInput.value = "";
+  });
+  byId("samples", HTMLButtonElement).addEventListener("click", () => void take(fromSamples()));
+  pause.addEventListener("click", () => library.indexer?.pause(!library.indexer.paused));
+  forget.addEventListener("click", async () => {
+    if (!confirm("Forget all pictures, thumbnails and embeddings that this browser keeps?")) return;
+    clearPicture();
+    input.value = "";
+    await library.forget();
+  });
+  addEventListener("dragover", (event) => root.hidden || event.preventDefault());
+  addEventListener("drop", (event) => {
+    if (root.hidden || !event.dataTransfer) return;
+    event.preventDefault();
+    void take(fromDrop(event.dataTransfer));
+  });
+
+  context.onModel(async (loaded) => {
+    model = loaded;
+    texts = new TextCache(loaded);
+    // A picture's embedding means nothing to another model.
+    if (query && "picture" in query) clearPicture();
+    await library.use(loaded);
+  });
+  context.model().catch((error) => say(sentence(error), true));
+  refresh();
+  return undefined;
+}
+
+declare function showDirectoryPicker(): Promise<FileSystemDirectoryHandle>;

@@ -1,0 +1,162 @@
+import { SearchIndex } from "../../search.ts";
+import type { RemoteModel } from "../models/remote.ts";
+import type { Folder, Found } from "./files.ts";
+import { Indexer } from "./indexer.ts";
+import { type Entry, type Kept, PictureStore } from "./store.ts";
+
+/** Most addresses of thumbnails that are held; far more than a window shows. */
+const ADDRESSES = 2000;
+
+/** A picture that was found, and its cosine with the query. */
+export interface Match {
+  readonly id: string;
+  readonly score: number;
+}
+
+/** The pictures at hand: those kept from earlier visits and those of folders chosen now, with embeddings by the model in use. */
+export class Library {
+  /** All pictures by id, in the order they came. */
+  readonly pictures = new Map<string, Kept>();
+  /** Pictures that could not be embedded, and why. */
+  readonly unread = new Map<string, string>();
+  indexer: Indexer | undefined;
+  /** Why nothing more can be kept, in a sentence. */
+  full: string | undefined;
+  private readonly found = new Map<string, Found>();
+  private readonly embedded = new Set<string>();
+  private readonly addresses = new Map<string, string>();
+  private readonly store: PictureStore | undefined;
+  private readonly onChange: () => void;
+  private model: RemoteModel | undefined;
+  private index: SearchIndex | undefined;
+  private ids: string[] = [];
+
+  private constructor(store: PictureStore | undefined, onChange: () => void) {
+    this.store = store;
+    this.onChange = onChange;
+  }
+
+  /** Opens what is kept, nothing where the browser keeps nothing. `onChange` is called whenever there is more to show. */
+  static async open(onChange: () => void): Promise<Library> {
+    const store = await PictureStore.open().catch(() => undefined);
+    const library = new Library(store, onChange);
+    for (const picture of (await store?.pictures().catch(() => [])) ?? []) library.pictures.set(picture.id, picture);
+    return library;
+  }
+
+  /** Pictures that can be searched. */
+  get size(): number {
+    return this.embedded.size;
+  }
+
+  /** Takes another model: its kept embeddings are read, and what it has not seen is embedded. */
+  async use(model: RemoteModel): Promise<void> {
+    this.indexer?.stop();
+    this.model = model;
+    this.index = undefined;
+    this.ids = [];
+    this.embedded.clear();
+    this.unread.clear();
+    const kept = (await this.store?.embeddings(model.key).catch(() => undefined)) ?? new Map<string, Float32Array>();
+    if (this.model !== model) return;
+    this.index = new SearchIndex(model.dim);
+    for (const id of this.pictures.keys()) {
+      const embedding = kept.get(id);
+      if (embedding?.length === model.dim) this.put(id, embedding);
+    }
+    this.start();
+  }
+
+  /** Adds a folder's pictures; those kept of it from earlier that are not in it any more are forgotten. */
+  async add({ name, pictures }: Folder): Promise<void> {
+    this.indexer?.stop();
+    const present = new Set(pictures.map(({ id }) => id));
+    const gone = new Set(
+      [...this.pictures.values()].filter((p) => p.folder === name && !present.has(p.id)).map((p) => p.id),
+    );
+    for (const picture of pictures) {
+      this.pictures.set(picture.id, picture);
+      this.found.set(picture.id, picture);
+    }
+    for (const id of gone) {
+      this.pictures.delete(id);
+      this.found.delete(id);
+    }
+    if (gone.size > 0) await this.store?.remove(gone).catch(() => {});
+    if (gone.size > 0 && this.model) await this.use(this.model);
+    else this.start();
+  }
+
+  /** The pictures nearest to an embedding, best first. */
+  search(query: Float32Array): Match[] {
+    return (this.index?.search(query) ?? []).map(({ index, score }) => ({ id: this.ids[index], score }));
+  }
+
+  /** A picture's embedding by the model in use; undefined while it has none. */
+  embeddingOf(id: string): Float32Array | undefined {
+    const row = this.ids.indexOf(id);
+    return row < 0 ? undefined : this.index!.row(row);
+  }
+
+  /** The address of a picture's thumbnail, or undefined where there is none yet. */
+  async thumbnail(id: string): Promise<string | undefined> {
+    const known = this.addresses.get(id);
+    if (known) return known;
+    const blob = await this.store?.thumbnail(id).catch(() => undefined);
+    return blob && this.remember(id, blob);
+  }
+
+  /** Forgets everything, in the browser's storage as well. */
+  async forget(): Promise<void> {
+    this.indexer?.stop();
+    this.indexer = undefined;
+    for (const url of this.addresses.values()) URL.revokeObjectURL(url);
+    for (const map of [this.pictures, this.found, this.unread, this.addresses]) map.clear();
+    this.full = undefined;
+    await this.store?.clear();
+    if (this.model) await this.use(this.model);
+  }
+
+  private start(): void {
+    const missing = [...this.found.values()].filter(({ id }) => !this.embedded.has(id));
+    if (this.model?.towers.includes("image") && missing.length > 0) {
+      this.indexer = new Indexer(this.model, missing, {
+        onEmbedded: (entries) => this.keep(entries),
+        onFailed: ({ path, id }, message) => this.unread.set(id, `${path}: ${message}`),
+        onChange: this.onChange,
+      });
+      void this.indexer.run();
+      navigator.storage?.persist?.().catch(() => {});
+    }
+    this.onChange();
+  }
+
+  private async keep(entries: readonly Entry[]): Promise<void> {
+    for (const { picture, embedding, thumbnail } of entries) {
+      this.put(picture.id, embedding);
+      if (thumbnail) this.remember(picture.id, thumbnail);
+    }
+    try {
+      await this.store?.add(this.model!.key, entries);
+    } catch (error) {
+      this.full = `The browser keeps no more (${(error as Error)?.message ?? "no reason given"}); these pictures can be searched until the page is closed.`;
+    }
+  }
+
+  private put(id: string, embedding: Float32Array): void {
+    this.ids[this.index!.add(embedding)] = id;
+    this.embedded.add(id);
+    this.unread.delete(id);
+  }
+
+  private remember(id: string, thumbnail: Blob): string {
+    const url = URL.createObjectURL(thumbnail);
+    this.addresses.set(id, url);
+    if (this.addresses.size > ADDRESSES) {
+      const [oldest, old] = this.addresses.entries().next().value!;
+      URL.revokeObjectURL(old);
+      this.addresses.delete(oldest);
+    }
+    return url;
+  }
+}
