@@ -1,7 +1,7 @@
 /**
  * `npm run bench`: every form of every kernel at so400m's shapes, verified against float64 and then timed by the device's own
- * clock, beside what the device can do at most. On a software adapter one run of
- * 64 rows each, every precision on one layer only and nothing that takes long, unless --full.
+ * clock, beside what the device can do at most. On a software adapter one run of 64 rows each, every precision on one layer
+ * only and nothing that takes long, unless --full.
  *
  *   --only linear|attention|layer_norm|rows   one operation        --form NAME      one form
  *   --rows 1,64                               rows of the result    --weights f16    precisions of the weights
@@ -12,15 +12,13 @@
 import { parseArgs } from "node:util";
 import type { WeightDType } from "../src/tensor/backend.ts";
 import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
-import { describe, openBench } from "./lib/device.ts";
+import { describe } from "./lib/device.ts";
+import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
 import { digits, duration, percent } from "./lib/statistics.ts";
-import { attentionTrials } from "./operations/attention.ts";
-import { Inputs } from "./operations/inputs.ts";
-import { linearTrials } from "./operations/linear.ts";
-import { type KernelRow, measure } from "./operations/measure.ts";
-import { layerNormTrials, rowsTrials } from "./operations/rows.ts";
-import { type Plan, subject, type Trial } from "./operations/trial.ts";
+import type { KernelRow } from "./operations/measure.ts";
+import { isReduced, measureKernels } from "./operations/suite.ts";
+import { OPERATIONS } from "./operations/trial.ts";
 
 /** bench/results/kernels-*.json. */
 export interface KernelResult extends Result<KernelRow> {
@@ -29,13 +27,6 @@ export interface KernelResult extends Result<KernelRow> {
   readonly full: boolean;
   readonly ceilings: Ceilings;
 }
-
-const OPERATIONS = { linear: linearTrials, attention: attentionTrials, layer_norm: layerNormTrials, rows: rowsTrials };
-const ALL_ROWS = [1, 64, 729, 5832];
-const WEIGHTS: readonly WeightDType[] = ["f32", "f16", "q8", "q4"];
-
-/** Seconds that one run may take on a software adapter without --full, foretold from the form's smaller shapes. */
-const PATIENCE = 0.25;
 
 const { values: options } = parseArgs({
   options: {
@@ -49,44 +40,35 @@ const { values: options } = parseArgs({
 });
 const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));
 
-const bench = await openBench();
-const { adapter, device } = bench;
+const bench = await openNodeBench();
+const { adapter } = bench;
 tell(describe(adapter));
 tell(adapter.timestamps ? "timed by timestamp queries" : "timed by the clock on the wall: no timestamp-query");
-const ceilings = await measureCeilings(bench, tell);
+const ceilings = await measureCeilings(bench, CEILING_SHADERS, tell);
 tell(`half the multiply-adds took ${percent(ceilings.halved)} of the time\n`);
-
-const reduced = adapter.software && !options.full;
-const inputs = new Inputs(device);
-const plan: Plan = {
-  device,
-  inputs,
-  rows: options.rows?.split(",").map(Number) ?? (reduced ? [64] : ALL_ROWS),
-  activations: ["f32", "f16"],
-  weights: (options.weights?.split(",") as WeightDType[]) ?? WEIGHTS,
-  form: options.form,
-};
 
 const where = environment();
 const rows: KernelRow[] = [];
-/** The best FLOP/s of each form so far. */
-const rates = new Map<string, number>();
-for (const [op, trials] of Object.entries(OPERATIONS)) {
-  if (options.only && options.only !== op) continue;
-  for await (const trial of trials(plan)) {
-    if (reduced && "layer" in trial && trial.op === "linear" && trial.layer !== "out" && trial.weights !== "f16")
-      continue;
-    const slow = reduced && "flops" in trial && foretold(trial);
-    const row = slow ? { ...subject(trial), skipped: slow } : await measure(bench, ceilings, trial);
-    const name = `${row.op} ${row.form}`;
-    rates.set(name, Math.max(rates.get(name) ?? 0, row.flopsPerSecond ?? 0));
-    rows.push(row);
-    tell(line(row));
-  }
-  inputs.clear();
+const wanted = {
+  ops: OPERATIONS.filter((op) => op === (options.only ?? op)),
+  form: options.form,
+  rows: options.rows?.split(",").map(Number),
+  weights: options.weights?.split(",") as WeightDType[] | undefined,
+  full: options.full,
+};
+for await (const row of measureKernels(bench, ceilings, wanted)) {
+  rows.push(row);
+  tell(line(row));
 }
 
-const result: KernelResult = { bench: "kernels", adapter, environment: where, full: !reduced, ceilings, rows };
+const result: KernelResult = {
+  bench: "kernels",
+  adapter,
+  environment: where,
+  full: !isReduced(bench, options.full),
+  ceilings,
+  rows,
+};
 const partial = options.only ?? options.form ?? options.rows ?? options.weights;
 tell(partial ? "\nA part only: nothing written." : `\nwritten to ${writeResult(result)}`);
 tell(`${bench.profile.compiled().pipelines} pipelines compiled in ${duration(bench.profile.compiled().seconds)}`);
@@ -96,12 +78,6 @@ tell(
 );
 // Dawn keeps the process alive, so it is ended once everything is out.
 process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : "", () => process.exit(wrong ? 1 : 0));
-
-/** Why a form is not run again on an adapter that it does not suit. */
-function foretold({ op, form, flops }: Trial): string | undefined {
-  const rate = rates.get(`${op} ${form}`);
-  return rate && flops / rate > PATIENCE ? `about ${duration(flops / rate)} a run here; --full runs it` : undefined;
-}
 
 function line(row: KernelRow): string {
   const { op, form, layer = "", shape = "", weights = "", activations = "" } = row;

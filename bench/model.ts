@@ -15,7 +15,8 @@ import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { loadTowers, type Tower } from "../src/towers.ts";
-import { type Bench, describe, openBench } from "./lib/device.ts";
+import { type Bench, describe } from "./lib/device.ts";
+import { openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
 import { digits, duration, rate } from "./lib/statistics.ts";
 import { type LoadFigures, type ModelRow, measure } from "./model/measure.ts";
@@ -41,7 +42,7 @@ const { values: options } = parseArgs({
 });
 const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));
 
-const bench: Bench | undefined = options.cpu ? undefined : await openBench();
+const bench: Bench | undefined = options.cpu ? undefined : await openNodeBench();
 tell(bench ? describe(bench.adapter) : "the CPU backend");
 const slow = !bench || bench.adapter.software;
 const batches = options.batch?.split(",").map(Number) ?? (slow ? [1] : [1, 8, 32]);

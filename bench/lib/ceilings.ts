@@ -1,7 +1,6 @@
-import { readFileSync } from "node:fs";
 import { float32ToHalf } from "../../src/numbers.ts";
 import { type Constants, specialise } from "../../src/tensor/webgpu/specialise.ts";
-import type { Bench } from "./device.ts";
+import type { Bench as Device } from "./device.ts";
 import { timing } from "./statistics.ts";
 
 /** What a device can do at most, as measured on it: multiply-adds a second as FLOP/s, and bytes a second. */
@@ -17,11 +16,19 @@ export interface Ceilings {
   readonly halved: number;
 }
 
+/** The text of bench/ceilings/*.wgsl by name. */
+export type CeilingShaders = Readonly<Record<"fma" | "copy" | "matrix", string>>;
+
+/** What is measured on, and with what. */
+interface Bench extends Device {
+  readonly shaders: CeilingShaders;
+}
+
 const STEPS = 512;
 const THREADS = 256;
 
 interface Micro {
-  readonly source: "fma" | "copy" | "matrix";
+  readonly source: keyof CeilingShaders;
   readonly constants: Constants;
   readonly buffers: readonly GPUBuffer[];
   readonly groups: number;
@@ -30,7 +37,12 @@ interface Micro {
 }
 
 /** Multiply-adds and copying at full tilt, each verified before it is timed; `tell` gets one line for each. */
-export async function measureCeilings(bench: Bench, tell: (line: string) => void): Promise<Ceilings> {
+export async function measureCeilings(
+  on: Device,
+  shaders: CeilingShaders,
+  tell: (line: string) => void,
+): Promise<Ceilings> {
+  const bench = { ...on, shaders };
   const { device, adapter } = bench;
   const copy = await copyRate(bench);
   tell(`copy ${(copy / 1e9).toPrecision(3)} GB/s`);
@@ -180,7 +192,7 @@ async function oneMatrixRate(bench: Bench, M: number, N: number, K: number): Pro
 
 /** The least seconds of one dispatch, of as many workgroups as make it long enough to be timed. */
 async function measure(bench: Bench, make: (groups: number) => Micro, most: number, fixed?: number) {
-  const enough = bench.adapter.software ? 0.02 : 0.002;
+  const enough = bench.adapter.software ? 0.02 : bench.rounded ? 0.01 : 0.002;
   for (let groups = fixed ?? Math.min(16, most); ; groups = Math.min(most, groups * 4)) {
     const micro = make(groups);
     const pipeline = await compile(bench, micro);
@@ -191,8 +203,8 @@ async function measure(bench: Bench, make: (groups: number) => Micro, most: numb
   }
 }
 
-async function compile({ device }: Bench, { source, constants }: Micro): Promise<GPUComputePipeline> {
-  const code = specialise(readFileSync(new URL(`../ceilings/${source}.wgsl`, import.meta.url), "utf8"), constants);
+async function compile({ device, shaders }: Bench, { source, constants }: Micro): Promise<GPUComputePipeline> {
+  const code = specialise(shaders[source], constants);
   const module = device.createShaderModule({ code });
   return device.createComputePipelineAsync({ label: source, layout: "auto", compute: { module, entryPoint: "main" } });
 }

@@ -21,23 +21,8 @@ export interface Bench {
   readonly info: GPUAdapterInfo;
   readonly adapter: Adapter;
   readonly profile: Profile;
-}
-
-/** As src/node/gpu.ts asks for, and matrix units, which Dawn calls unsafe; timestamps are not rounded to 65,536 ns. */
-const TOGGLES = [
-  "enable-dawn-features=vulkan_enable_f16_on_nvidia,use_vulkan_memory_model,allow_unsafe_apis",
-  "disable-dawn-features=timestamp_quantization",
-];
-
-/** Dawn's instance must outlive everything made from it. */
-let instance: GPU | undefined;
-
-async function gpu(): Promise<GPU | undefined> {
-  if (globalThis.navigator?.gpu) return globalThis.navigator.gpu;
-  const { create, globals } = await import("webgpu");
-  Object.assign(globalThis, globals);
-  instance ??= create(TOGGLES);
-  return instance;
+  /** Its timestamps are rounded to some 0.1 ms, as a page's are, so that only many dispatches together are timed well. */
+  readonly rounded: boolean;
 }
 
 /** WebGPU whose devices have timestamps, which a product has no use for, beside what is asked of them. */
@@ -58,16 +43,15 @@ function withTimestamps(real: GPU): GPU {
 }
 
 /** Opens the device that `Siglip.load` would open. Rejects where there is no adapter. */
-export async function openBench(): Promise<Bench> {
-  const found = await gpu();
-  const opened = await openDevice(found && withTimestamps(found));
+export async function openBench(gpu: GPU | undefined, rounded: boolean): Promise<Bench> {
+  const opened = await openDevice(gpu && withTimestamps(gpu));
   if (!opened) throw new Error("A WebGPU adapter was wanted, none found; install a graphics driver.");
-  const { device, info, software } = opened;
+  const { device, info } = opened;
   device.addEventListener("uncapturederror", ({ error }) => {
     Promise.reject(new Error(`uncaptured WebGPU error: ${error.message}`));
   });
   const profile = new Profile(device);
-  return { device: profile.device, info, adapter: adapterOf({ device, info, software }), profile };
+  return { device: profile.device, info, adapter: adapterOf(opened), profile, rounded };
 }
 
 /** What a result says of the adapter. */

@@ -4,6 +4,8 @@ export interface Span {
   readonly label: string;
   /** Seconds; NaN where the device has no timestamps. */
   readonly seconds: number;
+  /** When it ended, in seconds since the first of its recording began. */
+  readonly end: number;
 }
 
 interface Compile {
@@ -45,9 +47,12 @@ export class Profile {
     } finally {
       this.dispatched = undefined;
     }
-    if (!this.timestamps) return labels.map((label) => ({ label, seconds: Number.NaN }));
+    if (!this.timestamps) return labels.map((label) => ({ label, seconds: Number.NaN, end: Number.NaN }));
     const times = await this.resolve(2 * labels.length);
-    return labels.map((label, i) => ({ label, seconds: Number(times[2 * i + 1] - times[2 * i]) / 1e9 }));
+    return labels.map((label, i) => {
+      const [begin, end] = [times[2 * i], times[2 * i + 1]];
+      return { label, seconds: Number(end - begin) / 1e9, end: Number(end - times[0]) / 1e9 };
+    });
   }
 
   /** Pipelines compiled so far, and the seconds during which at least one was being compiled. */

@@ -6,9 +6,14 @@ import { type LinearForm, runs } from "../../src/tensor/webgpu/tiles.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { GpuTensor, Inputs, Storage } from "./inputs.ts";
 
+/** The operations by their names in the results, in the order in which they are measured. */
+export const OPERATIONS = ["linear", "attention", "layer_norm", "rows"] as const;
+
+export type Operation = (typeof OPERATIONS)[number];
+
 /** What is measured, as it stands in the results. */
 export interface Subject {
-  readonly op: "linear" | "attention" | "layer_norm" | "rows";
+  readonly op: Operation;
   /** Where the shape comes from: a layer of the towers. */
   readonly layer: string;
   /** Rows of the result. */

@@ -22,7 +22,7 @@ export function isSoftware(info: GPUAdapterInfo): boolean {
 }
 
 /** What Dawn says of matrix units beyond the standard's adapter info. */
-interface MatrixInfo {
+export interface MatrixInfo {
   readonly subgroupMatrixConfigs?: Iterable<{
     readonly componentType: string;
     readonly resultComponentType: string;

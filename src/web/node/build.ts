@@ -15,7 +15,7 @@ export type Built = Map<string, Uint8Array>;
 /** Bundles the page, its model's worker and the service worker that keeps them. */
 export async function buildPage(): Promise<Built> {
   embedDemo();
-  const entries = ["main.ts", "models/worker.ts", "styles/index.css"];
+  const entries = ["main.ts", "models/worker.ts", "bench/worker.ts", "styles/index.css"];
   const { outputFiles, metafile } = await build({
     ...shared,
     entryPoints: entries.map((entry) => fileURLToPath(new URL(entry, web))),
@@ -52,6 +52,7 @@ const shared = {
   bundle: true,
   minify: true,
   target: "es2022",
+  loader: { ".wgsl": "text" },
   write: false,
   logLevel: "warning",
 } as const satisfies BuildOptions;
