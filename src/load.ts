@@ -1,10 +1,9 @@
-import { wgsl } from "../kernels/wgsl.ts";
+import { version } from "../kernels/wgsl.ts";
 import { SiglipError } from "./error.ts";
 import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
 import { type LoadProgress, reporter } from "./progress.ts";
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
-import { CpuBackend } from "./tensor/cpu.ts";
 import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "./tensor/webgpu/backend.ts";
 import { isSoftware, openDevice } from "./tensor/webgpu/device.ts";
 import { ATTENTION, LINEAR } from "./tensor/webgpu/tiles.ts";
@@ -186,15 +185,17 @@ export function deviceOptions(device: GPUDevice, software: boolean, dtype?: Weig
   return { ...(software ? SOFTWARE : {}), activations: half ? "f16" : "f32" };
 }
 
-function cpu(): Chosen {
+async function cpu(): Promise<Chosen> {
+  const { CpuBackend } = await import("./tensor/cpu.ts");
   const backend = new CpuBackend();
   return { backend, adapter: undefined, destroy: () => backend.dispose() };
 }
 
 /** Choices hold for an adapter and these very kernels: after a change of either, trials are made anew. */
 export function choicesKey(info: GPUAdapterInfo): string {
+  const text = JSON.stringify([version, LINEAR, ATTENTION]);
   let hash = 0;
-  for (const char of JSON.stringify([wgsl, LINEAR, ATTENTION])) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
+  for (const char of text) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
   return `${describe(info)}, kernels ${(hash >>> 0).toString(16)}`;
 }
 

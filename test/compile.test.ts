@@ -1,10 +1,13 @@
 import { afterAll, describe, expect } from "vitest";
-import { wgsl } from "../kernels/wgsl.ts";
+import { wgsl as common } from "../kernels/wgsl.ts";
+import { wgsl as convert } from "../kernels/wgsl-convert.ts";
+import { wgsl as matrix } from "../kernels/wgsl-matrix.ts";
 import { type Constants, specialise } from "../src/tensor/webgpu/specialise.ts";
 import { ATTENTION, type AttentionForm, fits, LINEAR } from "../src/tensor/webgpu/tiles.ts";
 import { tallied } from "./cases.ts";
 import { nullDevice } from "./gpu.ts";
 
+const wgsl = { ...common, ...convert, ...matrix };
 type Kernel = keyof typeof wgsl;
 
 const PRECISIONS = { act: ["f32", "f16"], result: ["f32", "f16"] };

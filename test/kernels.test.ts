@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { generate } from "../kernels/generate.ts";
-import { wgsl } from "../kernels/wgsl.ts";
+import { wgsl } from "../kernels/wgsl-matrix.ts";
 import { floatToHalf, halfToFloat } from "../src/numbers.ts";
 import type { WeightDType } from "../src/tensor/backend.ts";
 import { GROUP, packRows, quantise } from "../src/tensor/quantise.ts";
@@ -14,8 +14,8 @@ import { random } from "./reference.ts";
 const folder = new URL("../kernels/", import.meta.url);
 const read = (name: string) => readFileSync(new URL(name, folder), "utf8");
 
-it("kernels/wgsl.ts is what `npm run kernels` writes", () => {
-  expect(read("wgsl.ts")).toBe(generate());
+it("kernels/wgsl*.ts are what `npm run kernels` writes", () => {
+  for (const [file, text] of Object.entries(generate())) expect(read(file), file).toBe(text);
 });
 
 for (const file of readdirSync(folder).filter((name) => name.endsWith(".wgsl"))) {

@@ -20,7 +20,10 @@ interface Module {
 const ground = ["src/error.ts", "src/numbers.ts"];
 const pure = { imports: ground, types: ["src/tensor/backend.ts", "src/image/"] };
 const backend = { imports: ["src/tensor/backend.ts", "src/tensor/quantise.ts", ...ground], types: [] };
-const webgpu = { imports: [...backend.imports, "kernels/wgsl.ts"], types: [] };
+const webgpu = {
+  imports: [...backend.imports, "kernels/wgsl.ts", "kernels/wgsl-convert.ts", "kernels/wgsl-matrix.ts"],
+  types: [],
+};
 
 /**
  * What the files under a prefix may import beside each other; the longest prefix counts. Those under none may import all that

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { wgsl } from "../kernels/wgsl.ts";
+import { readShaders } from "../kernels/generate.ts";
 
 /** The text of a function or struct in a shader, and what a shader has of it. */
 function part(source: string, head: string): string | undefined {
@@ -12,7 +12,8 @@ function part(source: string, head: string): string | undefined {
 // WGSL has no include, and every file is to be valid as it stands: what the forms of `linear` share is written in each; the matrix units have theirs in half precision.
 for (const head of ["struct Eight {", "fn scale(", "fn signed_bytes(", "fn eight(", "struct Shape {"]) {
   it(`${head.replace(/ ?[{(]$/, "")} is the same in linear and linear_direct`, () => {
-    const sources = [wgsl.linear, wgsl.linear_direct];
+    const { linear, linear_direct } = readShaders();
+    const sources = [linear, linear_direct];
     const texts = sources.map((source) => part(source, head));
     expect(new Set(texts).size).toBe(1);
     expect(texts[0]).toBeDefined();

@@ -48,14 +48,7 @@ export class Pipelines {
     let pipeline = this.pipelines.get(key);
     if (!pipeline) {
       const layout = this.layout(BINDINGS[kernel]);
-      const compiled = this.device.createComputePipelineAsync({
-        label: key,
-        layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
-        compute: {
-          module: this.device.createShaderModule({ label: key, code: specialise(wgsl[kernel], constants) }),
-          entryPoint: "main",
-        },
-      });
+      const compiled = this.compile(kernel, constants, layout);
       compiled.catch(() => {}); // told where it is awaited
       pipeline = { layout, compiled };
       this.pipelines.set(key, pipeline);
@@ -89,6 +82,16 @@ export class Pipelines {
     return bind;
   }
 
+  private async compile(kernel: Kernel, constants: Constants, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
+    const label = `${kernel} ${JSON.stringify(constants)}`;
+    const code = specialise(await source(kernel), constants);
+    return this.device.createComputePipelineAsync({
+      label,
+      layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+      compute: { module: this.device.createShaderModule({ label, code }), entryPoint: "main" },
+    });
+  }
+
   private layout(kinds: string): GPUBindGroupLayout {
     let layout = this.layouts.get(kinds);
     if (!layout) {
@@ -110,5 +113,18 @@ export class Pipelines {
       this.ids.set(buffer, id);
     }
     return id;
+  }
+}
+
+/** A kernel's text. Those that not every device or load has a use for come in modules of their own. */
+async function source(kernel: Kernel): Promise<string> {
+  switch (kernel) {
+    case "convert":
+      return (await import("../../../kernels/wgsl-convert.ts")).wgsl[kernel];
+    case "attention_matrix":
+    case "linear_matrix":
+      return (await import("../../../kernels/wgsl-matrix.ts")).wgsl[kernel];
+    default:
+      return wgsl[kernel];
   }
 }

@@ -1,0 +1,163 @@
+// Generated from kernels/*.wgsl by `npm run kernels`; edit those.
+export const wgsl = {
+  convert: `const F32 = 0u;
+const F16 = 1u;
+const Q8 = 2u;
+const Q4 = 3u;
+const BF16 = 4u;
+const SOURCE = F32;
+const WEIGHTS = F16;
+const THREADS = 64u;
+const GROUP = 32u;
+struct Shape {
+width: u32,
+groups: u32,
+first: u32,
+end: u32,
+flag: u32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> source: array<u32>;
+@group(0) @binding(2) var<storage, read_write> weight: array<u32>;
+@group(0) @binding(3) var<storage, read_write> scales: array<u32>;
+@group(0) @binding(4) var<storage, read_write> flags: array<atomic<u32>>;
+alias Group = array<f32, GROUP>;
+fn widened(half: u32) -> u32 {
+let sign = (half & 0x8000u) << 16u;
+let magnitude = half & 0x7fffu;
+if (magnitude < 0x400u) {
+return sign | bitcast<u32>(f32(magnitude) * 0x1p-24);
+}
+return sign | ((magnitude << 13u) + select(0x38000000u, 0x70000000u, magnitude >= 0x7c00u));
+}
+fn halved(float: u32) -> u32 {
+let sign = (float >> 16u) & 0x8000u;
+let magnitude = float & 0x7fffffffu;
+if (magnitude >= 0x477ff000u) {
+return sign | 0x7c00u;
+}
+if (magnitude >= 0x38800000u) {
+return sign | ((magnitude - 0x38000000u + 0xfffu + ((magnitude >> 13u) & 1u)) >> 13u);
+}
+let shift = 126u - (magnitude >> 23u);
+if (shift > 24u) {
+return sign;
+}
+let digits = (magnitude & 0x7fffffu) | 0x800000u;
+return sign | ((digits + (1u << (shift - 1u)) - 1u + ((digits >> shift) & 1u)) >> shift);
+}
+fn scale_of(value: f32) -> u32 {
+return halved(bitcast<u32>(clamp(value, -65504.0, 65504.0)));
+}
+fn float_of(half: u32) -> f32 {
+return bitcast<f32>(widened(half));
+}
+fn element(i: u32) -> u32 {
+if (SOURCE == F32) {
+return source[i];
+}
+let half = (source[i / 2u] >> (i % 2u * 16u)) & 0xffffu;
+if (SOURCE == BF16) {
+return half << 16u;
+}
+return widened(half);
+}
+fn nearest(value: f32, low: f32, high: f32) -> f32 {
+return clamp(floor(value + 0.5), low, high);
+}
+fn best_scale(values: ptr<function, Group>, top: f32) -> u32 {
+var best = 0u;
+var least = 3e38;
+for (var start = 0u; start < 2u; start++) {
+var half = scale_of(top / -8.0 * select(0.95, 0.8, start == 0u));
+for (var round = 0u; round < 2u && (half & 0x7fffu) != 0u; round++) {
+let scale = float_of(half);
+let inverse = 1.0 / scale;
+var error = 0.0;
+var products = 0.0;
+var squares = 0.0;
+for (var i = 0u; i < GROUP; i++) {
+let value = clamp((*values)[i], -1e9, 1e9);
+let code = nearest(value * inverse, -8.0, 7.0);
+let difference = value - code * scale;
+error = fma(difference, difference, error);
+products = fma(code, value, products);
+squares = fma(code, code, squares);
+}
+if (error < least) {
+best = half;
+least = error;
+}
+half = scale_of(products / squares);
+}
+}
+return best;
+}
+@compute @workgroup_size(THREADS)
+fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+let pair = shape.first / 2u + thread.x;
+let first = max(pair * 2u, shape.first);
+let end = min(pair * 2u + 2u, shape.end);
+for (var group = first; group < end; group++) {
+let column = group % shape.groups * GROUP;
+let at = (group / shape.groups - shape.first / shape.groups) * shape.width + column;
+var values: Group;
+var top = 0.0;
+for (var i = 0u; i < GROUP; i++) {
+var bits = 0u;
+if (column + i < shape.width) {
+bits = element(at + i);
+}
+if ((bits & 0x7f800000u) == 0x7f800000u) {
+atomicStore(&flags[shape.flag], 1u);
+bits = 0u;
+}
+values[i] = bitcast<f32>(bits);
+if (abs(values[i]) > abs(top)) {
+top = values[i];
+}
+}
+if (WEIGHTS == F32) {
+for (var i = 0u; i < GROUP; i++) {
+weight[group * GROUP + i] = bitcast<u32>(values[i]);
+}
+continue;
+}
+if (WEIGHTS == F16) {
+for (var i = 0u; i < GROUP; i += 2u) {
+let low = halved(bitcast<u32>(values[i]));
+weight[(group * GROUP + i) / 2u] = low | (halved(bitcast<u32>(values[i + 1u])) << 16u);
+}
+continue;
+}
+var half = 0u;
+if (WEIGHTS == Q8) {
+half = scale_of(abs(top) / 127.0);
+} else {
+half = best_scale(&values, top);
+}
+let inverse = 1.0 / select(float_of(half), 1e30, (half & 0x7fffu) == 0u);
+let shift = group % 2u * 16u;
+scales[group / 2u] = (scales[group / 2u] & (0xffff0000u >> shift)) | (half << shift);
+if (WEIGHTS == Q8) {
+for (var i = 0u; i < GROUP; i += 4u) {
+var word = 0u;
+for (var j = 0u; j < 4u; j++) {
+let code = i32(nearest(values[i + j] * inverse, -127.0, 127.0));
+word |= (bitcast<u32>(code) & 0xffu) << (j * 8u);
+}
+weight[(group * GROUP + i) / 4u] = word;
+}
+} else {
+for (var i = 0u; i < GROUP; i += 8u) {
+var word = 0u;
+for (var j = 0u; j < 8u; j++) {
+let code = i32(nearest(values[i + j] * inverse, -8.0, 7.0)) + 8;
+word |= u32(code) << (j * 4u);
+}
+weight[(group * GROUP + i) / 8u] = word;
+}
+}
+}
+}`,
+} as const;

@@ -1,0 +1,384 @@
+// Generated from kernels/*.wgsl by `npm run kernels`; edit those.
+export const wgsl = {
+  attention_matrix: `enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+alias act = f16;
+alias result = f16;
+const HEAD = 72u;
+const KEYS = 32u;
+const SUBGROUPS = 4u;
+const SUBGROUP = 32u;
+const MM = 16u;
+const MN = 16u;
+const MK = 16u;
+const THREADS = SUBGROUPS * SUBGROUP;
+const QUERIES = SUBGROUPS * MM;
+const LANES = SUBGROUP / MM;
+const OWN4 = KEYS / LANES / 4u;
+const EIGHTS = (HEAD + 15u) / 16u * 2u;
+const STRIDE = EIGHTS + 1u;
+const SCORES_STRIDE = KEYS / 4u + 1u;
+const TILE = QUERIES * SCORES_STRIDE;
+const FAR_BELOW = -1e30;
+alias Left = subgroup_matrix_left<f16, MK, MM>;
+alias Right = subgroup_matrix_right<f16, MN, MK>;
+alias Sums = subgroup_matrix_result<f32, MN, MM>;
+alias Queries = array<Left, EIGHTS * 8u / MK>;
+struct Shape {
+queries: u32,
+keys: u32,
+heads: u32,
+q_item: u32,
+q_stride: u32,
+q_offset: u32,
+k_stride: u32,
+k_offset: u32,
+v_stride: u32,
+v_offset: u32,
+y_stride: u32,
+scale: f32,
+first_head: u32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> q: array<vec4<act>>;
+@group(0) @binding(2) var<storage, read> k: array<vec4<act>>;
+@group(0) @binding(3) var<storage, read> v: array<vec4<act>>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4<result>>;
+var<workgroup> staged: array<vec4<u32>, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
+var<workgroup> shared_rows: array<f32, THREADS>;
+fn halves(v: vec4<act>) -> vec2<u32> {
+return bitcast<vec2<u32>>(vec4<f16>(v));
+}
+fn slot(i: u32) -> u32 {
+return i / EIGHTS * STRIDE + i % EIGHTS;
+}
+fn stage_q(item: u32, head: u32, first: u32, thread: u32) {
+for (var i = thread; i < QUERIES * EIGHTS; i += THREADS) {
+let row = first + i / EIGHTS;
+let d = i % EIGHTS * 8u;
+var value = vec4(0u);
+if (row < shape.queries && d < HEAD) {
+let at = ((item * shape.q_item + row) * shape.q_stride + shape.q_offset + head * HEAD + d) / 4u;
+value = vec4(halves(q[at]), halves(q[at + 1u]));
+}
+staged[slot(i)] = value;
+}
+}
+fn stage_k(item: u32, head: u32, first: u32, thread: u32) {
+for (var i = thread; i < KEYS * EIGHTS; i += THREADS) {
+let row = first + i / EIGHTS;
+let d = i % EIGHTS * 8u;
+var value = vec4(0u);
+if (row < shape.keys && d < HEAD) {
+let at = ((item * shape.keys + row) * shape.k_stride + shape.k_offset + head * HEAD + d) / 4u;
+value = vec4(halves(k[at]), halves(k[at + 1u]));
+}
+staged[TILE + slot(i)] = value;
+}
+}
+fn stage_v(item: u32, head: u32, first: u32, thread: u32) {
+for (var i = thread; i < KEYS * EIGHTS; i += THREADS) {
+let row = first + i / EIGHTS;
+let d = i % EIGHTS * 8u;
+var value = vec4(0u);
+if (row < shape.keys && d < HEAD) {
+let at = ((item * shape.keys + row) * shape.v_stride + shape.v_offset + head * HEAD + d) / 4u;
+value = vec4(halves(v[at]), halves(v[at + 1u]));
+}
+staged[TILE + slot(i)] = value;
+}
+}
+fn make_scores(rows: ptr<function, Queries>, first: u32) {
+for (var n = 0u; n < KEYS / MN; n++) {
+var sums = Sums();
+for (var d = 0u; d < EIGHTS * 8u / MK; d++) {
+let b = subgroupMatrixLoad<Right, col_major>(&staged, TILE + n * MN * STRIDE + d * (MK / 8u), STRIDE);
+sums = subgroupMatrixMultiplyAccumulate(rows[d], b, sums);
+}
+subgroupMatrixStore<row_major>(&staged, first * SCORES_STRIDE + n * MN / 4u, sums, SCORES_STRIDE);
+}
+}
+fn score(at: u32, key: u32) -> vec4<f32> {
+let scaled = bitcast<vec4<f32>>(staged[at]) * shape.scale;
+return select(vec4(FAR_BELOW), scaled, vec4(key) + vec4(0u, 1u, 2u, 3u) < vec4(shape.keys));
+}
+@compute @workgroup_size(THREADS)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(local_invocation_index) thread: u32,
+@builtin(subgroup_id) subgroup: u32,
+) {
+let first_query = group.x * QUERIES;
+let head = shape.first_head + group.y;
+let item = group.z;
+let first = subgroup % SUBGROUPS * MM;
+let row = thread / LANES;
+let own = thread % LANES * OWN4;
+let place = row * SCORES_STRIDE + own;
+stage_q(item, head, first_query, thread);
+workgroupBarrier();
+var rows: Queries;
+for (var d = 0u; d < EIGHTS * 8u / MK; d++) {
+rows[d] = subgroupMatrixLoad<Left, row_major>(&staged, first * STRIDE + d * (MK / 8u), STRIDE);
+}
+var top = vec4(FAR_BELOW);
+for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
+workgroupBarrier();
+stage_k(item, head, first_key, thread);
+workgroupBarrier();
+make_scores(&rows, first);
+workgroupBarrier();
+for (var i = 0u; i < OWN4; i++) {
+top = max(top, score(place + i, first_key + (own + i) * 4u));
+}
+}
+shared_rows[thread] = max(max(top.x, top.y), max(top.z, top.w));
+workgroupBarrier();
+var largest = FAR_BELOW;
+for (var i = 0u; i < LANES; i++) {
+largest = max(largest, shared_rows[row * LANES + i]);
+}
+var sum = 0.0;
+var out: array<Sums, EIGHTS * 8u / MN>;
+for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
+workgroupBarrier();
+stage_k(item, head, first_key, thread);
+workgroupBarrier();
+make_scores(&rows, first);
+workgroupBarrier();
+stage_v(item, head, first_key, thread);
+for (var i = 0u; i < OWN4; i += 2u) {
+let low = exp(score(place + i, first_key + (own + i) * 4u) - largest);
+let high = exp(score(place + i + 1u, first_key + (own + i) * 4u + 4u) - largest);
+sum += dot(low, vec4(1.0)) + dot(high, vec4(1.0));
+staged[place + i / 2u] = vec4(
+pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw),
+);
+}
+workgroupBarrier();
+for (var j = 0u; j < KEYS; j += MK) {
+let at = first * SCORES_STRIDE + j / (OWN4 * 4u) * OWN4 + j % (OWN4 * 4u) / 8u;
+let p = subgroupMatrixLoad<Left, row_major>(&staged, at, SCORES_STRIDE);
+for (var n = 0u; n < EIGHTS * 8u / MN; n++) {
+let b = subgroupMatrixLoad<Right, row_major>(&staged, TILE + j * STRIDE + n * (MN / 8u), STRIDE);
+out[n] = subgroupMatrixMultiplyAccumulate(p, b, out[n]);
+}
+}
+}
+workgroupBarrier();
+shared_rows[thread] = sum;
+for (var n = 0u; n < EIGHTS * 8u / MN; n++) {
+workgroupBarrier();
+subgroupMatrixStore<row_major>(&staged, first * (MN / 4u + 1u), out[n], MN / 4u + 1u);
+workgroupBarrier();
+for (var i = thread; i < QUERIES * MN / 4u; i += THREADS) {
+let tile_row = i / (MN / 4u);
+let query = first_query + tile_row;
+let d = n * MN + i % (MN / 4u) * 4u;
+if (query < shape.queries && d < HEAD) {
+var total = 0.0;
+for (var lane = 0u; lane < LANES; lane++) {
+total += shared_rows[tile_row * LANES + lane];
+}
+let value = bitcast<vec4<f32>>(staged[tile_row * (MN / 4u + 1u) + i % (MN / 4u)]) / total;
+y[((item * shape.queries + query) * shape.y_stride + head * HEAD + d) / 4u] = vec4<result>(value);
+}
+}
+}
+if (head == shape.heads - 1u && first_query + row < shape.queries) {
+let base = (item * shape.queries + first_query + row) * shape.y_stride;
+for (var d = shape.heads * HEAD + thread % LANES * 4u; d < shape.y_stride; d += LANES * 4u) {
+y[(base + d) / 4u] = vec4<result>();
+}
+}
+}`,
+  linear_matrix: `enable f16;
+enable subgroups;
+enable chromium_experimental_subgroup_matrix;
+diagnostic(off, chromium.subgroup_matrix_uniformity);
+alias act = f16;
+alias result = f16;
+const F32 = 0u;
+const F16 = 1u;
+const Q8 = 2u;
+const Q4 = 3u;
+const WEIGHTS = F16;
+const BM = 64u;
+const BN = 64u;
+const BK = 32u;
+const BUFFERS = 1u;
+const SUBGROUPS_M = 2u;
+const SUBGROUPS_N = 2u;
+const SUBGROUP = 32u;
+const MM = 16u;
+const MN = 16u;
+const MK = 16u;
+const GELU = false;
+const ADD = false;
+const THREADS = SUBGROUPS_M * SUBGROUPS_N * SUBGROUP;
+const TM = BM / SUBGROUPS_M / MM;
+const TN = BN / SUBGROUPS_N / MN;
+const STRIDE = BK / 8u + 1u;
+const PANELS = (BM + BN) * STRIDE;
+const STRIP = SUBGROUPS_M * MM;
+const STRIP_STRIDE = BN / 4u + 2u;
+const X_EIGHTS = BM * BK / 8u / THREADS;
+const W_EIGHTS = BN * BK / 8u / THREADS;
+const W_PARTS = select(1u, 2u, WEIGHTS == F32);
+alias Left = subgroup_matrix_left<f16, MK, MM>;
+alias Right = subgroup_matrix_right<f16, MN, MK>;
+alias Sums = subgroup_matrix_result<f32, MN, MM>;
+alias XEights = array<vec4<act>, X_EIGHTS * 2u>;
+alias WEights = array<vec4<u32>, W_EIGHTS * W_PARTS>;
+struct Shape {
+rows: u32,
+depth: u32,
+columns: u32,
+addend_rows: u32,
+first_group: u32,
+}
+@group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
+@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
+@group(0) @binding(3) var<storage, read> scales: array<u32>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
+@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
+var<workgroup> staged: array<vec4<u32>, max(BUFFERS * PANELS, STRIP * STRIP_STRIDE)>;
+fn halves(v: vec4<act>) -> vec2<u32> {
+return bitcast<vec2<u32>>(vec4<f16>(v));
+}
+fn eight(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
+return vec4(pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw));
+}
+fn signed_bytes(word: u32) -> vec4<f32> {
+return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
+}
+fn nibbles(word: u32) -> vec4<f32> {
+return vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u)) - 8.0;
+}
+fn source(i: u32, first: u32, rows: u32, first_k: u32) -> u32 {
+let row = min(first + i / (BK / 8u), rows - 1u);
+return row * (shape.depth / 8u) + first_k / 8u + i % (BK / 8u);
+}
+fn slot(i: u32) -> u32 {
+return i / (BK / 8u) * STRIDE + i % (BK / 8u);
+}
+fn fetch_x(first_row: u32, first_k: u32, thread: u32, next: ptr<function, XEights>) {
+for (var e = 0u; e < X_EIGHTS; e++) {
+let at = source(e * THREADS + thread, first_row, shape.rows, first_k);
+next[e * 2u] = x[at * 2u];
+next[e * 2u + 1u] = x[at * 2u + 1u];
+}
+}
+fn fetch_w(first_column: u32, first_k: u32, thread: u32, next: ptr<function, WEights>) {
+for (var e = 0u; e < W_EIGHTS; e++) {
+let at = source(e * THREADS + thread, first_column, shape.columns, first_k);
+if (WEIGHTS == F32) {
+next[e * W_PARTS] = weight[at * 2u];
+next[e * W_PARTS + W_PARTS - 1u] = weight[at * 2u + 1u];
+} else if (WEIGHTS == F16) {
+next[e] = weight[at];
+} else if (WEIGHTS == Q8) {
+next[e] = vec4(weight[at / 2u][at % 2u * 2u], weight[at / 2u][at % 2u * 2u + 1u], scales[at / 8u], 0u);
+} else {
+next[e] = vec4(weight[at / 4u][at % 4u], 0u, scales[at / 8u], 0u);
+}
+}
+}
+fn put_x(panel: u32, thread: u32, next: ptr<function, XEights>) {
+for (var e = 0u; e < X_EIGHTS; e++) {
+staged[panel + slot(e * THREADS + thread)] = vec4(halves(next[e * 2u]), halves(next[e * 2u + 1u]));
+}
+}
+fn put_w(panel: u32, first_column: u32, first_k: u32, thread: u32, next: ptr<function, WEights>) {
+for (var e = 0u; e < W_EIGHTS; e++) {
+let words = next[e * W_PARTS];
+var value = words;
+if (WEIGHTS == F32) {
+value = eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(next[e * W_PARTS + W_PARTS - 1u]));
+} else if (WEIGHTS != F16) {
+let at = source(e * THREADS + thread, first_column, shape.columns, first_k);
+let pair = unpack2x16float(words.z);
+let scale = select(pair.x, pair.y, at / 4u % 2u == 1u);
+if (WEIGHTS == Q8) {
+value = eight(scale * signed_bytes(words.x), scale * signed_bytes(words.y));
+} else {
+value = eight(scale * nibbles(words.x), scale * nibbles(words.x >> 16u));
+}
+}
+staged[panel + slot(e * THREADS + thread)] = value;
+}
+}
+fn gelu(v: vec4<f32>) -> vec4<f32> {
+let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
+return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
+}
+@compute @workgroup_size(THREADS)
+fn main(
+@builtin(workgroup_id) group: vec3<u32>,
+@builtin(local_invocation_index) thread: u32,
+@builtin(subgroup_id) subgroup: u32,
+) {
+let first_row = (shape.first_group + group.y) * BM;
+let first_column = group.x * BN;
+let first_m = subgroup / SUBGROUPS_N % SUBGROUPS_M * TM;
+let first_n = subgroup % SUBGROUPS_N * TN;
+var sums: array<array<Sums, TN>, TM>;
+var x_next: XEights;
+var w_next: WEights;
+fetch_x(first_row, 0u, thread, &x_next);
+fetch_w(first_column, 0u, thread, &w_next);
+for (var first_k = 0u; first_k < shape.depth; first_k += BK) {
+let x_panel = first_k / BK % BUFFERS * PANELS;
+let w_panel = x_panel + BM * STRIDE;
+if (BUFFERS == 1u) {
+workgroupBarrier();
+}
+put_x(x_panel, thread, &x_next);
+put_w(w_panel, first_column, first_k, thread, &w_next);
+workgroupBarrier();
+if (first_k + BK < shape.depth) {
+fetch_x(first_row, first_k + BK, thread, &x_next);
+fetch_w(first_column, first_k + BK, thread, &w_next);
+}
+for (var k = 0u; k < BK / 8u; k += MK / 8u) {
+var a: array<Left, TM>;
+for (var m = 0u; m < TM; m++) {
+a[m] = subgroupMatrixLoad<Left, row_major>(&staged, x_panel + (first_m + m) * MM * STRIDE + k, STRIDE);
+}
+for (var n = 0u; n < TN; n++) {
+let b = subgroupMatrixLoad<Right, col_major>(&staged, w_panel + (first_n + n) * MN * STRIDE + k, STRIDE);
+for (var m = 0u; m < TM; m++) {
+sums[m][n] = subgroupMatrixMultiplyAccumulate(a[m], b, sums[m][n]);
+}
+}
+}
+}
+for (var m = 0u; m < TM; m++) {
+workgroupBarrier();
+for (var n = 0u; n < TN; n++) {
+let at = first_m / TM * MM * STRIP_STRIDE + (first_n + n) * MN / 4u;
+subgroupMatrixStore<row_major>(&staged, at, sums[m][n], STRIP_STRIDE);
+}
+workgroupBarrier();
+for (var i = thread; i < STRIP * BN / 4u; i += THREADS) {
+let strip_row = i / (BN / 4u);
+let row = first_row + (strip_row / MM * TM + m) * MM + strip_row % MM;
+let column = first_column / 4u + i % (BN / 4u);
+if (row < shape.rows && column < shape.columns / 4u) {
+var value = bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]) + bias[column];
+if (GELU) {
+value = gelu(value);
+}
+if (ADD) {
+value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
+}
+y[row * (shape.columns / 4u) + column] = vec4<result>(value);
+}
+}
+}
+}`,
+} as const;
