@@ -38,9 +38,13 @@ export interface Misbehaviour {
   readonly slow?: number;
   /** Added to the length that Content-Length (or, of a range, the total that Content-Range) states. */
   readonly length?: number;
+  /** A range is answered with so many bytes at most, and says so. */
+  readonly short?: number;
+  /** No Content-Length is sent. */
+  readonly chunked?: true;
   /** Another entry answers. */
   readonly entry?: Entry;
-  /** Headers added. */
+  /** Headers added, or put in place of those that would be right. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -124,24 +128,26 @@ async function answer(
   met: Met,
 ): Promise<void> {
   const source = toSource(entry.content);
-  const etag = `"${tagOf(entry.content)}"`;
-  for (const [name, value] of Object.entries({ ETag: etag, ...entry.headers, ...how.headers })) {
+  const etag = entry.headers?.ETag ?? `"${tagOf(entry.content)}"`;
+  for (const [name, value] of Object.entries({ ETag: etag, ...entry.headers })) {
     response.setHeader(name, value);
   }
   const extra = how.length ?? 0;
   const condition = asked["if-range"];
-  const current = condition === undefined || condition === response.getHeader("ETag");
+  const current = condition === undefined || condition === etag;
   const [, from, to] = /^bytes=(\d+)-(\d*)$/.exec((current && asked.range) || "") ?? [];
   const wholly = from === undefined || how.ranges === false || entry.status !== undefined;
   const first = wholly ? 0 : Number(from);
-  const end = wholly || to === "" ? source.size : Math.min(source.size, Number(to) + 1);
+  const most = wholly ? Infinity : first + (how.short ?? Infinity);
+  const end = Math.min(wholly || to === "" ? source.size : Number(to) + 1, source.size, most);
   met.status = entry.status ?? (wholly ? 200 : first < source.size ? 206 : 416);
   if (met.status === 416) {
     response.writeHead(416, { "Content-Range": `bytes */${source.size}` }).end();
     return;
   }
   if (!wholly) response.setHeader("Content-Range", `bytes ${first}-${end - 1}/${source.size + extra}`);
-  response.writeHead(met.status, { "Content-Length": end - first + (wholly ? extra : 0) });
+  if (!how.chunked) response.setHeader("Content-Length", end - first + (wholly ? extra : 0));
+  response.writeHead(met.status, how.headers);
   if (method === "HEAD") {
     response.end();
     return;
@@ -156,10 +162,13 @@ async function answer(
     if (!response.write(bytes)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
   }
   if (how.stall !== undefined) return;
+  if (stop === end && !(wholly && extra > 0)) {
+    response.end();
+    return;
+  }
   // What was written is still on its way when the connection is destroyed at once.
-  if (how.cut !== undefined || extra > 0) await new Promise((resolve) => setTimeout(resolve, 20));
-  if (how.cut !== undefined || extra > 0) response.destroy();
-  else response.end();
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  response.destroy();
 }
 
 function toSource(content: Content): Source {

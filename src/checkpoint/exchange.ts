@@ -160,6 +160,7 @@ export function retryAfter(headers: Headers): number | undefined {
   const value = headers.get("Retry-After");
   if (value === null) return undefined;
   if (/^\d+$/.test(value.trim())) return 1000 * Number(value);
+  if (!/ GMT\s*$/.test(value)) return undefined;
   const wait = Date.parse(value) - (Date.parse(headers.get("Date") ?? "") || Date.now());
   return Number.isNaN(wait) ? undefined : Math.max(0, wait);
 }
