@@ -106,9 +106,11 @@ export async function writeFileAtomic(
   }
 }
 
-async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
+/** Writes all of a chunk: at an offset, or where the file's last write ended. */
+export async function writeAll(handle: FileHandle, chunk: Uint8Array, offset?: number): Promise<void> {
   for (let written = 0; written < chunk.length; ) {
-    written += (await handle.write(chunk, written, Math.min(chunk.length - written, 2 ** 30))).bytesWritten;
+    const at = offset === undefined ? null : offset + written;
+    written += (await handle.write(chunk, written, Math.min(chunk.length - written, 2 ** 30), at)).bytesWritten;
   }
 }
 
@@ -121,6 +123,7 @@ const reasons = new Map([
   ["EROFS", "a read-only file system"],
   ["ENOSPC", "no space left on the disk"],
   ["EDQUOT", "no quota left on the disk"],
+  ["EFBIG", "a limit on the size of files"],
   ["EMFILE", "too many files open"],
   ["EBADF", "that it was closed already"],
 ]);
@@ -130,14 +133,15 @@ function notRegular(path: string): SiglipError {
 }
 
 /** Runs a file operation and tells in one sentence what the file system said against it. */
-async function attempt<R>(path: string, verb: "read" | "write", operation: () => Promise<R>): Promise<R> {
+export async function attempt<R>(path: string, verb: "read" | "write", operation: () => Promise<R>): Promise<R> {
   try {
     return await operation();
   } catch (error) {
     if (error instanceof SiglipError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
     const found = reasons.get(code ?? "") ?? message;
-    throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; check the path and try again.`, {
+    const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
+    throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; ${advice} and try again.`, {
       cause: error,
     });
   }
