@@ -1,6 +1,6 @@
 import { webcrypto } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rm, stat } from "node:fs/promises";
+import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { checkRange, type Source } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { Journal } from "./cache-journal.ts";
@@ -31,6 +31,8 @@ export interface BlockFileOptions {
   /** Called when something is missing, and never before. */
   readonly origin: (signal?: AbortSignal) => Promise<Origin>;
   readonly onWarning?: (message: string) => void;
+  /** Told how many bytes are there while a whole file comes from an origin without ranges. */
+  readonly onSpool?: (present: number) => void;
 }
 
 /**
@@ -45,8 +47,8 @@ export class BlockFile implements Source {
   /** The sparse file. Its journal has `.journal` after that. */
   readonly path: string;
   private readonly options: BlockFileOptions;
-  private readonly data: FileHandle;
-  private readonly journal: Journal;
+  private data: FileHandle;
+  private journal: Journal;
   private readonly damaged = new Set<number>();
   private whole: Promise<void> | undefined;
 
@@ -61,16 +63,8 @@ export class BlockFile implements Source {
 
   /** Opens or begins a partial file in a folder that is there; rejects with the file system's own error. */
   static async open(path: string, options: BlockFileOptions): Promise<BlockFile> {
-    const list = `${path}.journal`;
-    // Left over from a file that was whole and has gone to its place.
-    if (!(await stat(path).catch(() => undefined))) await rm(list, { force: true });
-    const data = await open(path, constants.O_RDWR | constants.O_CREAT);
-    try {
-      return new BlockFile(path, options, data, await Journal.open(list, Math.ceil(options.size / BLOCK)));
-    } catch (error) {
-      await data.close();
-      throw error;
-    }
+    const { data, journal } = await openBoth(path, options.size);
+    return new BlockFile(path, options, data, journal);
   }
 
   /** Bytes that are there. */
@@ -146,6 +140,20 @@ export class BlockFile implements Source {
     return this.attempt(() => this.data.sync());
   }
 
+  /** Renames what is there, since it is not what it should be, and begins anew; returns the other name. */
+  async restart(): Promise<string> {
+    await this.close();
+    const aside = `${this.path}.damaged`;
+    await this.attempt(async () => {
+      await rename(this.path, aside);
+      const { data, journal } = await openBoth(this.path, this.size);
+      this.data = data;
+      this.journal = journal;
+    });
+    this.damaged.clear();
+    return aside;
+  }
+
   async close(): Promise<void> {
     await Promise.all([this.data.close(), this.journal.close()]);
   }
@@ -191,10 +199,18 @@ export class BlockFile implements Source {
       yield* this.keep(first, last, origin, signal);
       return;
     }
-    this.whole ??= drain(this.keep(0, Math.ceil(this.size / BLOCK), origin, signal)).finally(() => {
+    this.whole ??= this.spool(origin, signal).finally(() => {
       this.whole = undefined;
     });
     await this.whole;
+  }
+
+  private async spool(origin: Origin, signal?: AbortSignal): Promise<void> {
+    let present = 0;
+    for await (const chunk of this.keep(0, Math.ceil(this.size / BLOCK), origin, signal)) {
+      present += chunk.length;
+      this.options.onSpool?.(present);
+    }
   }
 
   /** Passes on the bytes of some blocks as they arrive, and writes them. */
@@ -248,8 +264,17 @@ export class BlockFile implements Source {
   }
 }
 
-async function drain(chunks: AsyncIterable<unknown>): Promise<void> {
-  for await (const _ of chunks);
+async function openBoth(path: string, size: number): Promise<{ data: FileHandle; journal: Journal }> {
+  const list = `${path}.journal`;
+  // Left over from a file that was whole and has gone to its place.
+  if (!(await stat(path).catch(() => undefined))) await rm(list, { force: true });
+  const data = await open(path, constants.O_RDWR | constants.O_CREAT);
+  try {
+    return { data, journal: await Journal.open(list, Math.ceil(size / BLOCK)) };
+  } catch (error) {
+    await data.close();
+    throw error;
+  }
 }
 
 /** As many bytes as there are, at most `length`. */
