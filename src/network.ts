@@ -8,6 +8,13 @@ import { reporter } from "./progress.ts";
 /** What `Siglip.load` says of files on servers. */
 export type NetworkOptions = Pick<LoadOptions, "revision" | "token" | "endpoint" | "onProgress">;
 
+/** How files on servers are opened, and where one goes that has to be fetched whole. */
+export interface Ways {
+  readonly hub?: typeof hubFiles;
+  readonly url?: typeof urlFiles;
+  readonly spool?: Spool;
+}
+
 /**
  * The files of a model on a server: a URL's, or a Hub's by its id (`org/name` or `org/name@revision`); undefined for a string of another
  * form. The token is for the endpoint: a URL elsewhere never gets it. Throws a SiglipError for a revision or an endpoint that is none.
@@ -15,7 +22,7 @@ export type NetworkOptions = Pick<LoadOptions, "revision" | "token" | "endpoint"
 export function networkFiles(
   model: string | URL,
   { revision, token, endpoint = DEFAULT_ENDPOINT, onProgress }: NetworkOptions = {},
-  spool?: Spool,
+  { hub: openHub = hubFiles, url: openUrl = urlFiles, spool }: Ways = {},
 ): ModelFiles | undefined {
   const reports = new Map<string, (loaded: number, total: number) => void>();
   const onDownload = (file: string, loaded: number, total: number) => {
@@ -26,8 +33,8 @@ export function networkFiles(
   const options = { endpoint, spool, onDownload };
   if (model instanceof URL) {
     const meant = model.origin === new URL(parseEndpoint(endpoint)).origin;
-    return urlFiles(model, { ...options, token: meant ? token : undefined });
+    return openUrl(model, { ...options, token: meant ? token : undefined });
   }
   const hub = parseHubModel(model, revision);
-  return hub && hubFiles(hub, { ...options, token });
+  return hub && openHub(hub, { ...options, token });
 }

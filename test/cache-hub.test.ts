@@ -2,12 +2,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, readlinkSync, rmSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { KeepOptions } from "../src/node/cache.ts";
 import { BLOCK } from "../src/node/cache-blocks.ts";
-import { type HubOptions, hubFiles } from "../src/node/hub.ts";
+import { keptHubFiles } from "../src/node/hub.ts";
 import { type Hub, serveHub } from "./hub.ts";
 import { bytesServed, digest } from "./server.ts";
 
 const ID = "google/tiny";
+const MODEL = { id: ID, revision: "main" };
 /** Large enough not to be fetched whole. */
 const WEIGHTS = pattern(17 * 2 ** 20 + 12345, 1);
 const FILES = {
@@ -43,9 +45,8 @@ function pattern(length: number, seed: number): Buffer {
   return bytes;
 }
 
-const options = (more: Partial<HubOptions> = {}): HubOptions => ({
+const options = (more: Partial<KeepOptions> = {}): KeepOptions => ({
   endpoint: hub.endpoint,
-  revision: "main",
   pause: 1,
   onWarning: (message) => warnings.push(message),
   ...more,
@@ -53,8 +54,8 @@ const options = (more: Partial<HubOptions> = {}): HubOptions => ({
 
 const model = () => join(home, "hf", "hub", "models--google--tiny");
 
-async function readWhole(name: string, more?: Partial<HubOptions>): Promise<Buffer | undefined> {
-  const files = await hubFiles(ID, options(more));
+async function readWhole(name: string, more?: Partial<KeepOptions>): Promise<Buffer | undefined> {
+  const files = keptHubFiles(MODEL, options(more));
   try {
     const source = await files.open(name);
     return source && Buffer.from(await source.read(0, source.size));
@@ -66,7 +67,7 @@ async function readWhole(name: string, more?: Partial<HubOptions>): Promise<Buff
 describe("a model on the Hub", () => {
   it("comes into Hugging Face's cache as Hugging Face's libraries would have put it there", async () => {
     const commit = hub.publish(ID, FILES);
-    const files = await hubFiles(ID, options());
+    const files = keptHubFiles(MODEL, options());
     for (const name of [...Object.keys(FILES), "none.json"]) await files.open(name);
     expect(files.version).toBe(commit);
     const complete = await files.complete();
@@ -112,7 +113,7 @@ describe("a model on the Hub", () => {
     hub.publish(ID, FILES);
     const half = 8 * 2 ** 20;
     const read = async () => {
-      const files = await hubFiles(ID, options());
+      const files = keptHubFiles(MODEL, options());
       await files.open("config.json");
       const source = (await files.open("model.safetensors"))!;
       const bytes = await source.read(0, half);

@@ -15,6 +15,23 @@ export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "s
  * read by HTTP, so that no more than what is asked for is transferred or held.
  */
 export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
+  const { name, urlOf } = filesUnder(place);
+  const opened = new Opened(options);
+  return {
+    name,
+    get version() {
+      return opened.version;
+    },
+    async open(file, signal) {
+      const remote = await openRemote(urlOf(file), { ...options, signal });
+      return remote && opened.add(remote, signal);
+    },
+    close: () => opened.close(),
+  };
+}
+
+/** Where the files of a model lie by the URL of their folder or of the weights in it, and how errors name it. */
+export function filesUnder(place: URL): { readonly name: string; readonly urlOf: (file: string) => URL } {
   const folder = new URL(place);
   const weights = /[^/]\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
   if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
@@ -24,19 +41,9 @@ export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
       `${shorten(place)}: wanted a folder's URL, found one that has no paths; name one with http or https.`,
     );
   }
-  const opened = new Opened(options);
-  return {
-    name: shorten(weights ?? folder),
-    get version() {
-      return opened.version;
-    },
-    async open(file, signal) {
-      const url = weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
-      const remote = await openRemote(url, { ...options, signal });
-      return remote && opened.add(remote, signal);
-    },
-    close: () => opened.close(),
-  };
+  const urlOf = (file: string) =>
+    weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
+  return { name: shorten(weights ?? folder), urlOf };
 }
 
 /** The files that are open of a model. */

@@ -1,7 +1,8 @@
 import { webcrypto } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
-import { checkRange, type Source } from "../checkpoint/source.ts";
+import type { RemoteFile } from "../checkpoint/http.ts";
+import { checkRange } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { Journal } from "./cache-journal.ts";
 import { attempt, writeAll } from "./file.ts";
@@ -15,17 +16,12 @@ export const BLOCK = 2 ** 16;
 /** Most bytes that are read, or gathered before they are written, at once: what a killed process has fetched in vain. */
 const PORTION = 2 ** 20;
 
-/** Where what is missing comes from. */
-export interface Origin {
-  /** Whether parts can be asked for. Where not, the first one asked for brings the whole file to disk. */
-  readonly ranges: boolean;
-  /** Exactly the bytes [offset, offset + length), in pieces. */
-  stream(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-}
+/** Where what is missing comes from. Without ranges the first part that is missing brings the whole file to disk. */
+export type Origin = Pick<RemoteFile, "ranges" | "stream">;
 
 /** What a partial file is made of. */
 export interface BlockFileOptions {
-  /** Shown in errors. */
+  /** Its URL, and shown in errors. */
   readonly name: string;
   readonly size: number;
   /** Called when something is missing, and never before. */
@@ -41,9 +37,11 @@ export interface BlockFileOptions {
  * Whoever is killed at any moment, and however many processes do this with one file: every write is of the bytes that belong there,
  * and nothing is believed that its digest does not prove. At most 2 MiB are held.
  */
-export class BlockFile implements Source {
+export class BlockFile implements RemoteFile {
+  readonly url: string;
   readonly name: string;
   readonly size: number;
+  readonly ranges = true;
   /** The sparse file. Its journal has `.journal` after that. */
   readonly path: string;
   private readonly options: BlockFileOptions;
@@ -54,7 +52,7 @@ export class BlockFile implements Source {
 
   private constructor(path: string, options: BlockFileOptions, data: FileHandle, journal: Journal) {
     this.path = path;
-    this.name = options.name;
+    this.name = this.url = options.name;
     this.size = options.size;
     this.options = options;
     this.data = data;
@@ -77,17 +75,6 @@ export class BlockFile implements Source {
   /** Whether every block is there. */
   get complete(): boolean {
     return this.present === this.size;
-  }
-
-  async read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array> {
-    checkRange(this, offset, length);
-    const bytes = new Uint8Array(length);
-    let filled = 0;
-    for await (const chunk of this.stream(offset, length, signal)) {
-      bytes.set(chunk, filled);
-      filled += chunk.length;
-    }
-    return bytes;
   }
 
   /** The bytes of a range, in pieces of at most 1 MiB from disk and as they arrive from elsewhere. */

@@ -37,6 +37,8 @@ export class PartialStore {
   }
 
   async note(file: string, { etag, size }: Known): Promise<void> {
+    const before = await this.known(file);
+    if (before?.etag === etag && before.size === size) return;
     const path = join(this.folder, file);
     await attempt(path, "write", () => mkdir(dirname(path), { recursive: true }));
     await writeFileAtomic(path, [Buffer.from(`${size} ${etag}\n`)]);

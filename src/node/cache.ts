@@ -1,25 +1,24 @@
-import { createHash } from "node:crypto";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { openRemote, type RemoteFile, type RemoteOptions, WHOLE } from "../checkpoint/http.ts";
+import { openRemote, type RemoteFile } from "../checkpoint/http.ts";
+import { remoteSource } from "../checkpoint/remote.ts";
 import type { ModelFiles, Source } from "../checkpoint/source.ts";
-import { remoteSource } from "../checkpoint/url.ts";
+import type { UrlOptions } from "../checkpoint/url.ts";
 import { SiglipError } from "../error.ts";
-import { BlockFile } from "./cache-blocks.ts";
-import { type Known, PartialStore } from "./cache-store.ts";
-import { attempt } from "./file.ts";
+import type { BlockFile } from "./cache-blocks.ts";
+import type { Known, PartialStore } from "./cache-store.ts";
+import { temporarySpool } from "./spool.ts";
 
 /** How kept files are fetched. */
-export interface KeepOptions extends RemoteOptions {
+export interface KeepOptions extends UrlOptions {
   readonly onWarning?: (message: string) => void;
-  /** Told of files that come whole: a server without ranges, `complete`. */
-  readonly onDownload?: (file: string, loaded: number, total: number) => void;
+  readonly signal?: AbortSignal;
 }
 
 /** A model's files, which are kept on this machine as far as they are fetched. */
 export interface KeptFiles extends ModelFiles {
-  /** Fetches what is missing of all files that were opened and verifies them; says where they lie. */
+  /**
+   * Fetches what is missing of all files that were opened and verifies them; says where they lie. What `open` gave is closed then. Rejects
+   * with a SiglipError where a file cannot be kept.
+   */
   complete(signal?: AbortSignal): Promise<CompleteFile[]>;
 }
 
@@ -49,15 +48,13 @@ export async function keepRemote(
   options: KeepOptions,
 ): Promise<Kept> {
   const { etag, size, name } = remote;
-  if (etag === undefined) return passOn(remote, file, options);
+  if (etag === undefined) return passOn(remote, options);
   try {
     await store.note(file, { etag, size });
-    return keep(
-      await store.open({ etag, size }, { name, origin: async () => remote, ...calls(file, size, options) }),
-      etag,
-    );
+    const settings = { name, origin: async () => remote, ...calls(name, size, options) };
+    return await keep(await store.open({ etag, size }, settings), etag);
   } catch (error) {
-    return withoutPlace(error, remote, file, options);
+    return withoutPlace(error, remote, options);
   }
 }
 
@@ -66,56 +63,45 @@ export async function keepKnown(
   url: URL,
   { etag, size }: Known,
   store: PartialStore,
-  file: string,
   options: KeepOptions,
 ): Promise<Kept> {
   let remote: RemoteFile | undefined;
+  const name = url.href;
   const origin = async (signal?: AbortSignal) => {
     remote ??= await openRemote(url, { ...options, signal });
     if (remote?.etag === etag && remote.size === size) return remote;
     remote = undefined;
     throw new SiglipError(
-      `${url.href}: wanted the rest of a file of ${size} bytes, found another by now; load the model again.`,
+      `${name}: wanted the rest of a file of ${size} bytes, found another by now; load the model again.`,
     );
   };
   try {
-    return keep(await store.open({ etag, size }, { name: url.href, origin, ...calls(file, size, options) }), etag);
+    return await keep(await store.open({ etag, size }, { name, origin, ...calls(name, size, options) }), etag);
   } catch (error) {
-    return withoutPlace(error, await origin(options.signal), file, options);
+    return withoutPlace(error, await origin(options.signal), options);
   }
 }
 
-function keep(blocks: BlockFile, etag: string): Kept {
-  return { source: blocks, blocks, path: blocks.path, etag, close: () => blocks.close() };
+async function keep(blocks: BlockFile, etag: string): Promise<Kept> {
+  const source = await remoteSource(blocks);
+  const close = async () => {
+    await source.close();
+    await blocks.close();
+  };
+  return { source, blocks, path: blocks.path, etag, close };
 }
 
-function withoutPlace(error: unknown, remote: RemoteFile, file: string, options: KeepOptions): Promise<Kept> {
+function withoutPlace(error: unknown, remote: RemoteFile, options: KeepOptions): Promise<Kept> {
   if (!(error instanceof SiglipError)) throw error;
   options.onWarning?.(`${remote.name} is not kept: ${error.message}`);
-  return passOn(remote, file, options);
+  return passOn(remote, options);
 }
 
-/** Reads from the server; what one without ranges sends goes to a temporary file, which is removed on close. */
-async function passOn(remote: RemoteFile, file: string, options: KeepOptions): Promise<Kept> {
-  const { name, size } = remote;
-  if (remote.ranges || size <= WHOLE) return { source: await remoteSource(remote, options.signal), async close() {} };
-  const folder = await attempt(tmpdir(), "write", () => mkdtemp(join(tmpdir(), "siglip-")));
-  const settings = { name, size, origin: async () => remote, ...calls(file, size, options) };
-  const blocks = await BlockFile.open(join(folder, "whole"), settings);
-  return {
-    source: blocks,
-    async close() {
-      await blocks.close();
-      await rm(folder, { recursive: true, force: true });
-    },
-  };
+async function passOn(remote: RemoteFile, options: KeepOptions): Promise<Kept> {
+  const source = await remoteSource(remote, { spool: temporarySpool, ...options });
+  return { source, close: () => source.close() };
 }
 
-function calls(file: string, size: number, { onWarning, onDownload }: KeepOptions) {
-  return { onWarning, onSpool: onDownload && ((present: number) => onDownload(file, present, size)) };
-}
-
-/** The store of what lies under a URL. */
-export function storeOf(url: URL): PartialStore {
-  return new PartialStore("urls", createHash("sha256").update(url.href).digest("hex").slice(0, 32));
+function calls(name: string, size: number, { onWarning, onDownload }: KeepOptions) {
+  return { onWarning, onSpool: onDownload && ((present: number) => onDownload(name, present, size)) };
 }

@@ -4,20 +4,27 @@ import { demoFiles } from "../browser/demo.ts";
 import { listFiles } from "../browser/list.ts";
 import { SiglipError } from "../error.ts";
 import type { ModelFiles } from "../files.ts";
-import { type NetworkOptions, networkFiles } from "../network.ts";
+import type { LoadOptions } from "../load.ts";
+import { type NetworkOptions, networkFiles, type Ways } from "../network.ts";
+import type { KeptFiles } from "./cache.ts";
+import { keptUrlFiles } from "./cache-url.ts";
 import { filePath } from "./file.ts";
 import { folderFiles } from "./files.ts";
+import { keptHubFiles } from "./hub.ts";
 import { hubDefaults } from "./token.ts";
 
 /** What a model may be named by in Node, Deno and Bun. */
 export type NodeModel = string | URL | Iterable<File>;
+
+/** What `Siglip.load` says of where files come from. */
+export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning">;
 
 /**
  * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors file in one, an id of the
  * Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json` in it. Rejects with a SiglipError for
  * anything else.
  */
-export async function findFiles(model: NodeModel, options: NetworkOptions = {}): Promise<ModelFiles> {
+export async function findFiles(model: NodeModel, options: FindOptions = {}): Promise<ModelFiles | KeptFiles> {
   if (model === "demo") return demoFiles();
   if (typeof model === "object" && model !== null && !(model instanceof URL)) return listFiles(model);
   if (!(typeof model === "string" || model instanceof URL) || model === "") {
@@ -31,11 +38,19 @@ export async function findFiles(model: NodeModel, options: NetworkOptions = {}):
   const isFolder = async () => Boolean(await stat(join(String(model), "config.json")).catch(() => undefined));
   const remote =
     url || !(isPath || (await isFolder()))
-      ? networkFiles(url ?? String(model), { ...(await hubDefaults()), ...defined(options) })
+      ? networkFiles(url ?? String(model), { ...(await hubDefaults()), ...defined(options) }, keeping(options))
       : undefined;
   return remote ?? folderFiles(String(model));
 }
 
-function defined(options: NetworkOptions): NetworkOptions {
+/** Files on servers are kept on this machine as they are fetched. */
+function keeping({ onWarning = console.warn }: FindOptions): Ways {
+  return {
+    hub: (model, options) => keptHubFiles(model, { ...options, onWarning }),
+    url: (place, options) => keptUrlFiles(place, { ...options, onWarning }),
+  };
+}
+
+function defined(options: FindOptions): NetworkOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

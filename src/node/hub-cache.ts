@@ -176,7 +176,8 @@ async function move(from: string, to: string, temporary: string): Promise<void> 
   }
 }
 
-function isCommit(revision: string): boolean {
+/** Whether a revision is a commit by itself. */
+export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
 }
 

@@ -1,13 +1,14 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import { openRemote, type RemoteFile } from "../checkpoint/http.ts";
+import { type HubModel, hubUrl, parseEndpoint, readCommit } from "../checkpoint/hub.ts";
 import type { Source } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
 import type { BlockFile } from "./cache-blocks.ts";
 import { PartialStore } from "./cache-store.ts";
 import { fileSource } from "./file.ts";
-import { HubRepository, hubCacheFolder, isOid, matches } from "./hub-cache.ts";
+import { HubRepository, hubCacheFolder, isCommit, isOid, matches } from "./hub-cache.ts";
 
 /** Files up to this many bytes are fetched whole, and looked through whenever they are opened. */
 const SMALL = 2 ** 24;
@@ -15,70 +16,39 @@ const SMALL = 2 ** 24;
 /** How long a Hub may take to say what a revision means when the cache knows what it meant, in milliseconds. */
 const REVALIDATION = 10_000;
 
-/** Which files of the Hub, and how they are fetched. */
-export interface HubOptions extends KeepOptions {
-  /** Without a slash at its end. */
-  readonly endpoint: string;
-  /** A branch, a tag or a commit. */
-  readonly revision: string;
-}
-
 /**
- * The files of a model on the Hub. What is in Hugging Face's cache is used; what is not is kept in partial files of this package's own
- * cache, and moved to Hugging Face's when it is whole and its bytes are those that the Hub names. The Hub is asked once what the revision
- * means by now, and without an answer it is what it meant before.
+ * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in partial files of this
+ * package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that the Hub names. The Hub is asked once what
+ * the revision means by now; without an answer, and with HF_HUB_OFFLINE set, it is what it meant before.
  */
-export async function hubFiles(id: string, options: HubOptions): Promise<KeptFiles> {
-  const repository = new HubRepository(id);
-  const { revision } = options;
-  const before = await repository.commit(revision);
-  if (before === revision) return new HubFiles(id, repository, before, options);
-  if (isOffline()) {
-    if (before) return new HubFiles(id, repository, before, options);
-    throw new SiglipError(
-      `${id}: wanted revision ${revision}, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it or download the model first.`,
-    );
-  }
-  const signals = [options.signal, before && AbortSignal.timeout(REVALIDATION)].filter(
-    (one) => one instanceof AbortSignal,
-  );
-  const url = new URL(`${options.endpoint}/${id}/resolve/${encodeURIComponent(revision)}/config.json`);
-  try {
-    const config = await openRemote(url, { ...options, signal: AbortSignal.any(signals) });
-    if (!config?.commit) {
-      throw new SiglipError(
-        `${url.href}: wanted the config.json of a model on a Hub, found none; check the model's id.`,
-      );
-    }
-    return new HubFiles(id, repository, config.commit, options, config);
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    if (before) return new HubFiles(id, repository, before, options);
-    throw error;
-  }
-}
-
-function isOffline(): boolean {
-  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
+export function keptHubFiles(model: HubModel, options: KeepOptions = {}): KeptFiles {
+  return new HubFiles(model, options);
 }
 
 class HubFiles implements KeptFiles {
   readonly name: string;
-  readonly version: string;
+  private readonly model: HubModel;
+  private readonly endpoint: string;
   private readonly repository: HubRepository;
   private readonly store: PartialStore;
-  private readonly options: HubOptions;
-  /** Of the request that told the commit. */
-  private readonly config: RemoteFile | undefined;
+  private readonly options: KeepOptions;
   private readonly opened = new Map<string, Promise<Kept | undefined>>();
+  private commit: string | undefined;
+  /** Of the request that told the commit. */
+  private config: RemoteFile | undefined;
 
-  constructor(id: string, repository: HubRepository, commit: string, options: HubOptions, config?: RemoteFile) {
-    this.name = id;
-    this.version = commit;
-    this.repository = repository;
+  constructor(model: HubModel, options: KeepOptions) {
+    const { id, revision } = model;
+    this.name = revision === "main" ? id : `${id}@${revision}`;
+    this.model = model;
+    this.endpoint = parseEndpoint(options.endpoint);
+    this.repository = new HubRepository(id);
     this.store = new PartialStore("hub", id.replaceAll("/", "--"));
     this.options = options;
-    this.config = config;
+  }
+
+  get version(): string | undefined {
+    return this.commit;
   }
 
   async open(file: string, signal?: AbortSignal): Promise<Source | undefined> {
@@ -94,12 +64,17 @@ class HubFiles implements KeptFiles {
 
   async complete(signal?: AbortSignal): Promise<CompleteFile[]> {
     const files: CompleteFile[] = [];
-    for (const [file, opening] of this.opened) {
+    for (const [name, opening] of this.opened) {
       const kept = await opening;
       if (!kept) continue;
-      const whole = await this.finish(file, kept, signal);
-      this.opened.set(file, Promise.resolve(whole));
-      files.push({ name: file, size: whole.source.size, path: whole.source.name });
+      const whole = await this.finish(name, kept, signal);
+      this.opened.set(name, Promise.resolve(whole));
+      if (whole.path === undefined) {
+        throw new SiglipError(
+          `${name}: wanted to keep it, found no place for it; make ${this.store.path("")} writable.`,
+        );
+      }
+      files.push({ name, size: whole.source.size, path: whole.path });
     }
     return files;
   }
@@ -108,17 +83,19 @@ class HubFiles implements KeptFiles {
     const all = [...this.opened];
     this.opened.clear();
     for (const [file, opening] of all) {
-      const kept = await opening.catch(() => undefined);
-      const whole = kept?.blocks?.complete ? this.finish(file, kept) : kept;
-      await (await whole)?.close();
+      let kept = await opening.catch(() => undefined);
+      // What became whole on the way goes to its place; a failure leaves it where it is.
+      if (kept?.blocks?.complete) kept = await this.finish(file, kept).catch(() => kept);
+      await kept?.close();
     }
   }
 
   private async find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
-    const path = await this.repository.find(this.version, file);
+    this.commit ??= await this.resolve(signal);
+    const path = await this.repository.find(this.commit, file);
     if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
     const kept = await this.fetch(file, signal);
-    if (!kept?.blocks || (kept.source.size > SMALL && !kept.blocks.complete)) return kept;
+    if (!kept?.blocks || (kept.blocks.size > SMALL && !kept.blocks.complete)) return kept;
     try {
       return await this.finish(file, kept, signal);
     } catch (error) {
@@ -127,35 +104,51 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  /** A file that Hugging Face's cache does not have under this commit. */
-  private async fetch(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
-    const { repository, version, store } = this;
-    const options = { ...this.options, signal };
-    const key = join(version, file);
-    const url = this.url(file);
-    const known = await store.known(key);
-    if (known) return (await this.linked(file, known.etag)) ?? keepKnown(url, known, store, key, options);
-    if (isOffline() || (await repository.isAbsent(version, file))) return undefined;
-    const remote = file === "config.json" && this.config ? this.config : await openRemote(url, options);
-    if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
-    await repository.setAbsent(version, file).catch(() => {});
-    return undefined;
+  /** The commit that the revision means. */
+  private async resolve(signal?: AbortSignal): Promise<string> {
+    const { model, repository, endpoint, options } = this;
+    if (isCommit(model.revision)) return model.revision;
+    const before = await repository.commit(model.revision);
+    if (isOffline()) {
+      if (before) return before;
+      throw new SiglipError(
+        `${this.name}: wanted this model, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it, or download the model first.`,
+      );
+    }
+    const limit = before === undefined ? [] : [AbortSignal.timeout(REVALIDATION)];
+    const asking = AbortSignal.any([...(signal ? [signal] : []), ...limit]);
+    try {
+      this.config = await openRemote(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
+      return this.config?.commit ?? (await readCommit(model, options, asking));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (before) return before;
+      throw error;
+    }
   }
 
-  /** A content that the cache has under another commit. */
-  private async linked(file: string, etag = ""): Promise<Kept | undefined> {
-    if (!isOid(etag)) return undefined;
-    const path = await this.repository.link(this.version, file, etag).catch(() => undefined);
-    return path === undefined ? undefined : this.whole(path);
+  /** A file that Hugging Face's cache does not have under this commit. */
+  private async fetch(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+    const { repository, store } = this;
+    const commit = this.commit!;
+    const key = join(commit, file);
+    const options = { ...this.options, signal };
+    const known = await store.known(key);
+    if (known) return (await this.linked(file, known.etag)) ?? keepKnown(this.url(file), known, store, options);
+    if (isOffline() || (await repository.isAbsent(commit, file))) return undefined;
+    const asked = file === "config.json" ? this.config : undefined;
+    const remote = asked ?? (await openRemote(this.url(file), options));
+    if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
+    await repository.setAbsent(commit, file).catch(() => {});
+    return undefined;
   }
 
   /** Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is set aside. */
   private async isIntact(path: string, most: number, signal?: AbortSignal): Promise<boolean> {
-    const { repository, options } = this;
-    const oid = await repository.oid(path);
+    const oid = await this.repository.oid(path);
     if (oid === undefined || (await stat(path)).size > most || (await matches(path, oid, signal))) return true;
-    const aside = await repository.setAside(path);
-    options.onWarning?.(`${path}: found damaged, kept as ${aside}; it is fetched again.`);
+    const aside = await this.repository.setAside(path);
+    this.options.onWarning?.(`${path}: found damaged, kept as ${aside}; it is fetched again.`);
     return false;
   }
 
@@ -166,71 +159,78 @@ class HubFiles implements KeptFiles {
       if (path === undefined || (await this.isIntact(path, Number.POSITIVE_INFINITY, signal))) return kept;
       await kept.close();
       const again = await this.fetch(file, signal);
-      return again ? this.finish(file, again, signal) : kept;
-    }
-    if (!isOid(etag)) {
-      await this.fill(file, blocks, signal);
-      return kept;
+      if (again) return this.finish(file, again, signal);
+      throw new SiglipError(
+        `${this.name}: wanted ${file} again, found that it is not there any more; choose another revision.`,
+      );
     }
     try {
-      await this.verify(file, blocks, etag, signal);
-      await blocks.close();
-      return await this.place(file, blocks, etag);
+      await this.verify(blocks, etag, signal);
+      return isOid(etag) ? await this.place(file, kept, etag) : kept;
     } catch (error) {
       // Another process may have brought it to its place meanwhile.
       const placed = await this.linked(file, etag);
       if (!placed) throw error;
-      await blocks.close().catch(() => {});
+      await kept.close();
       return placed;
     }
   }
 
-  private fill(file: string, blocks: BlockFile, signal?: AbortSignal): Promise<void> {
-    const { onDownload } = this.options;
-    return blocks.fill(signal, onDownload && ((present) => onDownload(file, present, blocks.size)));
-  }
-
   /** Fetches what is missing and, once, what turns out to be wrong. */
-  private async verify(file: string, blocks: BlockFile, oid: string, signal?: AbortSignal): Promise<void> {
+  private async verify(blocks: BlockFile, etag: string, signal?: AbortSignal): Promise<void> {
+    const { onDownload, onWarning } = this.options;
+    const { name, size } = blocks;
     for (let again = false; ; ) {
-      await this.fill(file, blocks, signal);
+      await blocks.fill(signal, onDownload && ((present) => onDownload(name, present, size)));
       await blocks.sync();
-      if (await matches(blocks.path, oid, signal)) return;
+      if (isOid(etag) && (await matches(blocks.path, etag, signal))) return;
       if (await blocks.check(signal)) continue;
+      if (!isOid(etag)) return;
       if (again) {
         throw new SiglipError(
-          `${blocks.name}: wanted bytes of the name ${oid}, found others twice; something on the way from the server changes them, try another connection.`,
+          `${name}: wanted bytes of the name ${etag}, found others twice; something on the way changes them, try another connection.`,
         );
       }
       const aside = await blocks.restart();
-      this.options.onWarning?.(
-        `${blocks.name}: found other bytes than the Hub names, kept as ${aside}; it is fetched again.`,
-      );
+      onWarning?.(`${name}: found other bytes than the Hub names, kept as ${aside}; it is fetched again.`);
       again = true;
     }
   }
 
-  private async place(file: string, { path, size }: BlockFile, etag: string): Promise<Kept> {
-    const { repository, version, store, options } = this;
+  private async place(file: string, kept: Kept, oid: string): Promise<Kept> {
+    const { path, size } = kept.blocks!;
+    // Windows moves no file that is open.
+    await kept.close();
     try {
-      const placed = await repository.place(path, version, file, etag);
-      await store.remove(etag);
+      const placed = await this.repository.place(path, this.commit!, file, oid);
+      await this.store.remove(oid);
       return await this.whole(placed);
     } catch (error) {
       if (!(error instanceof SiglipError)) throw error;
-      options.onWarning?.(`${path} stays there: ${error.message}`);
-      return keepKnown(this.url(file), { etag, size }, store, join(version, file), options);
+      this.options.onWarning?.(`${path} stays there: ${error.message}`);
+      return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
     }
   }
 
-  /** A file of a snapshot. From then on, since there is something of it, the revision means this commit for everybody. */
+  /** A content that the cache has, maybe under another commit. */
+  private async linked(file: string, etag = ""): Promise<Kept | undefined> {
+    if (!isOid(etag)) return undefined;
+    const path = await this.repository.link(this.commit!, file, etag).catch(() => undefined);
+    return path === undefined ? undefined : this.whole(path);
+  }
+
+  /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */
   private async whole(path: string): Promise<Kept> {
-    await this.repository.setCommit(this.options.revision, this.version).catch(() => {});
+    await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
     const source = await fileSource(path);
     return { source, path, close: () => source.close() };
   }
 
   private url(file: string): URL {
-    return new URL(`${this.options.endpoint}/${this.name}/resolve/${this.version}/${encodeURIComponent(file)}`);
+    return hubUrl(this.endpoint, { id: this.model.id, revision: this.commit! }, file);
   }
+}
+
+function isOffline(): boolean {
+  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 }
