@@ -164,7 +164,9 @@ describe("a model on a Hub", () => {
     hub.site.requests.length = 0;
     const options = { endpoint: hub.endpoint, token: "secret" };
     await networkFiles(new URL(`${hub.cdn.url}folder`), options)!.open("config.json");
-    await networkFiles(new URL(`http://localhost:${hub.site.port}/org/model/resolve/main`), options)!.open("config.json");
+    await networkFiles(new URL(`http://localhost:${hub.site.port}/org/model/resolve/main`), options)!.open(
+      "config.json",
+    );
     expect(tokens(hub.cdn)).toEqual(new Set([undefined]));
     expect(tokens(hub.site)).toEqual(new Set([undefined]));
     hub.site.requests.length = 0;

@@ -159,7 +159,7 @@ async function answer(
     const bytes = await source.read(at, Math.min(2 ** 16, stop - at));
     at += bytes.length;
     met.bytes += bytes.length;
-    if (!response.write(bytes)) await new Promise((resolve) => response.once("drain", resolve).once("close", resolve));
+    if (!response.write(bytes)) await drained(response);
   }
   if (how.stall !== undefined) return;
   if (stop === end && !(wholly && extra > 0)) {
@@ -169,6 +169,17 @@ async function answer(
   // What was written is still on its way when the connection is destroyed at once.
   await new Promise((resolve) => setTimeout(resolve, 20));
   response.destroy();
+}
+
+/** Resolves when there is room for more, and when nobody wants it any longer. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const go = () => {
+      response.off("drain", go).off("close", go);
+      resolve();
+    };
+    response.on("drain", go).on("close", go);
+  });
 }
 
 function toSource(content: Content): Source {

@@ -26,7 +26,7 @@ export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning">;
  */
 export async function findFiles(model: NodeModel, options: FindOptions = {}): Promise<ModelFiles | KeptFiles> {
   if (model === "demo") return demoFiles();
-  if (typeof model === "object" && model !== null && !(model instanceof URL)) return listFiles(model);
+  if (typeof model === "object" && model !== null && Symbol.iterator in model) return listFiles(model);
   if (!(typeof model === "string" || model instanceof URL) || model === "") {
     throw new SiglipError(
       `Siglip.load: wanted "demo", a folder, a URL, org/name of the Hub or a list of Files, found ${String(model) || '""'}; name a model.`,
