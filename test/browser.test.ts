@@ -114,7 +114,7 @@ describe("a page", () => {
     const page = await chromium.openPage();
     const failures = await page.evaluate(() =>
       Promise.all(
-        ["google/siglip-base-patch16-224", "", "data:,", "/nothing/", 7, null, [], ["config.json"]].map((model) =>
+        ["siglip-base-patch16-224", "a/b@..", "", "data:,", "/nothing/", 7, null, [], ["config.json"]].map((model) =>
           siglip.failure(siglip.Siglip.load(model as string)),
         ),
       ),
