@@ -1,13 +1,17 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
 import { readHeader, writeSafetensors } from "../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../src/checkpoint/source.ts";
 import { SiglipError } from "../src/error.ts";
+import { loadModel } from "../src/load.ts";
 import { networkFiles } from "../src/network.ts";
 import { findFiles } from "../src/node/find.ts";
 import { type LoadOptions, type LoadProgress, Siglip } from "../src/node/index.ts";
+import { type NodeImage, nodePlatform } from "../src/node/platform.ts";
 import { hubDefaults } from "../src/node/token.ts";
+import { Siglip as SiglipModel } from "../src/siglip.ts";
 import { temporaryFolder } from "./cli.ts";
 import { type Hub, serveHub } from "./hub.ts";
 import { bytesServed, type FileServer, serveFiles } from "./server.ts";
@@ -42,6 +46,17 @@ async function shards(): Promise<Record<string, Uint8Array>> {
   };
 }
 
+/** What pages do, and Node beneath its cache: files are read from their servers and kept nowhere. */
+class Uncached extends SiglipModel<NodeImage> {
+  static async load(place: string, options: LoadOptions): Promise<Uncached> {
+    const model = URL.canParse(place) ? new URL(place) : place;
+    return new Uncached(await loadModel(networkFiles(model, options)!, nodePlatform, options));
+  }
+}
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+
 let hub: Hub;
 let server: FileServer;
 const under = (folder: string, files: Record<string, Uint8Array>) =>
@@ -63,11 +78,17 @@ afterAll(async () => {
 beforeEach(() => {
   server.behave();
   server.requests.length = hub.site.requests.length = hub.cdn.requests.length = 0;
+  const home = mkdtempSync(join(folder.path, "home-"));
+  vi.stubEnv("XDG_CACHE_HOME", home);
+  for (const name of ["HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE", "HF_TOKEN", "HF_TOKEN_PATH", "HF_ENDPOINT"]) {
+    vi.stubEnv(name, "");
+  }
 });
+afterEach(() => vi.unstubAllEnvs());
 
 const options: LoadOptions = { backend: "cpu", onWarning: () => {} };
 const pixels = Float32Array.from({ length: 3 * 112 * 112 }, (_, i) => Math.sin(i));
-async function embed(model: Siglip): Promise<number[][]> {
+async function embed(model: SiglipModel<NodeImage>): Promise<number[][]> {
   const { data } = await model.imageTower(pixels);
   return [[...data], [...(await model.embedTexts(["two cats"])).data]];
 }
@@ -99,12 +120,14 @@ describe("Siglip.load in Node", () => {
       loaded.dispose();
     });
   }
+});
 
+describe("a model on a server", () => {
   it("fetches only the half that is asked for, and each file once", async () => {
     const { tensors } = await Checkpoint.open([bytesSource(weights)]);
     const image = [...tensors.values()].filter(({ name }) => name.startsWith("vision_model."));
     const half = image.reduce((sum, { begin, end }) => sum + end - begin, 0);
-    const model = await Siglip.load(`${server.url}demo`, { ...options, towers: ["image"] });
+    const model = await Uncached.load(`${server.url}demo`, { ...options, towers: ["image"] });
     const small = demo["config.json"].length + demo["preprocessor_config.json"].length;
     console.log(`the demo's image tower: ${server.requests.length} requests, ${bytesServed(server)} bytes for ${half}`);
     // What comes with the weights' first answer beyond their header.
@@ -117,7 +140,7 @@ describe("Siglip.load in Node", () => {
   });
 
   it("reads of the token table only the rows of a text", async () => {
-    const model = await Siglip.load(`${server.url}demo`, { ...options, towers: ["text"] });
+    const model = await Uncached.load(`${server.url}demo`, { ...options, towers: ["text"] });
     const { tensors } = await Checkpoint.open([bytesSource(weights)]);
     const { begin, end, shape } = tensors.get(table)!;
     const before = server.requests.length;
@@ -140,7 +163,10 @@ describe("Siglip.load in Node", () => {
 
   it("tells of its progress by phase, up to all of it, with a rate", async () => {
     const told: LoadProgress[] = [];
-    const model = await Siglip.load(`${server.url}demo`, { ...options, onProgress: (progress) => told.push(progress) });
+    const model = await Uncached.load(`${server.url}demo`, {
+      ...options,
+      onProgress: (progress) => told.push(progress),
+    });
     model.dispose();
     const of = (phase: string) => told.filter((progress) => progress.phase === phase);
     expect(of("download").at(-1)).toMatchObject({
@@ -165,7 +191,7 @@ describe("Siglip.load in Node", () => {
       for (const stall of file === "model.safetensors" ? [0, 100_000] : [0]) {
         const abort = new AbortController();
         server.misbehave(file, { stall });
-        const loading = Siglip.load(`${server.url}demo`, { ...options, signal: abort.signal });
+        const loading = Uncached.load(`${server.url}demo`, { ...options, signal: abort.signal });
         setTimeout(() => abort.abort(reason), 300);
         await expect(loading).rejects.toBe(reason);
       }
@@ -174,7 +200,7 @@ describe("Siglip.load in Node", () => {
 
   it("refuses in one sentence what the server lacks, forbids and damages", async () => {
     const load = async (place: string, more?: LoadOptions) => {
-      const error = await Siglip.load(place, { ...options, ...more }).catch((error) => error);
+      const error = await Uncached.load(place, { ...options, ...more }).catch((error) => error);
       expect(error).toBeInstanceOf(SiglipError);
       return error.message;
     };
@@ -198,11 +224,17 @@ describe("Siglip.load in Node", () => {
     expect(bytesServed(server)).toBeLessThan(2 ** 23);
     const told: LoadProgress[] = [];
     let closed = 0;
-    const spooling = networkFiles(place, { onProgress: (progress) => told.push(progress) }, async (file, signal) => {
-      let length = 0;
-      for await (const bytes of file.stream(0, file.size, signal)) length += bytes.length;
-      return { ...bytesSource(new Uint8Array(length), file.name), close: async () => void closed++ };
-    })!;
+    const spooling = networkFiles(
+      place,
+      { onProgress: (progress) => told.push(progress) },
+      {
+        async spool(file, signal) {
+          let length = 0;
+          for await (const bytes of file.stream(0, file.size, signal)) length += bytes.length;
+          return { ...bytesSource(new Uint8Array(length), file.name), close: async () => void closed++ };
+        },
+      },
+    )!;
     expect((await spooling.open("model.safetensors"))!.size).toBe(large);
     expect(told.at(-1)).toMatchObject({ phase: "download", loaded: large, total: large });
     await spooling.close();
@@ -211,8 +243,6 @@ describe("Siglip.load in Node", () => {
 });
 
 describe("what names a model in Node", () => {
-  const folder = temporaryFolder();
-  afterAll(folder.remove);
   const env = { HF_HOME: folder.path };
 
   it("is a folder where there is one, and a Hub's id else", async () => {
@@ -252,18 +282,13 @@ describe("what names a model in Node", () => {
   });
 
   it("finds the Hub that HF_ENDPOINT names", async () => {
-    const { HF_ENDPOINT, HF_TOKEN } = process.env;
-    Object.assign(process.env, { HF_ENDPOINT: hub.endpoint, HF_TOKEN: "secret" });
-    try {
-      expect(await (await findFiles("org/demo")).open("config.json")).toBeDefined();
-      expect(hub.site.requests.at(-1)?.headers.authorization).toBe("Bearer secret");
-      expect(await (await findFiles("org/demo", { token: "mine" })).open("config.json")).toBeDefined();
-      expect(hub.site.requests.at(-1)?.headers.authorization).toBe("Bearer mine");
-    } finally {
-      for (const [name, value] of Object.entries({ HF_ENDPOINT, HF_TOKEN })) {
-        if (value === undefined) delete process.env[name];
-        else process.env[name] = value;
-      }
-    }
+    vi.stubEnv("HF_ENDPOINT", hub.endpoint);
+    vi.stubEnv("HF_TOKEN", "secret");
+    expect(await (await findFiles("org/demo")).open("config.json")).toBeDefined();
+    const sent = () => new Set(hub.site.requests.map(({ headers }) => headers.authorization));
+    expect(sent()).toEqual(new Set(["Bearer secret"]));
+    hub.site.requests.length = 0;
+    expect(await (await findFiles("org/demo", { token: "mine" })).open("preprocessor_config.json")).toBeDefined();
+    expect(sent()).toEqual(new Set(["Bearer mine"]));
   });
 });
