@@ -76,7 +76,9 @@ export async function get(
   const ask = (url: URL, redirect: RequestRedirect) => {
     const authorised = token !== undefined && url.origin === start.origin;
     const init = { redirect, signal: abort.signal, cache: "no-store" } as const;
-    const all = authorised ? { ...headers, Authorization: `Bearer ${token}` } : headers;
+    // Bytes as they are stored, which Bun has to be told; pages leave the header out.
+    const all: Record<string, string> = { "Accept-Encoding": "identity", ...headers };
+    if (authorised) all.Authorization = `Bearer ${token}`;
     return within(fetch(url, { ...init, headers: all }), false);
   };
 
