@@ -206,6 +206,8 @@ class HubFiles implements KeptFiles {
       await this.store.remove(oid);
       return await this.whole(placed);
     } catch (error) {
+      const placed = await this.linked(file, oid);
+      if (placed) return placed;
       if (!(error instanceof SiglipError)) throw error;
       this.options.onWarning?.(`${path} stays there: ${error.message}`);
       return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
