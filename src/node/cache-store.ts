@@ -22,6 +22,8 @@ export interface Known {
  * every name what it stood for when it was asked for last, so that nobody needs to be asked for what is there.
  */
 export class PartialStore {
+  /** Whether it has been told that nothing can be kept. */
+  told = false;
   private readonly folder: string;
 
   /** `name` is a path below the cache's folder. */

@@ -54,7 +54,7 @@ export async function keepRemote(
     const settings = { name, origin: async () => remote, ...calls(name, size, options) };
     return await keep(await store.open({ etag, size }, settings), etag);
   } catch (error) {
-    return withoutPlace(error, remote, options);
+    return withoutPlace(error, remote, store, options);
   }
 }
 
@@ -78,7 +78,7 @@ export async function keepKnown(
   try {
     return await keep(await store.open({ etag, size }, { name, origin, ...calls(name, size, options) }), etag);
   } catch (error) {
-    return withoutPlace(error, await origin(options.signal), options);
+    return withoutPlace(error, await origin(options.signal), store, options);
   }
 }
 
@@ -91,9 +91,10 @@ async function keep(blocks: BlockFile, etag: string): Promise<Kept> {
   return { source, blocks, path: blocks.path, etag, close };
 }
 
-function withoutPlace(error: unknown, remote: RemoteFile, options: KeepOptions): Promise<Kept> {
+function withoutPlace(error: unknown, remote: RemoteFile, store: PartialStore, options: KeepOptions): Promise<Kept> {
   if (!(error instanceof SiglipError)) throw error;
-  options.onWarning?.(`${remote.name} is not kept: ${error.message}`);
+  if (!store.told) options.onWarning?.(`The model is fetched again whenever it is loaded, since ${error.message}`);
+  store.told = true;
   return passOn(remote, options);
 }
 

@@ -11,13 +11,14 @@ import { keptUrlFiles } from "./cache-url.ts";
 import { filePath } from "./file.ts";
 import { folderFiles } from "./files.ts";
 import { keptHubFiles } from "./hub.ts";
+import { temporarySpool } from "./spool.ts";
 import { hubDefaults } from "./token.ts";
 
 /** What a model may be named by in Node, Deno and Bun. */
 export type NodeModel = string | URL | Iterable<File>;
 
 /** What `Siglip.load` says of where files come from. */
-export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning">;
+export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning"> & { readonly cache?: boolean };
 
 /**
  * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors file in one, an id of the
@@ -43,8 +44,9 @@ export async function findFiles(model: NodeModel, options: FindOptions = {}): Pr
   return remote ?? folderFiles(String(model));
 }
 
-/** Files on servers are kept on this machine as they are fetched. */
-function keeping({ onWarning = console.warn }: FindOptions): Ways {
+/** Files on servers are kept on this machine as they are fetched, unless that is not wanted. */
+function keeping({ onWarning = console.warn, cache = true }: FindOptions): Ways {
+  if (!cache) return { spool: temporarySpool };
   return {
     hub: (model, options) => keptHubFiles(model, { ...options, onWarning }),
     url: (place, options) => keptUrlFiles(place, { ...options, onWarning }),

@@ -10,7 +10,7 @@ import { PartialStore } from "./cache-store.ts";
 import { fileSource } from "./file.ts";
 import { HubRepository, hubCacheFolder, isCommit, isOid, matches } from "./hub-cache.ts";
 
-/** Files up to this many bytes are fetched whole, and looked through whenever they are opened. */
+/** Files up to this many bytes are looked through whenever they are opened and, but for weights, fetched whole. */
 const SMALL = 2 ** 24;
 
 /** How long a Hub may take to say what a revision means when the cache knows what it meant, in milliseconds. */
@@ -95,7 +95,9 @@ class HubFiles implements KeptFiles {
     const path = await this.repository.find(this.commit, file);
     if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
     const kept = await this.fetch(file, signal);
-    if (!kept?.blocks || (kept.blocks.size > SMALL && !kept.blocks.complete)) return kept;
+    if (!kept?.blocks) return kept;
+    const readInParts = kept.blocks.size > SMALL || file.endsWith(".safetensors");
+    if (readInParts && !kept.blocks.complete) return kept;
     try {
       return await this.finish(file, kept, signal);
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import { type DType, elementSize } from "../../checkpoint/safetensors.ts";
-import type { Source } from "../../checkpoint/source.ts";
+import type { ModelFiles, Source } from "../../checkpoint/source.ts";
 import type { SiglipConfig } from "../../config.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../../files.ts";
 import { SentencePiece } from "../../tokenizer/sentencepiece.ts";
@@ -9,7 +9,7 @@ import { bytes, grouped } from "../../units.ts";
 import { findFiles } from "../find.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { aligned } from "./table.ts";
-import { plain, print, style } from "./terminal.ts";
+import { plain, print, style, warn } from "./terminal.ts";
 
 /** What the headers say of a tower's tensors. */
 interface Weights {
@@ -23,8 +23,8 @@ interface ModelInfo {
   readonly model: string;
   readonly config: SiglipConfig;
   readonly weights: Record<"image" | "text" | "total", Weights>;
-  /** Null where the folder has none. */
-  readonly tokenizer: { readonly algorithm: string; readonly pieces: number } | null;
+  /** Null where the model has none, absent where the model is on a server, since only headers are fetched. */
+  readonly tokenizer?: { readonly algorithm: string; readonly pieces: number } | null;
   /** The files that make the model. */
   readonly files: readonly { readonly name: string; readonly size: number }[];
 }
@@ -49,7 +49,7 @@ export function addInfo(program: Command, signal: AbortSignal): void {
 }
 
 async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const found = await findFiles(model);
+  const found = await findFiles(model, { onWarning: warn });
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);
@@ -65,14 +65,18 @@ async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo>
       text: sum(tensors, "text_model."),
       total: sum(tensors, ""),
     };
-    const pieceModel = (await open("spiece.model")) ?? (await open("tokenizer.model"));
-    const tokenizer =
-      pieceModel && SentencePiece.parse(await readTokenizer({ ...listed, open: async () => pieceModel }, signal));
-    const pieces = tokenizer ? { algorithm: tokenizer.algorithm, pieces: tokenizer.size } : null;
-    return { model, config, weights, tokenizer: pieces, files };
+    const tokenizer = "complete" in found ? undefined : await describeTokenizer(listed, signal);
+    return { model, config, weights, tokenizer, files };
   } finally {
     await found.close();
   }
+}
+
+async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promise<ModelInfo["tokenizer"]> {
+  const source = (await files.open("spiece.model")) ?? (await files.open("tokenizer.model"));
+  if (!source) return null;
+  const { algorithm, size } = SentencePiece.parse(await readTokenizer({ ...files, open: async () => source }, signal));
+  return { algorithm, pieces: size };
 }
 
 function sum(tensors: Checkpoint["tensors"], prefix: string): Weights {
@@ -105,7 +109,11 @@ function showModel({ model, config, weights, tokenizer, files }: ModelInfo): str
     ["patches", `${vision.tokens} of ${vision.patchSize} px`],
     ["vocabulary", "", grouped(text.vocabulary)],
   ];
-  const pieces = tokenizer ? `${tokenizer.algorithm}, ${grouped(tokenizer.pieces)} pieces` : "none";
+  const pieces = tokenizer
+    ? `${tokenizer.algorithm}, ${grouped(tokenizer.pieces)} pieces`
+    : tokenizer === null
+      ? "none"
+      : "not looked at";
   const facts = [
     ["in all", `${grouped(weights.total.parameters)} parameters, ${bytes(weights.total.bytes)}`],
     ["embedding", `${vision.hidden} values`],

@@ -4,6 +4,7 @@ import { Command, CommanderError } from "commander";
 import { SiglipError } from "../../error.ts";
 import { addClassify } from "./classify.ts";
 import { addDemo } from "./demo.ts";
+import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
 import { addInfo } from "./info.ts";
 import { plain } from "./terminal.ts";
@@ -35,6 +36,7 @@ addDemo(program, interrupt.signal);
 addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
 addInfo(program, interrupt.signal);
+addDownload(program, interrupt.signal);
 for (const command of program.commands) command.showHelpAfterError(`Try: siglip ${command.name()} --help`);
 program.showHelpAfterError("Try: siglip --help");
 

@@ -7,7 +7,7 @@ import { bytes } from "../../units.ts";
 import { Siglip } from "../index.ts";
 import { nodePlatform } from "../platform.ts";
 import { Progress } from "./progress.ts";
-import { plain } from "./terminal.ts";
+import { warn } from "./terminal.ts";
 
 const BACKENDS = ["auto", "webgpu", "cpu"] as const satisfies readonly LoadOptions["backend"][];
 const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
@@ -48,14 +48,14 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
       dtype: options.dtype,
       towers,
       signal,
-      onProgress: ({ loaded, total }) => progress.update(loaded, total),
+      onProgress: ({ loaded, total, bytesPerSecond }) => progress.update(loaded, total, bytesPerSecond),
       onWarning: (message) => warnings.push(message),
     });
     signal.addEventListener("abort", () => model.dispose());
     return model;
   } finally {
     progress.stop();
-    for (const warning of warnings) process.stderr.write(`siglip: ${plain(warning)}\n`);
+    for (const warning of warnings) warn(warning);
   }
 }
 

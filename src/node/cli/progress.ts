@@ -14,6 +14,7 @@ export class Progress {
   private readonly timer: NodeJS.Timeout;
   private done = 0;
   private total = 0;
+  private perSecond = 0;
   private shown: SingleBar | undefined;
 
   /** `show` puts an amount into words; a total of 0 is one that is not known. */
@@ -26,9 +27,11 @@ export class Progress {
     signal.addEventListener("abort", this.stop);
   }
 
-  update(done: number, total: number): void {
+  /** `perSecond` is how fast it goes at present, where that is known better than by the mean so far. */
+  update(done: number, total: number, perSecond = 0): void {
     this.done = done;
     this.total = total;
+    this.perSecond = perSecond;
     if (performance.now() - this.started > PATIENCE) this.draw();
   }
 
@@ -56,8 +59,10 @@ export class Progress {
     const { done, total, what, show } = this;
     const seconds = (performance.now() - this.started) / 1000;
     if (total === 0) return `${what}  ${duration(seconds)}`.slice(0, room);
-    const time = done === 0 ? duration(seconds) : `${duration((seconds / done) * (total - done))} left`;
-    const text = `${show(done)} of ${show(total)}  ${time}`;
+    const speed = this.perSecond || done / seconds;
+    const time = done === 0 ? duration(seconds) : `${duration((total - done) / speed)} left`;
+    const rate = this.perSecond ? `  ${show(Math.round(this.perSecond))}/s` : "";
+    const text = `${show(done)} of ${show(total)}${rate}  ${time}`;
     const size = Math.min(30, room - what.length - text.length - 4);
     return (size < 4 ? `${what}  ${text}` : `${what}  ${bar(done / total, size, "░")}  ${text}`).slice(0, room);
   }

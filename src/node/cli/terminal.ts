@@ -10,6 +10,11 @@ export function print(line = ""): void {
   process.stdout.write(`${line}\n`);
 }
 
+/** A warning on stderr. */
+export function warn(message: string): void {
+  process.stderr.write(`siglip: ${plain(message)}\n`);
+}
+
 /** Text in a style where stdout is a terminal with colours (NO_COLOR and TERM=dumb are respected), else as it is. */
 export function style(format: "bold" | "dim" | "cyan", text: string): string {
   return process.stdout.isTTY && process.stdout.hasColors() ? styleText(format, text) : text;
