@@ -3,9 +3,11 @@ import { SiglipError } from "./error.ts";
 
 /** One label's standing for a picture. */
 export interface Ranked {
+  /** As it was given. */
   readonly label: string;
   /** sigmoid(logit), of this label alone. */
   readonly probability: number;
+  /** `exp(logit_scale) * cosine + logit_bias`. */
   readonly logit: number;
 }
 
@@ -13,6 +15,7 @@ export interface Ranked {
 export interface ClassifierOptions {
   /** Sentences with `{label}` in them; several are averaged on the sphere. Hugging Face's single template by default. */
   readonly templates?: readonly string[];
+  /** Rejects the call with its reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -28,6 +31,7 @@ export interface Embedder<Image> {
 
 /** Labels that have been embedded once. */
 export class Classifier<Image> {
+  /** As they were given, in their order. */
   readonly labels: readonly string[];
   private readonly model: Embedder<Image>;
   private readonly texts: Embeddings;

@@ -3,8 +3,11 @@ import type { ImageProcessing } from "./image/preprocess.ts";
 
 /** One transformer encoder: pre-LN blocks of `hidden` features, an MLP of `mlp`, GELU in its tanh form. */
 export interface TowerConfig {
+  /** Features of a token. */
   readonly hidden: number;
+  /** Features between the two linear maps of an MLP. */
   readonly mlp: number;
+  /** Blocks, one after the other. */
   readonly layers: number;
   /** Divides `hidden`. */
   readonly heads: number;
@@ -26,16 +29,21 @@ export interface VisionConfig extends TowerConfig {
 
 /** The text tower. Its pooled output has `projection` features, as many as the image tower's. */
 export interface TextConfig extends TowerConfig {
+  /** Rows of the token table. */
   readonly vocabulary: number;
   /** The length every text is padded to. */
   readonly positions: number;
+  /** Features of a text's embedding. */
   readonly projection: number;
 }
 
 /** All that a model's `config.json` and `preprocessor_config.json` say and that inference needs. */
 export interface SiglipConfig {
+  /** The image tower. */
   readonly vision: VisionConfig;
+  /** The text tower. */
   readonly text: TextConfig;
+  /** How pictures become the image tower's input. */
   readonly image: ImageProcessing;
 }
 

@@ -2,7 +2,9 @@ import { SiglipError } from "./error.ts";
 
 /** Embeddings, one a row, each of length 1: `data` [n, dim] row-major. */
 export interface Embeddings {
+  /** Row after row. */
   readonly data: Float32Array;
+  /** Rows and their width, the model's `dim`. */
   readonly shape: readonly [number, number];
 }
 
@@ -12,6 +14,7 @@ export interface Similarity {
   readonly logits: Float32Array;
   /** The sigmoid of each logit: pairs are judged one by one, so a row does not sum to one. */
   readonly probabilities: Float32Array;
+  /** Images and texts. */
   readonly shape: readonly [number, number];
 }
 

@@ -3,5 +3,6 @@
  * Anything else that reaches a caller is a bug, except what the platform raises for an aborted signal.
  */
 export class SiglipError extends Error {
+  /** Tells it from other errors where classes do not, between a page and its worker. */
   override readonly name = "SiglipError";
 }

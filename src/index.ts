@@ -1,3 +1,7 @@
+/**
+ * SigLIP in pages and workers: everything that bundlers and browsers get from `siglip`.
+ * @module siglip
+ */
 import { demoFiles } from "./browser/demo.ts";
 import { listFiles } from "./browser/list.ts";
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";

@@ -31,9 +31,11 @@ export interface LoadOptions {
   readonly token?: string;
   /** The Hub that ids are of: https://huggingface.co by default. */
   readonly endpoint?: string;
+  /** Told how far loading is, tensor by tensor. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Told of what is odd but harmless, such as tensors that nothing uses; `console.warn` by default. */
   readonly onWarning?: (message: string) => void;
+  /** Rejects the load with its reason and frees what it took. */
   readonly signal?: AbortSignal;
 }
 

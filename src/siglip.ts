@@ -39,6 +39,7 @@ export interface EmbedOptions {
   readonly batch?: number;
   /** Called after every batch with how many are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
+  /** Rejects the call with its reason, at the latest after the batch that runs. */
   readonly signal?: AbortSignal;
 }
 
@@ -55,7 +56,14 @@ export class Siglip<Image = unknown> {
   /** Width of the embeddings. */
   readonly dim: number;
   /** Where it runs and how: backend, its adapter, and the precision of the weights. */
-  readonly device: { readonly backend: string; readonly adapter: string | undefined; readonly dtype: WeightDType };
+  readonly device: {
+    /** "webgpu" or "cpu". */
+    readonly backend: string;
+    /** The adapter in words; undefined on the CPU. */
+    readonly adapter: string | undefined;
+    /** As the linear maps' weights are stored. */
+    readonly dtype: WeightDType;
+  };
   /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
   private kept: Parts<Image> | undefined;
   /** While the model is brought onto a new device, and for ever where that has failed. */

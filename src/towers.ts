@@ -14,7 +14,9 @@ export type Tower = "image" | "text";
 
 /** A dense float32 array, row-major. */
 export interface Values {
+  /** As many values as the shape says. */
   readonly data: Float32Array;
+  /** Outermost axis first. */
   readonly shape: Shape;
 }
 
@@ -25,6 +27,7 @@ export interface ForwardOptions {
    * [batch, tokens, hidden], and for images `last_hidden_state` (after the last norm).
    */
   readonly tap?: (name: string, values: Values) => void;
+  /** Rejects the call with its reason. */
   readonly signal?: AbortSignal;
 }
 

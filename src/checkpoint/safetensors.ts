@@ -2,38 +2,21 @@
  * Reads and writes safetensors files: https://github.com/huggingface/safetensors#format. A file is a little-endian 64-bit
  * header length, a JSON header of names, dtypes, shapes and byte ranges, and the tensors' bytes one after another.
  * Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
+ * @module siglip/safetensors
  */
 import { SiglipError } from "../error.ts";
+import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 
+export { asTyped, type DType, elementSize, type TypedArrays } from "./dtype.ts";
 export { bytesSource, type Source } from "./source.ts";
 export { SiglipError };
 
-const arrays = {
-  F64: Float64Array,
-  F32: Float32Array,
-  F16: Uint16Array,
-  BF16: Uint16Array,
-  F8_E4M3: Uint8Array,
-  F8_E5M2: Uint8Array,
-  F8_E8M0: Uint8Array,
-  I64: BigInt64Array,
-  I32: Int32Array,
-  I16: Int16Array,
-  I8: Int8Array,
-  U64: BigUint64Array,
-  U32: Uint32Array,
-  U16: Uint16Array,
-  U8: Uint8Array,
-  BOOL: Uint8Array,
-};
-
-/** The element types of the format, but for its complex and sub-byte ones (C64, F4, F6), which are refused by name. */
-export type DType = keyof typeof arrays;
-
 /** Where one tensor lies in its file. */
 export interface TensorInfo {
+  /** The key of the header's JSON. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: DType;
   /** Outermost axis first; empty for a scalar. An axis may be 0. */
   readonly shape: readonly number[];
@@ -53,9 +36,13 @@ export interface Header {
 
 /** One tensor to write. Data in parts is asked for when its turn comes, and only a part is held at a time. */
 export interface TensorData {
+  /** Unlike every other tensor's. */
   readonly name: string;
+  /** Type of its elements. */
   readonly dtype: DType;
+  /** Outermost axis first; empty for a scalar. */
   readonly shape: readonly number[];
+  /** Row-major and little-endian, as many bytes as the shape and the dtype say. */
   readonly data: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 }
 
@@ -65,12 +52,6 @@ const maxHeader = 100_000_000;
 const maxAxes = 64;
 /** Ten times what the largest published models have in all their files: a bound on time and memory. */
 const maxNames = 1_000_000;
-
-/** Bytes per element. Throws a SiglipError for a dtype that is none. */
-export function elementSize(dtype: DType): number {
-  if (Object.hasOwn(arrays, dtype)) return arrays[dtype].BYTES_PER_ELEMENT;
-  throw new SiglipError(`wanted a dtype among ${Object.keys(arrays).join(", ")}, found ${dtype}; choose one of them.`);
-}
 
 /**
  * Reads and checks a file's header; no tensor data is read. A header has at most 100 MB, never more than the file, and
@@ -104,21 +85,6 @@ export async function readHeader(source: Source, signal?: AbortSignal): Promise<
 /** The stored bytes of one tensor; a view of the file's memory where the source has it in memory. */
 export function readTensor(source: Source, info: TensorInfo, signal?: AbortSignal): Promise<Uint8Array> {
   return source.read(info.begin, info.end - info.begin, signal);
-}
-
-/**
- * Stored bytes as the typed array of their dtype, on a little-endian machine: a view where the alignment allows, else a
- * copy. Formats without a typed array of their own (F16, BF16, F8) come as their bits, BOOL as 0 and 1.
- */
-export function asTyped<D extends DType>(bytes: Uint8Array, dtype: D): InstanceType<(typeof arrays)[D]> {
-  const size = elementSize(dtype);
-  if (bytes.length % size !== 0) {
-    throw new SiglipError(
-      `wanted a whole number of ${dtype} elements of ${size} bytes, found ${bytes.length} bytes; the data was cut short.`,
-    );
-  }
-  const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();
-  return new arrays[dtype](buffer as ArrayBuffer, byteOffset, bytes.length / size) as InstanceType<(typeof arrays)[D]>;
 }
 
 /**

@@ -1,9 +1,12 @@
 import { SiglipError } from "../error.ts";
 
-/** A decoded picture: 8-bit RGB, row-major, `3 * width * height` bytes in `data`; no alpha, already turned upright. */
+/** A decoded picture: 8-bit RGB, no alpha, already turned upright. */
 export interface Pixels {
+  /** In pixels. */
   readonly width: number;
+  /** In pixels. */
   readonly height: number;
+  /** Row-major, three bytes a pixel: `3 * width * height` in all. */
   readonly data: Uint8Array;
 }
 

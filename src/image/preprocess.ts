@@ -2,12 +2,17 @@ import { SiglipError } from "../error.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
-/** What `preprocessor_config.json` says of pictures: the side in pixels, the filter, and (x * rescale - mean) / std by channel. */
+/** What `preprocessor_config.json` says of pictures: squashed to a square, then (x * rescale - mean) / std by channel. */
 export interface ImageProcessing {
+  /** Side of the square, in pixels. */
   readonly size: number;
+  /** The filter of the resize. */
   readonly resample: Filter;
+  /** What levels of 0 to 255 are multiplied by; 1/255 in published models. */
   readonly rescale: number;
+  /** Of red, green and blue, subtracted. */
   readonly mean: readonly [number, number, number];
+  /** Of red, green and blue, the divisors. */
   readonly std: readonly [number, number, number];
 }
 

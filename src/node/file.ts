@@ -18,6 +18,7 @@ export function filePath(url: URL): string {
 
 /** A file on disk, held open until it is closed. */
 export interface FileSource extends Source {
+  /** Reads reject from now on. */
   close(): Promise<void>;
 }
 

@@ -1,3 +1,7 @@
+/**
+ * SigLIP in Node, Deno and Bun, which get this from `siglip` too: paths beside URLs, and decoders for PNG and JPEG.
+ * @module siglip/node
+ */
 import { type LoadOptions, loadModel } from "../load.ts";
 import { Siglip as SiglipModel } from "../siglip.ts";
 import { findFiles, type NodeModel } from "./find.ts";

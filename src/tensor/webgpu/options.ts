@@ -4,7 +4,9 @@ import type { AttentionName, LinearName } from "./tiles.ts";
 
 /** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by trial on this device. */
 export interface Pinned {
+  /** Of every linear map. */
   readonly linear?: LinearName;
+  /** Of attention between tokens; the single query of the MAP head has forms of its own. */
   readonly attention?: AttentionName;
 }
 

@@ -55,7 +55,25 @@ function matrix(rows: number, columns: number, across: [m: number, n: number], u
   };
 }
 
-const linear = {
+/** The name under which a form of `linear` can be pinned. */
+export type LinearName =
+  | "direct"
+  | "tile-32x64"
+  | "tile-64x64"
+  | "tile-128x64"
+  | "half-128x64"
+  | "matrix-32x64"
+  | "matrix-64x64"
+  | "matrix-128x64"
+  | "matrix-128x128"
+  | "matrix-128x128-4"
+  | "matrix-128x128-double"
+  | "matrix-256x128"
+  | "matrix-64x64-apple"
+  | "matrix-64x64-intel";
+
+/** All forms of `linear`. */
+export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
   direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
   "tile-32x64": tiled(32, 64, 32, 4, 4),
   "tile-64x64": tiled(64, 64, 16, 4, 4),
@@ -74,13 +92,7 @@ const linear = {
   "matrix-256x128": matrix(256, 128, [4, 2]),
   "matrix-64x64-apple": matrix(64, 64, [2, 2], APPLE),
   "matrix-64x64-intel": matrix(64, 64, [2, 4], INTEL),
-} satisfies Record<string, LinearForm>;
-
-/** The name under which a form of `linear` can be pinned. */
-export type LinearName = keyof typeof linear;
-
-/** All forms of `linear`. */
-export const LINEAR: Readonly<Record<LinearName, LinearForm>> = linear;
+};
 
 /** Rows by which choices are told apart: the MAP head, a text, a picture, a batch. */
 const CLASSES = [16, 128, 2048];
@@ -128,7 +140,21 @@ function matrixAttention(unit: MatrixUnit, SUBGROUPS: number): AttentionForm {
   return { kernel: "attention_matrix", constants, queries: SUBGROUPS * MM, half: true, unit };
 }
 
-const attention = {
+/** The name under which a form of `attention` can be pinned. */
+export type AttentionName =
+  | "16x8"
+  | "16x16"
+  | "32x16"
+  | "8x4"
+  | "2x4"
+  | "1x32"
+  | "1x4"
+  | "matrix"
+  | "matrix-apple"
+  | "matrix-intel";
+
+/** All forms of `attention`. */
+export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = {
   "16x8": flash(16, 8, 8),
   "16x16": flash(16, 16, 4),
   "32x16": flash(32, 16, 4),
@@ -140,13 +166,7 @@ const attention = {
   matrix: matrixAttention(NVIDIA, 4),
   "matrix-apple": matrixAttention(APPLE, 4),
   "matrix-intel": matrixAttention(INTEL, 8),
-} satisfies Record<string, AttentionForm>;
-
-/** The name under which a form of `attention` can be pinned. */
-export type AttentionName = keyof typeof attention;
-
-/** All forms of `attention`. */
-export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = attention;
+};
 
 /** The least workgroup memory that every WebGPU device has, in bytes. */
 export const WORKGROUP_MEMORY = 16384;
