@@ -11,7 +11,7 @@ import { noChromium, openChromium } from "./browser/chromium.ts";
 import { type Site, serve } from "./browser/site.ts";
 import { tallied } from "./cases.ts";
 import { buildPage, builds } from "./package/bundlers.ts";
-import { installPackage, installRuntimes, type Project } from "./package/project.ts";
+import { execute, installPackage, installRuntimes, type Project } from "./package/project.ts";
 import { borrowedImages, IMAGES } from "./pictures.ts";
 
 const demo = fileURLToPath(new URL("../weights/demo/examples/", import.meta.url));
@@ -178,6 +178,24 @@ describe("in an empty project", () => {
     for (const { label, logit } of results.flatMap(({ labels }) => labels)) {
       expect(Math.abs(logit - example.logits[example.labels.indexOf(label)])).toBeLessThan(LOGIT);
     }
+  });
+});
+
+describe("jsr.json", () => {
+  // Checks types, those that JSR calls slow, and which files would be sent; the scope, the upload and what JSR makes of it are beyond a dry run.
+  it("publishes, as far as can be tried without the registry", async (context) => {
+    const deno = runtime("@deno/linux-x64-glibc/deno", context);
+    const cwd = fileURLToPath(new URL("..", import.meta.url));
+    const { version } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8"));
+    expect(JSON.parse(readFileSync(join(cwd, "jsr.json"), "utf8"))).toMatchObject({ version });
+    const nowhere = "http://127.0.0.1:9";
+    const env = {
+      ...process.env,
+      DENO_DIR: join(project.folder, "deno"),
+      NPM_CONFIG_REGISTRY: nowhere,
+      JSR_URL: nowhere,
+    };
+    await execute(deno, ["publish", "--dry-run", "--allow-dirty"], { cwd, env });
   });
 });
 

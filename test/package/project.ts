@@ -69,7 +69,8 @@ export async function installRuntimes(): Promise<string> {
   return modules;
 }
 
-async function execute(
+/** Runs a program to its end and resolves with its stdout; rejects with its stderr in the message where it fails. */
+export async function execute(
   file: string,
   args: readonly string[],
   options: { cwd: string; env?: NodeJS.ProcessEnv },
