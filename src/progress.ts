@@ -4,8 +4,9 @@ export interface LoadProgress {
   readonly phase: "download" | "weights";
   /** The file that is downloaded; of weights the model, as it was named. */
   readonly file: string;
-  /** Bytes that have arrived, and all that are needed. */
+  /** Bytes that have arrived. */
   readonly loaded: number;
+  /** Bytes that are needed. */
   readonly total: number;
   /** How fast they come, as of the last few seconds; 0 at first. */
   readonly bytesPerSecond: number;

@@ -9,7 +9,7 @@ import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 
 export { asTyped, type DType, elementSize, type TypedArrays } from "./dtype.ts";
-export { bytesSource, type Source } from "./source.ts";
+export { type ByteRange, bytesSource, type Source } from "./source.ts";
 export { SiglipError };
 
 /** Where one tensor lies in its file. */

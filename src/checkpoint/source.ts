@@ -16,7 +16,9 @@ export interface Source {
 
 /** Bytes of a file from `begin` to before `end`. */
 export interface ByteRange {
+  /** Offset of the first. */
   readonly begin: number;
+  /** Offset past the last. */
   readonly end: number;
 }
 
