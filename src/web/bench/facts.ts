@@ -35,7 +35,7 @@ export function ceilingFacts({ f32, f16, matrix, copy, halved }: Ceilings): Fact
     ...(f16 ? [["f16 multiply-adds", rate(f16)] as const] : []),
     ...(matrix ? [["Matrix units", rate(matrix)] as const] : []),
     ["Copying", `${(copy / 1e9).toPrecision(3)} GB/s`],
-    ["Half the work takes", percent(halved)],
+    ["Half the work takes", `${percent(halved)} of the time`],
   ];
 }
 

@@ -21,7 +21,12 @@ export function mountMeasuring(root: HTMLElement, software: boolean, announce: (
   const figure = make(
     "figure",
     {},
-    make("figcaption", {}, "Share of this device's ceiling: the fastest form as a bar, the others as dots"),
+    make("figcaption", {}, software ? "Share of the software adapter's ceiling" : "Share of this device's ceiling"),
+    make(
+      "p",
+      { class: "muted" },
+      "The bar is the fastest form, the dots are the others; the marks are at 25, 50 and 75%.",
+    ),
     chart.element,
   );
   const results = make("div", { class: "results", hidden: "" }, most, figure, table.element, skipped.element);
