@@ -11,6 +11,12 @@ const picture = `/demo/examples/${file}`;
 /** Issue 6's goal for everything that embeds images and texts, in bytes after minification and gzip. */
 const SIZE = 40_000;
 
+declare global {
+  /** In the page: the devices that were made, and the one that does not survive its next submit. */
+  var devices: GPUDevice[];
+  var doomed: GPUDevice | undefined;
+}
+
 let chromium: Setup;
 beforeAll(async () => {
   chromium = await setUp(["page.ts", "worker.ts"], { demo });
@@ -80,6 +86,44 @@ describe("a page", () => {
     );
     expectLogits(found.logits);
   });
+
+  inChromium(
+    "fails the call whose device is lost under it, and gives the next one a new device",
+    "webgpu",
+    async ({ task }) => {
+      task.meta.siglip!.adapter = chromium.label;
+      const page = await chromium.openPage(() => {
+        const { requestDevice } = GPUAdapter.prototype;
+        GPUAdapter.prototype.requestDevice = async function (this: GPUAdapter, descriptor?: GPUDeviceDescriptor) {
+          const device = await requestDevice.call(this, descriptor);
+          devices.push(device);
+          return device;
+        };
+        const { submit } = GPUQueue.prototype;
+        GPUQueue.prototype.submit = function (this: GPUQueue, commands: Iterable<GPUCommandBuffer>) {
+          submit.call(this, commands);
+          doomed?.destroy();
+          globalThis.doomed = undefined;
+        } as typeof submit;
+        globalThis.devices = [];
+      });
+      const found = await page.evaluate(
+        async ([image, texts]) => {
+          const model = await siglip.Siglip.load("demo", { backend: "webgpu", dtype: "f32" });
+          globalThis.doomed = devices[0];
+          const failure = await siglip.failure(model.embedTexts(texts));
+          const { logits } = model.similarity(await model.embedImages([image]), await model.embedTexts(texts));
+          model.dispose();
+          return { failure, logits: [...logits], made: devices.length };
+        },
+        [picture, labels] as const,
+      );
+      expect(found.failure).toMatch(/^SiglipError: The WebGPU device was wanted but it was lost \(.*\); call again\.$/);
+      expect(found.made).toBe(2);
+      expectLogits(found.logits);
+      await page.close();
+    },
+  );
 
   const withoutGpu: [string, () => void][] = [
     [

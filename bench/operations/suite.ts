@@ -55,7 +55,7 @@ export async function* measureKernels(bench: Bench, ceilings: Ceilings, wanted: 
   const foretold = ({ op, form, flops }: Trial): string | undefined => {
     const rate = rates.get(`${op} ${form}`);
     return rate && flops / rate > PATIENCE
-      ? `about ${duration(flops / rate)} a run on this software adapter`
+      ? `more than ${duration(PATIENCE)} a run on this software adapter`
       : undefined;
   };
   for (const op of wanted.ops ?? OPERATIONS) {

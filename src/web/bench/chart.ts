@@ -1,7 +1,7 @@
 import { percent } from "../../../bench/lib/statistics.ts";
 import type { KernelRow } from "../../../bench/operations/measure.ts";
 import { make } from "../dom.ts";
-import { inWords, subjectOf } from "./words.ts";
+import { formOf, subjectOf } from "./words.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 16;
@@ -33,13 +33,7 @@ export class Chart {
     const [best, ...others] = line.rows;
     line.element.replaceChildren(
       make("span", { class: "what" }, key),
-      make(
-        "span",
-        { class: "share" },
-        percent(best.ofCeiling),
-        " ",
-        make("span", { class: "muted" }, inWords(best.form)),
-      ),
+      make("span", { class: "share" }, percent(best.ofCeiling), " ", make("span", { class: "muted" }, formOf(best))),
       drawing(share(best), others.map(share)),
     );
   }

@@ -9,7 +9,7 @@ import { ceilingFacts, factList } from "./facts.ts";
 import { copyText, type PageResult, save, where } from "./results.ts";
 import { Skipped } from "./skipped.ts";
 import { Table } from "./table.ts";
-import { inWords, subjectOf } from "./words.ts";
+import { formOf, nameOf } from "./words.ts";
 import type { Told } from "./worker.ts";
 
 /** Controls, and what is measured: a chart and a table that grow as results come, and the results as JSON. */
@@ -81,15 +81,16 @@ export function mountMeasuring(root: HTMLElement, software: boolean, announce: (
     else table.add(row);
     if (row.median !== undefined) chart.add(row);
     controls.got();
-    show(`${inWords(row.form)} of ${subjectOf(row)} — ${counts()}`);
+    show(`${counts()}; the last was ${[formOf(row), nameOf(row)].filter(Boolean).join(" of ")}`);
   }
 
   function finish(how: string, failed = false): void {
     worker?.terminate();
     worker = undefined;
     controls.running(false);
-    show(`${how}: ${counts()} in ${duration((performance.now() - began) / 1000)}.`, failed);
-    announce(`${how}: ${counts()}.`);
+    const text = failed ? how : `${how}: ${counts()} in ${duration((performance.now() - began) / 1000)}.`;
+    show(text, failed);
+    announce(text);
   }
 
   function counts(): string {

@@ -1,6 +1,6 @@
 import type { KernelRow } from "../../../bench/operations/measure.ts";
 import { make } from "../dom.ts";
-import { inWords } from "./words.ts";
+import { formOf, nameOf } from "./words.ts";
 
 /** The forms that were not run, by the reason. */
 export class Skipped {
@@ -10,12 +10,12 @@ export class Skipped {
   private readonly forms = new Map<string, Set<string>>();
   private count = 0;
 
-  add({ op, form, layer, activations, skipped }: KernelRow): void {
-    const reason = `${skipped}`;
+  add(row: KernelRow): void {
+    const reason = row.skipped!;
     const forms = this.forms.get(reason) ?? new Set();
     this.forms.set(
       reason,
-      forms.add(inWords([op, layer, form === "one" ? "" : form, activations].filter(Boolean).join(" "))),
+      forms.add([nameOf(row), formOf(row), row.weights, row.activations].filter(Boolean).join(" ")),
     );
     this.count++;
     this.summary.textContent = `${this.count} skipped`;

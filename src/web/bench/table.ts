@@ -1,23 +1,11 @@
 import { digits, duration, percent, rate } from "../../../bench/lib/statistics.ts";
 import type { KernelRow } from "../../../bench/operations/measure.ts";
 import { make } from "../dom.ts";
-import { inWords } from "./words.ts";
+import { formOf, inWords, nameOf } from "./words.ts";
 
-const HEAD = [
-  "Operation",
-  "Shape",
-  "Form",
-  "Weights",
-  "Activations",
-  "Error",
-  "Least",
-  "Median",
-  "Rate",
-  "Memory",
-  "Of ceiling",
-];
+const HEAD = ["Operation", "Shape", "Form", "Numbers", "Error", "Median", "Least", "Of ceiling", "Rate", "Memory"];
 /** The columns of text, before those of numbers. */
-const TEXT = 5;
+const TEXT = 4;
 
 /** Every form that was verified and timed, or found wrong, as it comes. */
 export class Table {
@@ -39,23 +27,23 @@ export class Table {
 
   /** Appends a row that was timed or is wrong. */
   add(row: KernelRow): void {
-    const { op, layer = "", shape = "", form, weights = "", activations = "" } = row;
-    const name = [op, layer === "norm" ? "" : layer].filter(Boolean).join(" ");
-    const text = [inWords(name), inWords(shape), form === "one" ? "" : form, weights, activations];
+    const { shape = "", weights, activations } = row;
+    const numbers = [weights, activations].filter(Boolean).join(" × ");
+    const text = [nameOf(row), inWords(shape), formOf(row), numbers];
     const cells = text.map((value, c) => make(c === 0 ? "th" : "td", c === 0 ? { scope: "row" } : {}, value));
     if (row.error) {
       const span = String(HEAD.length - TEXT);
       cells.push(make("td", { colspan: span, class: "failed" }, `Wrong, so not timed: ${row.error}`));
     } else {
-      const numbers = [
-        row.nmse!.toExponential(1),
-        duration(row.min!),
+      const found = [
+        row.nmse === 0 ? "0" : row.nmse!.toExponential(1),
         duration(row.median!),
+        duration(row.min!),
+        `${percent(row.ofCeiling)} of ${row.ceiling}`,
         row.ceiling === "copy" ? "" : rate(row.flopsPerSecond!),
         `${digits(row.bytesPerSecond! / 1e9)} GB/s`,
-        `${percent(row.ofCeiling)} of ${row.ceiling}`,
       ];
-      cells.push(...numbers.map((value) => make("td", { class: "number" }, value)));
+      cells.push(...found.map((value) => make("td", { class: "number" }, value)));
     }
     this.body.append(make("tr", {}, ...cells));
   }

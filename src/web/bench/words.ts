@@ -2,12 +2,22 @@ import type { KernelRow } from "../../../bench/operations/measure.ts";
 
 /** Names and shapes of the results as the page writes them. */
 export function inWords(text: string): string {
-  return text === "one" ? "its one form" : text.replaceAll("_", " ").replace(/(?<=\d) ?x ?(?=\d)/g, " × ");
+  return text.replaceAll("_", " ").replace(/(?<=\d) x (?=\d)/g, " × ");
+}
+
+/** The operation and the layer it serves. */
+export function nameOf({ op, layer }: KernelRow): string {
+  return inWords(layer === undefined || layer === "norm" ? op : `${op} ${layer}`);
+}
+
+/** The form, where there is more than one. */
+export function formOf({ form }: KernelRow): string {
+  return form === "one" ? "" : form;
 }
 
 /** What was computed, whatever the form. */
-export function subjectOf({ op, layer, shape = "", weights, activations }: KernelRow): string {
-  const name = [op, layer === "norm" ? "" : layer].filter(Boolean).join(" ");
+export function subjectOf(row: KernelRow): string {
+  const { shape = "", weights, activations } = row;
   const numbers = weights ? `${weights} weights, ${activations} activations` : `${activations}`;
-  return `${inWords(name)}: ${inWords(shape)}, ${numbers}`;
+  return `${nameOf(row)}: ${inWords(shape)}, ${numbers}`;
 }

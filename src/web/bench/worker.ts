@@ -25,6 +25,9 @@ self.addEventListener("unhandledrejection", ({ reason }) => fail(reason));
 
 async function run(wanted: Wanted): Promise<void> {
   const bench = await openBench(navigator.gpu, true);
+  bench.device.lost.then(({ reason, message }) =>
+    fail(new Error(`The device was lost (${message || reason}); measure again.`)),
+  );
   tell({ adapter: bench.adapter, full: !isReduced(bench) });
   const ceilings = await measureCeilings(bench, { copy, fma, matrix }, (note) => tell({ note }));
   tell({ ceilings });
