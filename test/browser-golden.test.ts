@@ -1,6 +1,7 @@
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { inChromium, type Setup, setUp } from "./browser/setup.ts";
+import { cases } from "./conformance.ts";
 import { COSINE_BOUND, TINY } from "./golden.ts";
 
 let chromium: Setup;
@@ -40,4 +41,10 @@ describe("golden files in a page", () => {
       }
     }
   }
+});
+
+inChromium("every operation in a page is within float32 of float64", "webgpu", async ({ task }) => {
+  task.meta.siglip!.adapter = chromium.label;
+  page ??= await openPage();
+  expect(await page.evaluate(() => siglipGolden.conform())).toBe(cases.length);
 });

@@ -1,6 +1,7 @@
 import { describe } from "vitest";
 import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../src/tensor/webgpu/tiles.ts";
-import { attention, linear, onDevice, WEIGHTS } from "./conformance.ts";
+import { attention, linear, WEIGHTS } from "./conformance.ts";
+import { onDevice } from "./on-device.ts";
 
 // SigLIP's own widths, in every form and precision. 65 rows cross every tile's edge; 729 are a picture.
 const linears = [

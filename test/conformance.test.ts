@@ -4,7 +4,8 @@ import { SOFTWARE } from "../src/tensor/webgpu/backend.ts";
 import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../src/tensor/webgpu/tiles.ts";
 import { tallied } from "./cases.ts";
 import { compare } from "./compare.ts";
-import { attention, cases, GATE, linear, onDevice, WEIGHTS } from "./conformance.ts";
+import { attention, cases, GATE, linear, WEIGHTS } from "./conformance.ts";
+import { onDevice } from "./on-device.ts";
 
 describe("cpu", () => {
   const b = new CpuBackend();

@@ -1,11 +1,7 @@
 import { floatToHalf, halfToFloat } from "../src/numbers.ts";
 import type { Backend, Linear, RowChunk, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { GROUP, quantise } from "../src/tensor/quantise.ts";
-import { WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
-import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
-import { ATTENTION, LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
-import { onGpu } from "./cases.ts";
-import { compare } from "./compare.ts";
+import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import * as reference from "./reference.ts";
 import { random } from "./reference.ts";
 
@@ -229,31 +225,8 @@ export const WEIGHTS = ["f32", "f16", "q8", "q4"] as const;
  */
 export const GATE = { cpu: 1e-13, f32: 1e-10, f16: 1e-6 };
 
-const backends = new Map<string, WebGpuBackend>();
-
-/** Runs a case on a device, on poisoned buffers. A backend is kept for all cases of the same options. */
-export function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions): void {
-  const { activations = "f32", ...pinned } = options;
-  const form = Object.values(pinned).join(" ");
-  const precision = activations === "f16" ? `${dtype}, f16 activations` : dtype;
-  const features: GPUFeatureName[] = activations === "f16" ? ["shader-f16"] : [];
-  onGpu(`${one.name} (${precision} weights) ${form}`, { precision, features }, async ({ device }, context) => {
-    const capabilities = capabilitiesOf(device, activations === "f16");
-    for (const wanted of [pinned.linear && LINEAR[pinned.linear], pinned.attention && ATTENTION[pinned.attention]]) {
-      if (wanted && !runs(wanted, capabilities))
-        context.skip("the adapter lacks the form's matrix unit or workgroup memory");
-    }
-    const key = JSON.stringify(options);
-    const b = backends.get(key) ?? new WebGpuBackend(device, options);
-    backends.set(key, b);
-    poison(b);
-    const { actual, expected, shape } = await one.run(b, dtype);
-    compare(actual, expected, { shape, label: `webgpu ${one.name} ${form}`, gate: GATE[activations] });
-  });
-}
-
 /** Fills the buffers that the next operations will be given with NaN, padding included. */
-function poison(b: WebGpuBackend): void {
+export function poison(b: WebGpuBackend): void {
   b.scope(() => {
     for (const width of [32, 64, 128, 1024, 8192, 65536, 262144]) {
       for (let copy = 0; copy < 3; copy++) b.tensor(new Float32Array(width).fill(Number.NaN), [1, width]);

@@ -1,9 +1,11 @@
-// What runs in the page: golden cases, judged there by what judges them in Node.
+// What runs in the page: golden cases and the operations' own, judged there by what judges them in Node.
 
 import type { WeightDType } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import { SOFTWARE, WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
+import { compare } from "../compare.ts";
+import { cases, GATE, poison } from "../conformance.ts";
 import { BOUND, checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../golden-judge.ts";
 
 let opened: Promise<OpenedDevice | undefined> | undefined;
@@ -37,7 +39,20 @@ async function judge(name: string, where: "cpu" | "webgpu", dtype: WeightDType):
   return { ...errors };
 }
 
-const goldenInPage = { judge };
+/** Runs the operations' cases in f32 on poisoned buffers; throws for the first that is wrong. Returns how many there were. */
+async function conform(): Promise<number> {
+  const backend = new WebGpuBackend(await device(), SOFTWARE);
+  for (const one of cases) {
+    poison(backend);
+    const { actual, expected, shape } = await one.run(backend, "f32");
+    compare(actual, expected, { shape, label: `webgpu ${one.name}`, gate: GATE.f32 });
+  }
+  backend.dispose();
+  if (uncaptured.length > 0) throw new Error(`Uncaptured WebGPU errors: ${uncaptured.join(" ")}`);
+  return cases.length;
+}
+
+const goldenInPage = { judge, conform };
 declare global {
   var siglipGolden: typeof goldenInPage;
 }

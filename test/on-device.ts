@@ -1,0 +1,30 @@
+import type { WeightDType } from "../src/tensor/backend.ts";
+import { WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
+import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
+import { ATTENTION, LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
+import { onGpu } from "./cases.ts";
+import { compare } from "./compare.ts";
+import { type Case, GATE, poison } from "./conformance.ts";
+
+const backends = new Map<string, WebGpuBackend>();
+
+/** Runs a case on a device, on poisoned buffers. A backend is kept for all cases of the same options. */
+export function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions): void {
+  const { activations = "f32", ...pinned } = options;
+  const form = Object.values(pinned).join(" ");
+  const precision = activations === "f16" ? `${dtype}, f16 activations` : dtype;
+  const features: GPUFeatureName[] = activations === "f16" ? ["shader-f16"] : [];
+  onGpu(`${one.name} (${precision} weights) ${form}`, { precision, features }, async ({ device }, context) => {
+    const capabilities = capabilitiesOf(device, activations === "f16");
+    for (const wanted of [pinned.linear && LINEAR[pinned.linear], pinned.attention && ATTENTION[pinned.attention]]) {
+      if (wanted && !runs(wanted, capabilities))
+        context.skip("the adapter lacks the form's matrix unit or workgroup memory");
+    }
+    const key = JSON.stringify(options);
+    const b = backends.get(key) ?? new WebGpuBackend(device, options);
+    backends.set(key, b);
+    poison(b);
+    const { actual, expected, shape } = await one.run(b, dtype);
+    compare(actual, expected, { shape, label: `webgpu ${one.name} ${form}`, gate: GATE[activations] });
+  });
+}
