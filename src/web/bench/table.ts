@@ -18,7 +18,7 @@ export class Table {
     const table = make(
       "table",
       {},
-      make("caption", {}, "Every form of every kernel, verified against float64, then timed"),
+      make("caption", {}, "Every form, verified and timed"),
       make("thead", {}, make("tr", {}, ...head)),
       this.body,
     );
