@@ -32,7 +32,7 @@ export class SearchIndex {
 
   /** Appends one embedding or several, [n, width] row-major, and gives the first one's number. */
   add(embeddings: Float32Array): number {
-    this.check(embeddings, embeddings.length % this.width === 0, `[n, ${this.width}]`);
+    this.check(embeddings, embeddings?.length % this.width === 0, `[n, ${this.width}]`);
     const first = this.count;
     const filled = first * this.width;
     if (filled + embeddings.length > this.data.length) {
@@ -55,7 +55,7 @@ export class SearchIndex {
 
   /** The `most` embeddings nearest to `query` [width], all by default, best first; of equals the one added first. */
   search(query: Float32Array, most = this.count): Hit[] {
-    this.check(query, query.length === this.width, `[${this.width}]`);
+    this.check(query, query?.length === this.width, `[${this.width}]`);
     const { data, width, count } = this;
     const scores = new Float64Array(count);
     for (let index = 0; index < count; index++) {

@@ -33,14 +33,17 @@ scope.addEventListener("install", (event) => event.waitUntil(fill()));
 scope.addEventListener("activate", (event) => event.waitUntil(clean()));
 scope.addEventListener("message", ({ data }) => data === "take over" && scope.skipWaiting());
 scope.addEventListener("fetch", (event) => {
-  const url = event.request.mode === "navigate" ? base : event.request.url;
-  if (event.request.method === "GET" && own.has(url) && within(event.request.url)) event.respondWith(find(url));
+  const url = addressOf(event.request);
+  if (url) event.respondWith(find(url));
 });
 
-/** The page itself goes by its folder's address, `index.html` or not, whatever stands behind a question mark. */
-function within(url: string): boolean {
-  const path = new URL(url).pathname;
-  return own.has(url) || path === new URL(base).pathname || path === new URL("index.html", base).pathname;
+/** The address under which what is asked for is kept; undefined for what is not the page's own. */
+function addressOf({ method, mode, url }: Request): string | undefined {
+  if (method !== "GET") return undefined;
+  if (mode !== "navigate") return own.has(url) ? url : undefined;
+  // The page goes by its folder's address, whatever stands behind a question mark.
+  const { pathname } = new URL(url);
+  return ["./", "index.html"].some((page) => new URL(page, base).pathname === pathname) ? base : undefined;
 }
 
 async function fill(): Promise<void> {

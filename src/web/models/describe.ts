@@ -1,7 +1,13 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../units.ts";
-import { BITS, KNOWN, parameters } from "./known.ts";
+import { BITS, KNOWN, type Known, parameters } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
+
+/** A known model's name and what its files take. */
+export function nameWithSize(known: Known): string {
+  const { image, text, table } = parameters(known);
+  return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}`;
+}
 
 /** How much a known model transfers and what it takes on the device, in a sentence. */
 export function describeSize(id: string, { dtype, towers = [], backend }: ModelOptions): string {

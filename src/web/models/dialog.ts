@@ -1,5 +1,5 @@
 import { byId, make, sentence } from "../dom.ts";
-import { describeProgress, describeSize } from "./describe.ts";
+import { describeProgress, describeSize, nameWithSize } from "./describe.ts";
 import { KNOWN } from "./known.ts";
 import type { LoadModel } from "./models.ts";
 import type { ModelOptions, ModelSource } from "./remote.ts";
@@ -17,8 +17,8 @@ export function startDialog(load: LoadModel): void {
   let loading: AbortController | undefined;
 
   known.append(
-    make("option", { value: "demo" }, "demo: 686 things as emoji draw them, comes with this page"),
-    ...KNOWN.map(({ id }) => make("option", { value: id }, id)),
+    make("option", { value: "demo" }, "demo, a part of this page"),
+    ...KNOWN.map((model) => make("option", { value: model.id }, nameWithSize(model))),
     make("option", { value: "other" }, "another, by Hub id or URL …"),
     make("option", { value: "disk" }, "from files on disk …"),
   );
@@ -89,7 +89,7 @@ export function startDialog(load: LoadModel): void {
   for (const id of ["disk-folder", "disk-files"]) {
     const input = byId(id, HTMLInputElement);
     input.addEventListener("change", () => {
-      chosen = [...(input.files ?? [])];
+      chosen = besideConfig([...(input.files ?? [])]);
       byId("disk-chosen", HTMLElement).textContent = chosen.map(({ name }) => name).join(", ");
     });
   }
@@ -105,4 +105,12 @@ export function startDialog(load: LoadModel): void {
     dialog.showModal();
     void showKept();
   });
+}
+
+/** The files in the folder of the config.json that lies least deep: a model's folder may hold others. */
+function besideConfig(files: readonly File[]): File[] {
+  const folder = ({ webkitRelativePath: path }: File) => path.slice(0, path.lastIndexOf("/") + 1);
+  const configs = files.filter(({ name }) => name === "config.json").map(folder);
+  const [own] = configs.sort((a, b) => a.split("/").length - b.split("/").length);
+  return own === undefined ? [...files] : files.filter((file) => folder(file) === own);
 }

@@ -64,8 +64,8 @@ function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
 
 /** Why a model runs on the CPU, where nobody asked for that. */
 function withoutGpu(): string | undefined {
-  const slow = "models run on the CPU: quick for the demo, minutes a picture for large ones.";
+  const slow = "the CPU does it, too slowly for large models.";
   if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
-  if (!isSecureContext) return `WebGPU is only for pages that come by https; ${slow}`;
-  return navigator.gpu ? `WebGPU found no graphics hardware; ${slow}` : `This browser has no WebGPU; ${slow}`;
+  if (!isSecureContext) return `WebGPU wants a page that comes by https: ${slow}`;
+  return navigator.gpu ? `No graphics hardware for WebGPU here: ${slow}` : `This browser has no WebGPU: ${slow}`;
 }

@@ -82,11 +82,13 @@ export class Grid {
     const [button, caption] = cell.children as unknown as HTMLElement[];
     caption.children[0].textContent = name;
     caption.children[1].textContent = note;
-    if (cell.dataset.id === id) return;
-    cell.dataset.id = id;
-    button.setAttribute("aria-label", action);
     const image = button.firstElementChild as HTMLImageElement;
-    image.removeAttribute("src");
+    if (cell.dataset.id !== id) {
+      cell.dataset.id = id;
+      button.setAttribute("aria-label", action);
+      image.removeAttribute("src");
+    }
+    if (image.src) return;
     this.pictureOf(id).then((url) => {
       if (url && cell.dataset.id === id) image.src = url;
     });
