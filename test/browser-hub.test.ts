@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { inChromium, type Setup, setUp } from "./browser/setup.ts";
 import { type Hub, serveHub } from "./hub.ts";
-import { bytesServed } from "./server.ts";
+import { bytesServed, serveFiles } from "./server.ts";
 
 const demo = new URL("../weights/demo/", import.meta.url);
 const names = ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"];
@@ -46,4 +46,35 @@ describe("a page", () => {
       `chromium: ${asked.length} requests to the hub, ${hub.cdn.requests.length} to the CDN, ${bytesServed(hub.cdn)} bytes of ${all}`,
     );
   });
+
+  inChromium(
+    "loads weights by their URL on another origin without a preflight, and half of them for pictures",
+    "cpu",
+    async () => {
+      const other = await serveFiles({ ...files, "weights.safetensors": files["model.safetensors"] });
+      other.files.delete("model.safetensors");
+      const page = await chromium.openPage();
+      const failure = await page.evaluate(
+        ([url, image]) =>
+          siglip.failure(siglip.score(url, { backend: "cpu", towers: ["image"], token: "secret" }, image, ["a"])),
+        [`${other.url}weights.safetensors`, picture] as const,
+      );
+      expect(failure).toMatch(/^SiglipError: The text tower was wanted/);
+      expect(new Set(other.requests.map(({ method }) => method))).toEqual(new Set(["GET"]));
+      for (const { headers } of other.requests) {
+        expect([headers.authorization, headers["if-range"]]).toEqual([undefined, undefined]);
+      }
+      // The image tower, which is 3,058,080 bytes of the file, and at most 64 KiB with the first answer of each file.
+      expect(bytesServed(other)).toBeGreaterThan(3_058_080);
+      expect(bytesServed(other)).toBeLessThan(3_058_080 + 3 * 2 ** 16);
+      other.misbehave("weights", { headers: { ETag: '"another"' } });
+      other.misbehave("weights", {}, 1);
+      const changed = await page.evaluate(
+        ([url, image]) => siglip.failure(siglip.score(url, { backend: "cpu" }, image, ["a"])),
+        [`${other.url}weights.safetensors`, picture] as const,
+      );
+      expect(changed).toMatch(/^SiglipError: .* another version by now; it changed on the server, load it again\.$/);
+      await other[Symbol.asyncDispose]();
+    },
+  );
 });
