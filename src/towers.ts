@@ -90,10 +90,9 @@ export async function loadTowers<T extends Tensor>(
       `logit_scale and logit_bias: wanted finite numbers, found ${logScale} and ${bias}; the checkpoint is damaged, fetch it again.`,
     );
   }
-  const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
-  const text = towers.includes("text") && (await loadTextTower(params.at("text_model"), config.text));
+  // In the order of published files, so that a server is asked once for all that lies together.
   const tokens =
-    text &&
+    towers.includes("text") &&
     new TokenTable(
       checkpoint,
       table,
@@ -102,6 +101,8 @@ export async function loadTowers<T extends Tensor>(
         .at("text_model.embeddings")
         .values("position_embedding.weight", [config.text.positions, config.text.hidden]),
     );
+  const text = tokens && (await loadTextTower(params.at("text_model"), config.text));
+  const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
 
   await backend.settle();
   checkpoint.plan([]);
