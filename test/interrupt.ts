@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import { expect } from "vitest";
@@ -76,6 +76,7 @@ export async function downloads() {
         expect([name, bytes.equals(contents[name])]).toEqual([name, true]);
       }
       const ref = join(repository, "refs/main");
+      expect(list(dirname(ref)).filter((name) => name !== "main")).toEqual([]);
       if (existsSync(ref)) expect([readFileSync(ref, "utf8"), names.length > 0]).toEqual([commit, true]);
       return names;
     },

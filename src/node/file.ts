@@ -138,9 +138,9 @@ export async function attempt<R>(path: string, verb: "read" | "write", operation
   try {
     return await operation();
   } catch (error) {
-    if (error instanceof SiglipError) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    const found = reasons.get(code ?? "") ?? message;
+    if (error instanceof SiglipError || code === undefined) throw error;
+    const found = reasons.get(code) ?? message;
     const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
     throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; ${advice} and try again.`, {
       cause: error,

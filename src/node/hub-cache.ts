@@ -4,6 +4,7 @@ import {
   link,
   mkdir,
   open,
+  readdir,
   readFile,
   realpath,
   rename,
@@ -15,7 +16,7 @@ import {
 import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { SiglipError } from "../error.ts";
-import { attempt, fileSource, writeFileAtomic } from "./file.ts";
+import { attempt, fileSource } from "./file.ts";
 
 /** Where Hugging Face's libraries keep what they download: HF_HUB_CACHE, else `hub` in HF_HOME, else `~/.cache/huggingface/hub`. */
 export function hubCacheFolder(): string {
@@ -45,6 +46,8 @@ export async function matches(path: string, oid: string, signal?: AbortSignal): 
   }
 }
 
+const TEMPORARY = /^\.siglip-[\w-]+\.tmp$/;
+
 /**
  * One model in the cache that Hugging Face's libraries share: `blobs` by content, `snapshots` of commits with links to them, `refs` from
  * branches and tags to commits, `.no_exist` for what a commit lacks. Whatever gets a name here is whole.
@@ -67,8 +70,13 @@ export class HubRepository {
   async setCommit(revision: string, commit: string): Promise<void> {
     if (revision === commit || (await this.commit(revision)) === commit) return;
     const path = this.path("refs", ...revision.split("/"));
-    await attempt(path, "write", () => mkdir(dirname(path), { recursive: true }));
-    await writeFileAtomic(path, [Buffer.from(commit)]);
+    // Every file among the refs counts as one: the temporary one lies elsewhere.
+    const temporary = await this.temporary();
+    await attempt(path, "write", async () => {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(temporary, commit, { flush: true });
+      await rename(temporary, path);
+    });
   }
 
   /** The path of a file of a commit, where it is there. */
@@ -114,7 +122,7 @@ export class HubRepository {
     await attempt(blob, "write", async () => {
       await mkdir(dirname(blob), { recursive: true });
       // Of two that finish at once the first has put it there.
-      if (!(await isFile(blob))) await move(from, blob, this.temporary());
+      if (!(await isFile(blob))) await move(from, blob, await this.temporary());
     });
     return (await this.link(commit, file, oid)) ?? blob;
   }
@@ -140,14 +148,23 @@ export class HubRepository {
       }
       if (code === "ENOSPC" || code === "EDQUOT" || code === "EROFS") throw error;
       // Links are refused here: a second name for the bytes, else a second copy.
-      const temporary = this.temporary();
+      const temporary = await this.temporary();
       await link(blob, temporary).catch(() => copyFile(blob, temporary));
       await rename(temporary, path);
     }
   }
 
-  /** A name for what is not whole yet, on the file system of the cache but in none of its folders. */
-  private temporary(): string {
+  /**
+   * A name for what is not whole yet, on the file system of the cache but in none of its folders. What a killed process left under such
+   * a name, and nobody has written to for an hour, is removed.
+   */
+  private async temporary(): Promise<string> {
+    for (const name of await readdir(this.folder).catch(() => [])) {
+      if (!TEMPORARY.test(name)) continue;
+      const path = join(this.folder, name);
+      const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY);
+      if (age > 3_600_000) await rm(path, { force: true });
+    }
     return join(this.folder, `.siglip-${randomUUID()}.tmp`);
   }
 

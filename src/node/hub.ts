@@ -33,6 +33,8 @@ class HubFiles implements KeptFiles {
   private readonly store: PartialStore;
   private readonly options: KeepOptions;
   private readonly opened = new Map<string, Promise<Kept | undefined>>();
+  /** Whole files that Hugging Face's cache did not take. */
+  private readonly staying = new Set<string>();
   private commit: string | undefined;
   /** Of the request that told the commit. */
   private config: RemoteFile | undefined;
@@ -85,7 +87,7 @@ class HubFiles implements KeptFiles {
     for (const [file, opening] of all) {
       let kept = await opening.catch(() => undefined);
       // What became whole on the way goes to its place; a failure leaves it where it is.
-      if (kept?.blocks?.complete) kept = await this.finish(file, kept).catch(() => kept);
+      if (kept?.blocks?.complete && !this.staying.has(file)) kept = await this.finish(file, kept).catch(() => kept);
       await kept?.close();
     }
   }
@@ -204,13 +206,12 @@ class HubFiles implements KeptFiles {
     // Windows moves no file that is open.
     await kept.close();
     try {
-      const placed = await this.repository.place(path, this.commit!, file, oid);
-      await this.store.remove(oid);
-      return await this.whole(placed);
+      return await this.whole(await this.repository.place(path, this.commit!, file, oid));
     } catch (error) {
       const placed = await this.linked(file, oid);
       if (placed) return placed;
       if (!(error instanceof SiglipError)) throw error;
+      this.staying.add(file);
       this.options.onWarning?.(`${path} stays there: ${error.message}`);
       return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
     }
@@ -226,6 +227,8 @@ class HubFiles implements KeptFiles {
   /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */
   private async whole(path: string): Promise<Kept> {
     await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
+    const oid = await this.repository.oid(path);
+    if (oid) await this.store.remove(oid).catch(() => {});
     const source = await fileSource(path);
     return { source, path, close: () => source.close() };
   }
