@@ -20,18 +20,17 @@ export function pattern(length: number, seed: number): Buffer {
   return bytes;
 }
 
+/** The process that downloads, as one file for any runtime. */
+export async function bundleChild(outfile: string): Promise<void> {
+  const entryPoints = [fileURLToPath(new URL("interrupt-child.ts", import.meta.url))];
+  await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", logLevel: "error" });
+}
+
 /** One model on a Hub of this machine, a cache of its own, and processes that download it. */
 export async function downloads() {
   const folder = mkdtempSync(join(tmpdir(), "siglip-interrupt-"));
   const script = join(folder, "child.mjs");
-  await build({
-    entryPoints: [fileURLToPath(new URL("interrupt-child.ts", import.meta.url))],
-    outfile: script,
-    bundle: true,
-    platform: "node",
-    format: "esm",
-    logLevel: "error",
-  });
+  await bundleChild(script);
   const hub = await serveHub();
   const contents: Record<string, Uint8Array> = {
     "config.json": pattern(700, 1),
