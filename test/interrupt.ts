@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -89,9 +89,10 @@ export async function downloads() {
       );
     },
     names: Object.keys(contents).sort(),
+    /** Partial files, and copies that were not finished; a ref's 40 bytes may be left where a process was killed, for an hour. */
     leftovers: () => [
       ...list(join(home, "cache/siglip/hub/google--tiny/parts")),
-      ...list(repository).filter((name) => name.startsWith(".siglip")),
+      ...list(repository).filter((name) => name.startsWith(".siglip") && statSync(join(repository, name)).size > 40),
     ],
     async [Symbol.asyncDispose]() {
       await hub[Symbol.asyncDispose]();
