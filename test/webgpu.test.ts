@@ -32,6 +32,34 @@ describe("the webgpu backend", () => {
     expect(backend.bytes).toBe(0);
   });
 
+  onGpu(
+    "holds what the largest batch needs, whatever batches came before",
+    { precision: "f16" },
+    async ({ device }) => {
+      const batch = (pixels: Float32Array, count: number) => {
+        const item = pixels.subarray(0, pixels.length / 2);
+        return Float32Array.from({ length: count * item.length }, (_, i) => item[i % item.length]);
+      };
+      const largest = await tiny(device);
+      const weights = largest.backend.bytes;
+      const alone = await largest.towers.image(batch(largest.pixels, 5));
+      const { backend, towers, pixels } = await tiny(device);
+      expect(backend.bytes).toBe(weights);
+      const held: number[] = [];
+      for (const count of [1, 3, 2, 4, 1, 5, 2, 4, 5, 1, 3, 2]) {
+        const { data } = await towers.image(batch(pixels, count));
+        // All items are the same picture, and come out alike whatever the batch.
+        expect(data).toEqual(alone.data.subarray(0, data.length));
+        held.push(backend.bytes - weights);
+      }
+      // As many buffers, though one may be larger where another of its size was in use.
+      expect(held[5]).toBeLessThan(1.25 * (largest.backend.bytes - weights));
+      expect(held.slice(6)).toEqual(new Array(6).fill(held[5]));
+      backend.dispose();
+      largest.backend.dispose();
+    },
+  );
+
   onGpu("takes seven dispatches a layer and nine more for an image", { precision: "f16" }, async ({ device }) => {
     const { golden, backend, towers, pixels } = await tiny(device);
     await towers.image(pixels);

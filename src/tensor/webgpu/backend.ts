@@ -234,6 +234,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   scope<R>(body: () => R): R {
     const made: GpuTensor[] = [];
+    if (this.scopes.length === 0) this.arena.begin();
     this.scopes.push(made);
     let result: R | undefined;
     try {
@@ -253,7 +254,13 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const width = x.shape.at(-1)!;
     const stride = x.stride;
     const { bytes, storage } = this.result(x, rows);
-    const contents = decode(await this.queue.read(x.buffer, bytes, signal), storage);
+    const replaced = this.arena.takeReplaced();
+    const contents = decode(
+      await this.queue.read(x.buffer, bytes, signal).finally(() => {
+        for (const buffer of replaced) this.queue.free(buffer);
+      }),
+      storage,
+    );
     if (width === stride) return contents;
     const out = new Float32Array(rows * width);
     for (let row = 0; row < rows; row++) {

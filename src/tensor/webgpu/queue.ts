@@ -319,6 +319,8 @@ export class Queue {
   private takeStaging(bytes: number): GPUBuffer {
     const index = this.staging.findIndex((buffer) => buffer.size >= bytes);
     if (index >= 0) return this.staging.splice(index, 1)[0];
+    const small = this.staging.pop();
+    if (small) this.free(small);
     return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   }
 }
