@@ -5,6 +5,7 @@ import { type Constants, specialise } from "./specialise.ts";
 const BINDINGS = {
   linear: "urrrrrw",
   linear_direct: "urrrrrw",
+  linear_split: "urrrrrw",
   linear_matrix: "urrrrrw",
   layer_norm: "urrrw",
   attention: "urrrw",

@@ -21,10 +21,12 @@ export interface Capabilities {
 
 /** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
 export interface LinearForm {
-  readonly kernel: "linear" | "linear_direct" | "linear_matrix";
+  readonly kernel: "linear" | "linear_direct" | "linear_split" | "linear_matrix";
   readonly constants: Constants;
   readonly rows: number;
   readonly columns: number;
+  /** The most rows of y for which it is worth a trial. */
+  readonly most?: number;
   /** Workgroup memory in bytes, where it is above the least that every device has. */
   readonly memory?: number;
   /** Multiplies halves, which float32 activations are not worth. */
@@ -75,6 +77,7 @@ export type LinearName =
 /** All forms of `linear`. */
 export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
   direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
+  split: { kernel: "linear_split", constants: { SPLIT: 32, THREADS_N: 2, ROWS: 4 }, rows: 4, columns: 8, most: 128 },
   "tile-32x64": tiled(32, 64, 32, 4, 4),
   "tile-64x64": tiled(64, 64, 16, 4, 4),
   "tile-128x64": tiled(128, 64, 16, 8, 4),
@@ -105,9 +108,9 @@ export function rowClass(rows: number): number {
 /** The forms worth a trial for so many rows, the plain one first. */
 export function linearForms(rows: number, device: Capabilities): readonly LinearName[] {
   return (Object.keys(LINEAR) as LinearName[]).filter((name) => {
-    const form = LINEAR[name];
+    const form: LinearForm = LINEAR[name];
     // A tile of which most rows would stand empty cannot win.
-    return runs(form, device) && (form.rows <= 32 || form.rows < 2 * rows);
+    return runs(form, device) && rows <= (form.most ?? rows) && (form.rows <= 32 || form.rows < 2 * rows);
   });
 }
 
