@@ -4,8 +4,6 @@ export interface Span {
   readonly label: string;
   /** Seconds; NaN where the device has no timestamps. */
   readonly seconds: number;
-  /** When it ended, in seconds since the first of its recording began. */
-  readonly end: number;
 }
 
 interface Compile {
@@ -28,6 +26,7 @@ export class Profile {
   private readonly compiles: Compile[] = [];
   private readonly sets: GPUQuerySet[] = [];
   private dispatched: string[] | undefined;
+  private whole = false;
 
   constructor(real: GPUDevice) {
     this.real = real;
@@ -38,21 +37,22 @@ export class Profile {
     });
   }
 
-  /** What `work` dispatched until it resolved; it has to wait for the device itself. */
-  async record(work: () => Promise<unknown>): Promise<Span[]> {
+  /**
+   * What `work` dispatched until it resolved; it has to wait for the device itself. `whole` leaves passes as they are: a span is
+   * one of them, of no label.
+   */
+  async record(work: () => Promise<unknown>, whole = false): Promise<Span[]> {
     const labels: string[] = [];
     this.dispatched = labels;
+    this.whole = whole;
     try {
       await work();
     } finally {
       this.dispatched = undefined;
     }
-    if (!this.timestamps) return labels.map((label) => ({ label, seconds: Number.NaN, end: Number.NaN }));
+    if (!this.timestamps) return labels.map((label) => ({ label, seconds: Number.NaN }));
     const times = await this.resolve(2 * labels.length);
-    return labels.map((label, i) => {
-      const [begin, end] = [times[2 * i], times[2 * i + 1]];
-      return { label, seconds: Number(end - begin) / 1e9, end: Number(end - times[0]) / 1e9 };
-    });
+    return labels.map((label, i) => ({ label, seconds: Number(times[2 * i + 1] - times[2 * i]) / 1e9 }));
   }
 
   /** Pipelines compiled so far, and the seconds during which at least one was being compiled. */
@@ -78,7 +78,12 @@ export class Profile {
     const encoder = this.real.createCommandEncoder(descriptor);
     const dispatched = this.dispatched;
     if (!dispatched) return encoder;
-    return replaced(encoder, { beginComputePass: () => this.pass(encoder, dispatched) });
+    const wholePass = () => {
+      const pass = encoder.beginComputePass(this.timed(dispatched.length));
+      dispatched.push("");
+      return pass;
+    };
+    return replaced(encoder, { beginComputePass: this.whole ? wholePass : () => this.pass(encoder, dispatched) });
   }
 
   /** A pass that begins and ends around every dispatch. */
@@ -91,9 +96,7 @@ export class Profile {
       },
       setBindGroup: (index: number, ...rest: unknown[]) => void binds.set(index, rest),
       dispatchWorkgroups: (...groups: [number, number?, number?]) => {
-        const real = encoder.beginComputePass(
-          this.timestamps ? { timestampWrites: this.writes(dispatched.length) } : {},
-        );
+        const real = encoder.beginComputePass(this.timed(dispatched.length));
         real.setPipeline(pipeline);
         for (const [index, rest] of binds) real.setBindGroup(index, ...(rest as [GPUBindGroup]));
         real.dispatchWorkgroups(...groups);
@@ -105,11 +108,14 @@ export class Profile {
     return pass as unknown as GPUComputePassEncoder;
   }
 
-  private writes(dispatch: number): GPUComputePassTimestampWrites {
+  /** How the pass of a span begins: with its two timestamps, where there are any. */
+  private timed(dispatch: number): GPUComputePassDescriptor {
+    if (!this.timestamps) return {};
     const set = Math.floor((2 * dispatch) / QUERIES);
     this.sets[set] ??= this.real.createQuerySet({ type: "timestamp", count: QUERIES });
     const first = (2 * dispatch) % QUERIES;
-    return { querySet: this.sets[set], beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 };
+    const querySet = this.sets[set];
+    return { timestampWrites: { querySet, beginningOfPassWriteIndex: first, endOfPassWriteIndex: first + 1 } };
   }
 
   private async resolve(count: number): Promise<BigUint64Array> {

@@ -126,12 +126,11 @@ async function repeat(
   const spans = await profile.record(async () => {
     for (let i = 0; i < count; i++) b.scope(() => void run());
     await b.read(small.get(b)!);
-  });
+  }, rounded);
   const wall = (performance.now() - started) / 1000;
   if (!profile.timestamps) return Array.from({ length: count }, () => wall / count);
   const sum = (some: readonly Span[]) => some.reduce((total, { seconds }) => total + seconds, 0);
   const each = spans.length / count;
-  if (rounded) return Array.from({ length: count }, () => spans.at(-1)!.end / count);
-  if (!Number.isInteger(each)) return Array.from({ length: count }, () => sum(spans) / count);
+  if (rounded || !Number.isInteger(each)) return Array.from({ length: count }, () => sum(spans) / count);
   return Array.from({ length: count }, (_, i) => sum(spans.slice(i * each, (i + 1) * each)));
 }
