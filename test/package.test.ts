@@ -123,23 +123,32 @@ describe("the packed package", () => {
     expect(["preinstall", "install", "postinstall"].filter((name) => name in manifest.scripts)).toEqual([]);
   });
 
-  it.each([
-    ["Node", { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext }],
-    ["a bundler", { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler }],
-  ])("is typed for %s without any other types", async (_, how) => {
-    const file = join(project.folder, "consumer.ts");
-    const uses = [
-      'import { Siglip } from "siglip";',
-      'import { Siglip as Named } from "siglip/node";',
-      'import { elementSize } from "siglip/safetensors";',
-      'export const wrong: string[] = [(await Siglip.load("demo")).dim, (await Named.load("demo")).dim, elementSize("F32")];',
-    ];
-    await writeFile(file, uses.join("\n"));
-    const options = { ...how, strict: true, noEmit: true, target: ts.ScriptTarget.ES2022, types: [] };
-    const found = ts.getPreEmitDiagnostics(ts.createProgram([file], options));
-    const messages = found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "));
-    expect(messages).toEqual(Array(3).fill("Type 'number' is not assignable to type 'string'."));
+  const wrong = "Type 'number' is not assignable to type 'string'.";
+  it("is typed for a bundler, without any other types", async () => {
+    const how = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, types: [] };
+    expect(await diagnose(["siglip"], how)).toEqual([wrong, wrong]);
   });
+
+  it("is typed for Node, beside Node's own types", async () => {
+    const typeRoots = [fileURLToPath(new URL("../node_modules/@types", import.meta.url))];
+    const how = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };
+    const found = await diagnose(["siglip", "siglip/node"], { ...how, types: ["node"], typeRoots });
+    expect(found).toEqual([wrong, wrong, wrong]);
+  });
+
+  /** What the compiler says of an application that takes numbers of the entries' models and of `siglip/safetensors` for strings. */
+  async function diagnose(entries: readonly string[], how: ts.CompilerOptions): Promise<string[]> {
+    const lines = entries.flatMap((entry, i) => [
+      `import { Siglip as Siglip${i} } from "${entry}";`,
+      `export const dim${i}: string = (await Siglip${i}.load("demo")).dim;`,
+    ]);
+    lines.push('import { elementSize } from "siglip/safetensors";', 'export const size: string = elementSize("F32");');
+    const file = join(project.folder, "consumer.ts");
+    await writeFile(file, lines.join("\n"));
+    const program = ts.createProgram([file], { ...how, strict: true, noEmit: true, target: ts.ScriptTarget.ES2022 });
+    const found = ts.getPreEmitDiagnostics(program);
+    return found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "));
+  }
 });
 
 describe("in an empty project", () => {
