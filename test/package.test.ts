@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { extname, join } from "node:path";
+import { basename, extname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Browser } from "playwright-core";
 import ts from "typescript";
@@ -104,11 +104,13 @@ describe("the packed package", () => {
     console.log(`tarball: ${size} bytes, ${unpackedSize} unpacked, ${files.length} files`);
     expect(size).toBeLessThan(TARBALL);
     const paths = files.map(({ path }) => path);
-    const modules = paths.filter((path) => path.endsWith(".js"));
-    for (const path of modules) {
+    for (const path of paths.filter((path) => path.endsWith(".js"))) {
       expect(paths).toContain(path.replace(/js$/, "d.ts"));
+      const script = await readFile(join(project.folder, "node_modules/siglip", path), "utf8");
       // The demo model has no text worth a map.
-      if (!path.startsWith("dist/weights/")) expect(paths).toContain(`${path}.map`);
+      const map = path.startsWith("dist/weights/") ? undefined : `${path}.map`;
+      expect(/^\/\/# sourceMappingURL=(.*)/m.exec(script)?.[1]).toBe(map && basename(map));
+      if (map) expect(paths).toContain(map);
     }
     for (const path of paths.filter((path) => path.endsWith(".map"))) {
       const map = JSON.parse(await readFile(join(project.folder, "node_modules/siglip", path), "utf8"));
@@ -178,6 +180,7 @@ describe("in an empty project", () => {
   tallied("the command line gives the demo's logits", { backend: "cpu", precision: "f32" }, async () => {
     const siglip = (...args: string[]) =>
       project.run("npx", ["--offline", "siglip", ...args, "--backend", "cpu", "--json"]);
+    expect(await project.run("npx", ["--offline", "siglip", "--version"])).toBe(`${project.tarball.version}\n`);
     const picture = join(demo, example.file);
     const results = [
       ...JSON.parse(await siglip("demo")),
