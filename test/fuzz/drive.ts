@@ -1,5 +1,7 @@
 import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
+import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Outcome } from "./run.ts";
 
@@ -13,35 +15,44 @@ const HEAP = 96;
  * Runs cases of a target in a process of their own, whose heap is small. Rejects with the case and the command that runs it
  * again where one throws what is no SiglipError, breaks a promise, allocates too much, hangs, or ends the process.
  */
-export function fuzz(target: string, first: number, count: number): Promise<Outcome> {
+export async function fuzz(target: string, first: number, count: number): Promise<Outcome> {
+  const folder = mkdtempSync(join(tmpdir(), "siglip-fuzz-"));
+  const file = join(folder, "output");
+  try {
+    const failure = await run(file, [target, `${first}`, `${count}`]);
+    const last = readFileSync(file, "utf8").trimEnd().split("\n").at(-1)!;
+    if (failure === undefined) return JSON.parse(last);
+    const again = `node --import tsx --max-old-space-size=${HEAP} test/fuzz/run.ts ${last} 1`;
+    throw new Error(`The fuzz case ${last} ${failure.replace("\n", `; again: ${again}\n`)}`);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Runs the process, its output in a file, which takes what is written even by a process that hangs; says how it failed. */
+function run(file: string, args: readonly string[]): Promise<string | undefined> {
   const script = fileURLToPath(new URL("run.ts", import.meta.url));
-  const args = ["--import", "tsx", `--max-old-space-size=${HEAP}`];
-  const child = spawn(process.execPath, [...args, script, target, `${first}`, `${count}`]);
-  let last = "";
+  const output = openSync(file, "w");
+  const options = ["--import", "tsx", `--max-old-space-size=${HEAP}`];
+  const child = spawn(process.execPath, [...options, script, ...args], { stdio: ["ignore", output, "pipe"] });
+  closeSync(output);
   let errors = "";
-  let hangs = false;
-  const watch = () =>
-    setTimeout(() => {
-      hangs = true;
-      child.kill("SIGKILL");
-    }, HANG * 1000);
-  let timer = watch();
-  createInterface(child.stdout).on("line", (line) => {
-    last = line;
-    clearTimeout(timer);
-    timer = watch();
-  });
-  child.stderr.on("data", (data) => {
+  child.stderr!.on("data", (data) => {
     errors = (errors + data).slice(-4000);
   });
+  let [size, seconds] = [0, 0];
+  const watch = setInterval(() => {
+    const now = statSync(file).size;
+    seconds = now === size ? seconds + 1 : 0;
+    size = now;
+    if (seconds > HANG) child.kill("SIGKILL");
+  }, 1000);
   return new Promise((resolve, reject) => {
     child.on("error", reject);
     child.on("close", (code, signal) => {
-      clearTimeout(timer);
-      if (code === 0 && last.startsWith("{")) return resolve(JSON.parse(last));
-      const how = hangs ? `took more than ${HANG} s` : `ended its process (${signal ?? `exit code ${code}`})`;
-      const again = `node ${args.join(" ")} test/fuzz/run.ts ${last} 1`;
-      reject(new Error(`The fuzz case "${last}" ${how}; again: ${again}\n${errors}`));
+      clearInterval(watch);
+      const how = seconds > HANG ? `took more than ${HANG} s` : `ended its process (${signal ?? `exit code ${code}`})`;
+      resolve(code === 0 ? undefined : `${how}\n${errors}`);
     });
   });
 }

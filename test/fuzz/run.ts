@@ -1,6 +1,6 @@
 // Runs fuzz cases in a process of its own, so that a crash, a hang or a full heap is told from a failed test:
 // usage: node --import tsx test/fuzz/run.ts TARGET FIRST COUNT [SEED]
-// Before each case its number is written, in the end one line of JSON.
+// Before each case a line with its number is written, in the end one line of JSON.
 import assert from "node:assert/strict";
 import { writeSync } from "node:fs";
 import { getHeapStatistics } from "node:v8";
