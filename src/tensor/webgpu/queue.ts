@@ -37,7 +37,8 @@ export class Queue {
   readonly trials = new Map<string, readonly Trial[]>();
   private commands: Command[] = [];
   private running: Promise<void> = Promise.resolve();
-  private failure: SiglipError | undefined;
+  /** What made the device unusable. */
+  failure: SiglipError | undefined;
   private readonly gone: Promise<void>;
   /** The device went away by itself. */
   lost = false;
@@ -50,12 +51,7 @@ export class Queue {
     this.device = device;
     this.choices = choices;
     this.pipelines = new Pipelines(device, (bytes, usage) => this.buffer(bytes, usage));
-    this.gone = device.lost.then(({ reason, message }) => {
-      if (this.failure) return;
-      this.lost = true;
-      const why = [reason, message].filter(Boolean).join(": ");
-      this.failure = new SiglipError(`The WebGPU device was wanted but it was lost (${why}); call again.`);
-    });
+    this.gone = whenLost(device, new WeakRef(this));
   }
 
   /** A zeroed buffer that counts towards `bytes`. Where there is no room for it, the next submit rejects. */
@@ -148,6 +144,8 @@ export class Queue {
     for (const buffer of this.buffers) buffer.destroy();
     this.buffers.clear();
     this.bytes = 0;
+    // Dawn frees a destroyed buffer that was written to with the next submit, which on a shared device may be far off.
+    this.device.queue.submit([]);
   }
 
   /** What made the device unusable, which may become known a moment after a call that failed of it; else `error`. */
@@ -323,4 +321,17 @@ export class Queue {
     if (small) this.free(small);
     return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   }
+}
+
+/**
+ * Tells a queue that its device went away by itself. A device may outlive many queues, and its promise would keep them all, so
+ * it holds them weakly; the closure is made here because one made in the constructor would hold `this`.
+ */
+async function whenLost(device: GPUDevice, weak: WeakRef<Queue>): Promise<void> {
+  const { reason, message } = await device.lost;
+  const queue = weak.deref();
+  if (!queue || queue.failure) return;
+  queue.lost = true;
+  const why = [reason, message].filter(Boolean).join(": ");
+  queue.failure = new SiglipError(`The WebGPU device was wanted but it was lost (${why}); call again.`);
 }
