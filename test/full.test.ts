@@ -12,8 +12,11 @@ import { COSINE_BOUND } from "./golden.ts";
 const folder =
   process.env.SIGLIP_FULL_DIR ?? fileURLToPath(new URL("../node_modules/.cache/siglip/so400m-384", import.meta.url));
 
-/** What loading may take beside the weights on their backend, and beside what the modules and the device take. */
-const LOADING = 400e6;
+/**
+ * Bytes of host memory that loading may take: the process's largest resident size, less what the backend reports, less the
+ * size of a process that only loads the modules and makes the device. Less on webgpu, whose weights pass through in chunks.
+ */
+const LOADING = { webgpu: 256e6, cpu: 400e6 } as const;
 
 async function run(file: string, args: readonly string[]): Promise<string> {
   const script = fileURLToPath(new URL(file, import.meta.url));
@@ -35,7 +38,7 @@ async function check(backend: "cpu" | "webgpu", dtype: WeightDType): Promise<voi
     .filter(([what]) => what !== "logits")
     .reduce((a, b) => (b[1] > a[1] ? b : a), ["", 0]);
   console.info(backend, dtype, { ...rest, besideBackend, worst, error, logits: errors.logits });
-  expect(besideBackend).toBeLessThan(LOADING);
+  expect(besideBackend).toBeLessThan(LOADING[backend]);
   expect(Math.max(result.loss.image, result.loss.text)).toBeLessThanOrEqual(COSINE_BOUND[dtype]);
   if (backend === "webgpu") expect(result.imageBytes).toBeLessThanOrEqual(WEIGHTS[dtype]);
 }
