@@ -60,6 +60,7 @@ function matrix(rows: number, columns: number, across: [m: number, n: number], u
 /** The name under which a form of `linear` can be pinned. */
 export type LinearName =
   | "direct"
+  | "split"
   | "tile-32x64"
   | "tile-64x64"
   | "tile-128x64"
