@@ -1,4 +1,4 @@
-import type { Checkpoint } from "./checkpoint/checkpoint.ts";
+import type { Weights } from "./checkpoint/weights.ts";
 import type { SiglipConfig } from "./config.ts";
 import { SiglipError } from "./error.ts";
 import { patches } from "./image/preprocess.ts";
@@ -59,7 +59,7 @@ const HARMLESS = /(^|\.)position_ids$/;
 /** Streams the weights of the towers asked for to a backend; names and shapes are checked against the config. */
 export async function loadTowers<T extends Tensor>(
   backend: Backend<T>,
-  checkpoint: Checkpoint,
+  weights: Weights,
   config: SiglipConfig,
   { dtype, towers, signal, onProgress }: TowerOptions,
 ): Promise<Towers> {
@@ -67,9 +67,9 @@ export async function loadTowers<T extends Tensor>(
     !(name.startsWith("vision_model.") && !towers.includes("image")) &&
     !(name.startsWith("text_model.") && !towers.includes("text"));
   const table = "text_model.embeddings.token_embedding.weight";
-  const needed = [...checkpoint.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
+  const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
-  checkpoint.plan(needed.map(({ name }) => name));
+  weights.plan(needed.map(({ name }) => name));
   let loaded = 0;
   const onBytes = (bytes: number) => {
     loaded += bytes;
@@ -80,7 +80,7 @@ export async function loadTowers<T extends Tensor>(
     dtype,
     needed.map(({ shape }) => shape),
   );
-  const params = new Params({ backend, checkpoint, dtype, smaller, used, signal, onBytes });
+  const params = new Params({ backend, weights, dtype, smaller, used, signal, onBytes });
 
   const [logScale] = await params.values("logit_scale", [1]);
   const [bias] = await params.values("logit_bias", [1]);
@@ -94,8 +94,9 @@ export async function loadTowers<T extends Tensor>(
   const tokens =
     towers.includes("text") &&
     new TokenTable(
-      checkpoint,
+      weights,
       table,
+      dtype === "f32" ? "f32" : "f16",
       config.text,
       await params
         .at("text_model.embeddings")
@@ -105,12 +106,12 @@ export async function loadTowers<T extends Tensor>(
   const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
 
   await backend.settle();
-  checkpoint.plan([]);
+  weights.plan([]);
   onProgress?.(total, total);
   return {
     scale,
     bias,
-    unused: [...checkpoint.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
+    unused: [...weights.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
     async image(pixelValues, options) {
       if (!vision) throw missing("image");
       const { imageSize, patchSize, channels, tokens: count, hidden, mlp } = config.vision;

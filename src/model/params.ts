@@ -1,4 +1,4 @@
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Weights } from "../checkpoint/weights.ts";
 import type { TowerConfig } from "../config.ts";
 import { SiglipError } from "../error.ts";
 import { toFloat32 } from "../numbers.ts";
@@ -24,14 +24,14 @@ interface Piece {
 /** What all `Params` of one load share. */
 export interface Loading<T extends Tensor> {
   readonly backend: Backend<T>;
-  readonly checkpoint: Checkpoint;
+  readonly weights: Weights;
   readonly dtype: WeightDType;
   /** See WeightSpec. */
   readonly smaller?: WeightSpec["smaller"];
   /** Names bound so far: what is left over in the end is reported. */
   readonly used: Set<string>;
   readonly signal?: AbortSignal;
-  /** Called with the bytes of every chunk that has been handed to the backend. */
+  /** Called with the checkpoint's bytes of every chunk that has been handed to the backend, in whatever precision it came. */
   readonly onBytes?: (bytes: number) => void;
 }
 
@@ -63,11 +63,11 @@ export class Params<T extends Tensor> {
     const full = this.check(name, shape);
     const values = new Float32Array(size(shape));
     let filled = 0;
-    for await (const chunk of this.loading.checkpoint.rows(full, { signal: this.loading.signal })) {
+    for await (const chunk of this.loading.weights.rows(full, { signal: this.loading.signal })) {
       const part = toFloat32(chunk.bytes, chunk.dtype);
       values.set(part, filled);
       filled += part.length;
-      this.loading.onBytes?.(chunk.bytes.length);
+      this.count(full, chunk.rows);
     }
     return values;
   }
@@ -114,7 +114,7 @@ export class Params<T extends Tensor> {
     const { hidden, mlp, eps } = config;
     const blocks: Block<T>[] = [];
     const begin = (index: number) =>
-      this.loading.checkpoint.info(`${this.prefix}${name}.${index}.layer_norm1.weight`).begin;
+      this.loading.weights.info(`${this.prefix}${name}.${index}.layer_norm1.weight`).begin;
     const indices = Array.from({ length: config.layers }, (_, index) => index);
     // Layers as they lie in the file (10 comes before 2), and their tensors as published files have them, by name: a file on a
     // server is then read in one go.
@@ -149,22 +149,27 @@ export class Params<T extends Tensor> {
   private matrix(pieces: readonly Piece[], depth: number, dtype = this.loading.dtype): Promise<T> {
     const { backend, smaller } = this.loading;
     const out = pieces.reduce((sum, piece) => sum + piece.to - piece.from, 0);
-    return backend.weight({ name: pieces[0].name, out, in: depth, dtype, smaller }, this.stream(pieces));
+    return backend.weight({ name: pieces[0].name, out, in: depth, dtype, smaller }, this.stream(pieces, dtype));
   }
 
-  private async *stream(pieces: readonly Piece[]): AsyncGenerator<RowChunk> {
-    const { checkpoint, signal, onBytes } = this.loading;
+  private async *stream(pieces: readonly Piece[], as: WeightDType): AsyncGenerator<RowChunk> {
+    const { weights, signal } = this.loading;
     for (const { name, from, to } of pieces) {
-      for await (const chunk of checkpoint.rows(name, { from, to, signal })) {
+      for await (const chunk of weights.rows(name, { from, to, as, signal })) {
         yield chunk;
-        onBytes?.(chunk.bytes.length);
+        this.count(name, chunk.rows);
       }
     }
   }
 
+  private count(name: string, rows: number): void {
+    const { begin, end, shape } = this.loading.weights.info(name);
+    this.loading.onBytes?.(((end - begin) / (shape.length > 1 ? shape[0] : 1)) * rows);
+  }
+
   private check(name: string, shape: readonly number[]): string {
     const full = this.prefix + name;
-    const found = this.loading.checkpoint.info(full).shape;
+    const found = this.loading.weights.info(full).shape;
     if (found.join() !== shape.join()) {
       throw new SiglipError(
         `${full}: wanted shape [${shape.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,

@@ -1,7 +1,7 @@
-import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { Weights } from "../checkpoint/weights.ts";
 import type { TextConfig } from "../config.ts";
 import { SiglipError } from "../error.ts";
-import { toFloat32 } from "../numbers.ts";
+import { float32ToHalf, toFloat32 } from "../numbers.ts";
 
 /** Rows kept in memory: 4096 of 1152 features are 19 MB. */
 const KEPT_ROWS = 4096;
@@ -14,23 +14,28 @@ const AT_ONCE = 8;
  * and the table (147 MB, or 1.2 GB in SigLIP 2) is neither read whole nor sent to a device.
  */
 export class TokenTable {
-  private readonly checkpoint: Checkpoint;
+  private readonly weights: Weights;
   private readonly name: string;
+  private readonly dtype: "f32" | "f16";
   private readonly config: TextConfig;
   private readonly positions: Float32Array;
   private readonly kept = new Map<number, Float32Array>();
 
-  /** `positions` is the learned position table [positions, hidden]. */
-  constructor(checkpoint: Checkpoint, name: string, config: TextConfig, positions: Float32Array) {
+  /**
+   * `positions` is the learned position table [positions, hidden]. Rows are rounded to `dtype`, so that a text has one embedding
+   * whether they come from the checkpoint or from a copy that keeps them so.
+   */
+  constructor(weights: Weights, name: string, dtype: "f32" | "f16", config: TextConfig, positions: Float32Array) {
     const want = [config.vocabulary, config.hidden];
-    const found = checkpoint.info(name).shape;
+    const found = weights.info(name).shape;
     if (found.join() !== want.join()) {
       throw new SiglipError(
         `${name}: wanted shape [${want.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,
       );
     }
-    this.checkpoint = checkpoint;
+    this.weights = weights;
     this.name = name;
+    this.dtype = dtype;
     this.config = config;
     this.positions = positions;
   }
@@ -78,9 +83,11 @@ export class TokenTable {
   }
 
   private async read(id: number, signal?: AbortSignal): Promise<Float32Array> {
-    for await (const chunk of this.checkpoint.rows(this.name, { from: id, to: id + 1, signal })) {
+    for await (const chunk of this.weights.rows(this.name, { from: id, to: id + 1, as: this.dtype, signal })) {
+      const row = toFloat32(chunk.bytes, chunk.dtype);
+      if (this.dtype === "f16") return toFloat32(new Uint8Array(float32ToHalf(row).buffer), "F16");
       // A copy: the chunk may be a view into a much larger buffer, which the map must not keep alive.
-      return toFloat32(chunk.bytes, chunk.dtype).slice();
+      return row.slice();
     }
     throw new SiglipError(`${this.name}: wanted row ${id}, found none; the checkpoint is damaged, fetch it again.`);
   }
