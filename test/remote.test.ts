@@ -90,6 +90,17 @@ describe("a planned range", () => {
     ]);
   });
 
+  it("that is not read to its end gives way to the next, however near", async () => {
+    const file = remote(10 * MIB);
+    const source = await remoteSource(file);
+    source.plan!([
+      { begin: 0, end: 2 * MIB },
+      { begin: 3 * MIB, end: 6 * MIB },
+    ]);
+    for (const offset of [0, 3 * MIB, 5 * MIB, MIB]) expectBytes(await source.read(offset, 1000), offset);
+    expect(file.streams.map(([offset]) => offset)).toEqual([0, 3 * MIB, MIB - 2 ** 16]);
+  });
+
   it("serves reads that overlap in time", async () => {
     const file = remote(10 * MIB);
     const source = await remoteSource(file);

@@ -76,8 +76,8 @@ class RangeSource implements ClosableSource {
   private runs: readonly ByteRange[] = [];
   private passed: Passed[] = [];
   private held = 0;
-  /** The answer that is being read, and the offset of what comes next. */
-  private live: { readonly pieces: AsyncGenerator<Uint8Array>; at: number } | undefined;
+  /** The answer that is being read, the range that it runs to the end of, and the offset of what comes next. */
+  private live: { readonly run: ByteRange; readonly pieces: AsyncGenerator<Uint8Array>; at: number } | undefined;
   private turn: Promise<unknown> = Promise.resolve();
 
   constructor(file: RemoteFile) {
@@ -123,12 +123,12 @@ class RangeSource implements ClosableSource {
     signal?.throwIfAborted();
     const known = this.passed.find(({ offset, bytes }) => offset <= at && at < offset + bytes.length);
     if (known) return this.take(known, at, end);
-    const ahead = this.live ? at - this.live.at : -1;
+    const ahead = this.live?.run === run ? at - this.live.at : -1;
     if (!(ahead >= 0 && ahead <= WINDOW)) {
       this.hangUp();
       // A tensor's bias, which lies before its weight, is asked for after it.
       const from = Math.max(run.begin, at - GAP);
-      this.live = { pieces: this.file.stream(from, run.end - from, signal), at: from };
+      this.live = { run, pieces: this.file.stream(from, run.end - from, signal), at: from };
     }
     for (;;) {
       const { offset, bytes } = await this.advance(run.end);
