@@ -2,6 +2,7 @@
  * SigLIP in pages and workers: everything that bundlers and browsers get from `siglip`.
  * @module siglip
  */
+import type { CachedModel } from "./browser/cache.ts";
 import { demoFiles } from "./browser/demo.ts";
 import { listFiles } from "./browser/list.ts";
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
@@ -10,6 +11,7 @@ import type { ModelFiles } from "./files.ts";
 import { type LoadOptions, loadModel } from "./load.ts";
 import { Siglip as SiglipModel } from "./siglip.ts";
 
+export type { CachedModel } from "./browser/cache.ts";
 export type { BrowserImage } from "./browser/platform.ts";
 export * from "./public.ts";
 
@@ -27,13 +29,28 @@ export class Siglip extends SiglipModel<BrowserImage> {
   }
 }
 
+/** The models in the browser's cache, in each precision; none where the browser has no storage for one. */
+export async function listCached(): Promise<CachedModel[]> {
+  return (await import("./browser/cache.ts")).listCached();
+}
+
+/**
+ * Deletes a model from the browser's cache: one that `listCached` names, all of that name, or everything. Rejects with a SiglipError
+ * where one is being written.
+ */
+export async function deleteCached(model?: CachedModel | string): Promise<void> {
+  return (await import("./browser/cache.ts")).deleteCached(model);
+}
+
 async function findFiles(model: string | URL | Iterable<File>, options: LoadOptions): Promise<ModelFiles> {
   if (model === "demo") return demoFiles();
   if (typeof model === "string" || model instanceof URL) {
     // A chunk of its own: files that were chosen, and the demo, need none of it.
     const { networkFiles } = await import("./network.ts");
     const base = /^[./]/.test(String(model)) ? (globalThis.document?.baseURI ?? globalThis.location?.href) : undefined;
-    const found = networkFiles(URL.canParse(model, base) ? new URL(model, base) : (model as string), options);
+    const found = networkFiles(URL.canParse(model, base) ? new URL(model, base) : (model as string), options, {
+      spool: async (file, signal) => (await import("./browser/spool.ts")).spool(file, signal),
+    });
     if (found) return found;
   } else if (typeof model === "object" && model !== null && Symbol.iterator in model) {
     return listFiles(model);

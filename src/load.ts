@@ -31,6 +31,11 @@ export interface LoadOptions {
   readonly token?: string;
   /** The Hub that ids are of: https://huggingface.co by default. */
   readonly endpoint?: string;
+  /**
+   * Whether weights from a network are kept for the next load, by default true: in a browser in its private file system, in the precision
+   * of this load.
+   */
+  readonly cache?: boolean;
   /** Told how far loading is, tensor by tensor. */
   readonly onProgress?: (progress: LoadProgress) => void;
   /** Told of what is odd but harmless, such as tensors that nothing uses; `console.warn` by default. */
@@ -47,7 +52,7 @@ interface Chosen {
 
 /** Brings a model's files onto a backend. On failure or abort everything that was taken is freed. */
 export async function loadModel<Image>(
-  files: ModelFiles,
+  found: ModelFiles,
   platform: Platform<Image>,
   options: LoadOptions = {},
 ): Promise<Parts<Image>> {
@@ -59,17 +64,22 @@ export async function loadModel<Image>(
     );
   }
   let chosen: Chosen | undefined;
+  let files = found;
   try {
     signal?.throwIfAborted();
-    // Told only of a model that loads: beside an error they would be noise.
-    const warnings: string[] = [];
-    const config = await readConfig(files, (message) => warnings.push(message), signal);
-    const checkpoint = await openCheckpoint(files, signal);
-    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
     chosen = await chooseBackend(platform, options);
     const { backend, destroy } = chosen;
     const dtype = options.dtype ?? (backend.name === "cpu" ? "f32" : "f16");
-    const loaded = await loadTowers(backend, checkpoint, config, {
+    // Told only of a model that loads: beside an error they would be noise.
+    const warnings: string[] = [];
+    let warn = (message: string): void => void warnings.push(message);
+    if (options.cache !== false && found.key !== undefined && platform.keep) {
+      files = await platform.keep(found, { dtype, towers, onWarning: (message) => warn(message), signal });
+    }
+    const config = await readConfig(files, warn, signal);
+    const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
+    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
+    const loaded = await loadTowers(backend, weights, config, {
       dtype,
       towers,
       signal,
@@ -79,6 +89,8 @@ export async function loadModel<Image>(
       warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
     }
     for (const message of warnings) onWarning(message);
+    warn = onWarning;
+    files.settle?.();
     // Texts need rows of the token table; for pictures nothing more is read.
     if (!towers.includes("text")) await files.close();
     return {
@@ -99,7 +111,7 @@ export async function loadModel<Image>(
         // What was asked of the first load, its signal among it, is long settled; warnings have been told.
         const { backend: where = "auto" } = options;
         const same = where === "auto" && backend.name === "webgpu" ? "webgpu" : where;
-        return loadModel(files, platform, {
+        return loadModel(found, platform, {
           ...options,
           backend: same,
           dtype,

@@ -1,3 +1,4 @@
+import type { ModelFiles } from "./checkpoint/source.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import type { SiglipConfig } from "./config.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
@@ -6,7 +7,15 @@ import type { Pixels } from "./image/pixels.ts";
 import { preprocess } from "./image/preprocess.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";
 import type { SiglipTokenizer } from "./tokenizer/siglip.ts";
-import type { ForwardOptions, Towers, Values } from "./towers.ts";
+import type { ForwardOptions, Tower, Towers, Values } from "./towers.ts";
+
+/** What is kept of a model, and who is told of what goes wrong with that. */
+export interface KeepOptions {
+  readonly dtype: WeightDType;
+  readonly towers: readonly Tower[];
+  readonly onWarning: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
 
 /** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
 export interface Platform<Image> {
@@ -14,6 +23,8 @@ export interface Platform<Image> {
   gpu(): Promise<GPU | undefined>;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
   choices(adapter: string): Map<string, string>;
+  /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
+  keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
   /** What a user can do where there is no adapter; part of an error's sentence. */
   readonly withoutGpu: string;
 }

@@ -53,6 +53,9 @@ export interface Towers {
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
 
+/** The one tensor of which only rows are read; see TokenTable. */
+export const TOKEN_TABLE = "text_model.embeddings.token_embedding.weight";
+
 /** Buffers that older checkpoints carry and that say nothing. */
 const HARMLESS = /(^|\.)position_ids$/;
 
@@ -66,7 +69,7 @@ export async function loadTowers<T extends Tensor>(
   const wanted = (name: string) =>
     !(name.startsWith("vision_model.") && !towers.includes("image")) &&
     !(name.startsWith("text_model.") && !towers.includes("text"));
-  const table = "text_model.embeddings.token_embedding.weight";
+  const table = TOKEN_TABLE;
   const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   weights.plan(needed.map(({ name }) => name));
@@ -154,12 +157,16 @@ export async function loadTowers<T extends Tensor>(
 /** Bits of a weight of a matrix, its share of the scales counted. */
 const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
 
+/** Bytes of tensors of these shapes in a precision, the few that are kept in a higher one not considered. */
+export function weightBytes(shapes: readonly Shape[], dtype: WeightDType): number {
+  const bits = shapes.reduce((sum, shape) => sum + size(shape) * (shape.length > 1 ? BITS[dtype] : 32), 0);
+  return Math.ceil(bits / 8);
+}
+
 /** The next smaller dtype, and the bytes of tensors of these shapes in it; undefined where there is none. */
 function smallerThan(dtype: WeightDType, shapes: readonly Shape[]): WeightSpec["smaller"] {
   const next = ({ f32: "f16", f16: "q8", q8: "q4", q4: undefined } as const)[dtype];
-  if (!next) return undefined;
-  const bits = shapes.reduce((sum, shape) => sum + size(shape) * (shape.length > 1 ? BITS[next] : 32), 0);
-  return { dtype: next, bytes: Math.ceil(bits / 8) };
+  return next && { dtype: next, bytes: weightBytes(shapes, next) };
 }
 
 /** Items of one pass: a dispatch counts at most 65,535 workgroups an axis. */

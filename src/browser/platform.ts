@@ -32,6 +32,7 @@ export const browserPlatform: Platform<BrowserImage> = {
     return globalThis.navigator?.gpu;
   },
   choices: keptChoices,
+  keep: async (files, options) => (await import("./cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, signal) {
     try {

@@ -87,6 +87,7 @@ export function hubFiles(model: HubModel, options: UrlOptions = {}): ModelFiles 
   const name = model.revision === "main" ? model.id : `${model.id}@${model.revision}`;
   return {
     name,
+    key: endpoint === DEFAULT_ENDPOINT ? name : `${endpoint}/${name}`,
     get version() {
       return commit;
     },

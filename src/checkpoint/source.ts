@@ -1,4 +1,5 @@
 import { SiglipError } from "../error.ts";
+import type { Weights } from "./weights.ts";
 
 /** Random access to the bytes of one file, wherever it lies. */
 export interface Source {
@@ -32,6 +33,12 @@ export interface ModelFiles {
   open(file: string, signal?: AbortSignal): Promise<Source | undefined>;
   /** Releases what `open` took; files can be opened again afterwards. */
   close(): Promise<void>;
+  /** Where they come over a network, what names them there in full: they may be kept under it. */
+  readonly key?: string;
+  /** The weights where they are kept in the precision of the load; else they are in safetensors files. */
+  weights?(signal?: AbortSignal): Promise<Weights>;
+  /** Told when the towers are loaded: what could wait is done now, in the background. */
+  settle?(): void;
 }
 
 /** A file that is already in memory. Reads are views, not copies. */

@@ -15,10 +15,11 @@ export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "s
  * read by HTTP, so that no more than what is asked for is transferred or held.
  */
 export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
-  const { name, urlOf } = filesUnder(place);
+  const { name, key, urlOf } = filesUnder(place);
   const opened = new Opened(options);
   return {
     name,
+    key,
     get version() {
       return opened.version;
     },
@@ -31,7 +32,11 @@ export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
 }
 
 /** Where the files of a model lie by the URL of their folder or of the weights in it, and how errors name it. */
-export function filesUnder(place: URL): { readonly name: string; readonly urlOf: (file: string) => URL } {
+export function filesUnder(place: URL): {
+  readonly name: string;
+  readonly key: string;
+  readonly urlOf: (file: string) => URL;
+} {
   const folder = new URL(place);
   const weights = /[^/]\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
   if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
@@ -43,7 +48,7 @@ export function filesUnder(place: URL): { readonly name: string; readonly urlOf:
   }
   const urlOf = (file: string) =>
     weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
-  return { name: shorten(weights ?? folder), urlOf };
+  return { name: shorten(weights ?? folder), key: (weights ?? folder).href, urlOf };
 }
 
 /** The files that are open of a model. */

@@ -1,6 +1,6 @@
 // What runs in the page: the library, and what the tests do with it there.
 import { browserPlatform } from "../../src/browser/platform.ts";
-import { type BrowserImage, type LoadOptions, Siglip } from "../../src/index.ts";
+import { type BrowserImage, deleteCached, type LoadOptions, listCached, Siglip } from "../../src/index.ts";
 
 /** Logits and probabilities of a picture against texts, and where the model ran. */
 export async function score(
@@ -40,7 +40,7 @@ export async function decode(image: BrowserImage): Promise<Sent> {
   return { width, height, base64: btoa(text) };
 }
 
-const inPage = { Siglip, score, decode, failure, fetchBytes };
+const inPage = { Siglip, score, decode, failure, fetchBytes, listCached, deleteCached };
 export type InPage = typeof inPage;
 declare global {
   var siglip: InPage;

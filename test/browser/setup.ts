@@ -1,4 +1,4 @@
-import type { Page } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import type { TestContext } from "vitest";
 import { tallied } from "../cases.ts";
 import { type Bundle, bundle } from "./bundle.ts";
@@ -11,8 +11,10 @@ export interface Setup extends AsyncDisposable {
   readonly site: Site;
   /** What cases that ran here name as their adapter. */
   readonly label: string;
-  /** An empty page with the library in it, loaded after `before` has run there. */
-  openPage(before?: () => void): Promise<Page>;
+  /** An empty page with the library in it, loaded after `before` has run there; with storage of its own unless a context is given. */
+  openPage(before?: () => void, context?: BrowserContext): Promise<Page>;
+  /** Storage that pages share. */
+  openContext(): Promise<BrowserContext>;
 }
 
 /** Starts both; `files` are served by their names, and folders under theirs. */
@@ -28,8 +30,9 @@ export async function setUp(
     bundle: bundled,
     site,
     label: `chromium ${browser?.version()} swiftshader`,
-    async openPage(before) {
-      const page = await browser!.newPage();
+    openContext: () => browser!.newContext(),
+    async openPage(before, context) {
+      const page = await (context ?? browser!).newPage();
       if (before) await page.addInitScript(before);
       await page.goto(site.url);
       await page.addScriptTag({ url: "/page.js", type: "module" });

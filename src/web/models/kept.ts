@@ -1,27 +1,11 @@
-import * as library from "../../index.ts";
+import { deleteCached, listCached } from "../../index.ts";
 import { bytes } from "../../units.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { ModelOptions, ModelSource } from "./remote.ts";
 
-/** A model whose weights this browser keeps. */
-interface CachedModel {
-  readonly model: string;
-  readonly dtype: library.WeightDType;
-  readonly towers: readonly ("image" | "text")[];
-  readonly bytes: number;
-  readonly complete: boolean;
-}
-
-interface Cache {
-  readonly listCached?: () => Promise<CachedModel[]>;
-  readonly deleteCached?: (model: CachedModel) => Promise<void>;
-}
-
 /** Lists what this browser keeps of models, to be loaded or deleted. */
 export async function showKept(load: (source: ModelSource, options: ModelOptions) => Promise<void>): Promise<void> {
-  const { listCached, deleteCached } = library as Cache;
   const section = byId("kept", HTMLElement);
-  if (!listCached || !deleteCached) return;
   const kept = await listCached().catch(() => []);
   section.hidden = kept.length === 0;
   byId("kept-list", HTMLElement).replaceChildren(
