@@ -44,7 +44,13 @@ beforeEach(() => rmSync(home, { recursive: true, force: true }));
 const snapshot = () => join(home, "hub/models--google--tiny/snapshots", commit);
 
 async function run(binary: string, ...args: string[]): Promise<{ output: string; asked: number[] }> {
-  const env = { ...process.env, HF_HOME: home, HF_HUB_CACHE: join(home, "hub"), HF_ENDPOINT: hub.endpoint, HF_HUB_DISABLE_XET: "1" };
+  const env = {
+    ...process.env,
+    HF_HOME: home,
+    HF_HUB_CACHE: join(home, "hub"),
+    HF_ENDPOINT: hub.endpoint,
+    HF_HUB_DISABLE_XET: "1",
+  };
   hub.site.requests.length = hub.cdn.requests.length = 0;
   const { stdout } = await promisify(execFile)(binary, args, {
     env: { ...env, XDG_CACHE_HOME: join(folder.path, "own") },
