@@ -15,9 +15,11 @@ export interface CachedModel {
   readonly model: string;
   /** Of its weights: a commit, or what the server says to tell contents from each other. */
   readonly version: string;
+  /** As the linear maps' weights are stored. */
   readonly dtype: WeightDType;
   /** The halves that are kept, whole or in part. */
   readonly towers: readonly Tower[];
+  /** What it takes in the browser's storage. */
   readonly bytes: number;
   /** Whether these halves load without the network. */
   readonly complete: boolean;
