@@ -29,9 +29,11 @@ describe("webgpu", () => {
   }
   // … and every other form on the shapes at which it can go wrong.
   const linears = [
-    ...[1, 3, 63, 64, 65, 730].map((rows) => linear([rows, 48], 40)),
+    ...[1, 3, 63, 64, 65, 729, 730].map((rows) => linear([rows, 48], 40)),
     linear([1458, 160], 160),
     linear([3, 25, 101], 129, { gelu: true, add: "item" }),
+    // Every kernel has a tanh of its own to clamp.
+    linear([3, 3, 64], 64, { gelu: true, add: "item" }, 1000),
   ];
   for (const name of Object.keys(LINEAR) as LinearName[]) {
     if (name === SOFTWARE.linear) continue;
@@ -44,6 +46,7 @@ describe("webgpu", () => {
   const attentions = [
     attention(2, 33, 33, 2, 72),
     attention(2, 65, 65, 1, 64),
+    attention(1, 65, 65, 1, 64, 50),
     attention(2, 1, 70, 2, 96),
     attention(1, 5, 40, 3, 7),
   ];
