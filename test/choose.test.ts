@@ -1,4 +1,4 @@
-import { describe, expect } from "vitest";
+import { describe, expect, vi } from "vitest";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { choose } from "../src/tensor/webgpu/choose.ts";
 import { onGpu, tallied } from "./cases.ts";
@@ -45,6 +45,27 @@ describe("the choice of a kernel's form", () => {
       expect(next.trials.size).toBe(0);
       b.dispose();
       next.dispose();
+    },
+  );
+
+  onGpu(
+    "leaves out what the runtime does not compile, though it was chosen once",
+    { precision: "f32" },
+    async (gpu) => {
+      const { device } = gpu;
+      const create = device.createShaderModule.bind(device);
+      vi.spyOn(device, "createShaderModule").mockImplementation((descriptor) =>
+        create(descriptor.label?.startsWith("linear {") ? { code: "enable what_is_unknown;" } : descriptor),
+      );
+      const key = "linear 128 rows 64 to 64 f32 f32 f32";
+      const choices = new Map([[key, "tile-64x64"]]);
+      const b = new WebGpuBackend(device, { choices });
+      const { actual, expected, shape } = await linear([65, 48], 40).run(b, "f32");
+      vi.restoreAllMocks();
+      compare(actual, expected, { shape, label: "what compiles", gate: 1e-10 });
+      expect(b.trials.get(key)!.map(({ name }) => name)).toEqual(["direct", "split"]);
+      expect(["direct", "split"]).toContain(choices.get(key));
+      b.dispose();
     },
   );
 });

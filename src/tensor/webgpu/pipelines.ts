@@ -86,11 +86,15 @@ export class Pipelines {
   private async compile(kernel: Kernel, constants: Constants, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     const label = `${kernel} ${JSON.stringify(constants)}`;
     const code = specialise(await source(kernel), constants);
-    return this.device.createComputePipelineAsync({
+    this.device.pushErrorScope("validation");
+    const pipeline = this.device.createComputePipelineAsync({
       label,
       layout: this.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
       compute: { module: this.device.createShaderModule({ label, code }), entryPoint: "main" },
     });
+    // What is wrong with the shader, the pipeline tells.
+    this.device.popErrorScope().catch(() => {});
+    return pipeline;
   }
 
   private layout(kinds: string): GPUBindGroupLayout {

@@ -174,20 +174,21 @@ export class Queue {
         continue;
       }
       const { dispatch } = command;
-      if (dispatch.variants.length > 1 && !this.chosen(dispatch)) {
+      if (dispatch.variants.length > 1 && !(await this.chosen(dispatch))) {
         // A trial wants the inputs that the work before it makes.
         await this.submitAll(steps, signal);
         steps = [];
         await this.try(dispatch, signal);
       }
-      steps.push(step(dispatch, this.chosen(dispatch) ?? dispatch.variants[0]));
+      steps.push(step(dispatch, (await this.chosen(dispatch)) ?? dispatch.variants[0]));
     }
     await this.submitAll(steps, signal);
   }
 
-  private chosen({ variants, key }: Dispatch): Variant | undefined {
+  private async chosen({ variants, key }: Dispatch): Promise<Variant | undefined> {
     const name = this.choices.get(key);
-    return variants.find((variant) => variant.name === name);
+    const found = variants.find((variant) => variant.name === name);
+    return found && (await compiles(found)) ? found : undefined;
   }
 
   /** Runs every variant of a dispatch where it stands, which changes nothing but its result. */
@@ -197,7 +198,9 @@ export class Queue {
     const from = dispatch.buffers.at(-1)!;
     const part = Math.min(bytes, COMPARED);
     const staging = this.takeStaging(2 * part);
-    const ways = dispatch.variants.map((variant) => ({
+    const able: Variant[] = [];
+    for (const variant of dispatch.variants) if (able.length === 0 || (await compiles(variant))) able.push(variant);
+    const ways = able.map((variant) => ({
       name: variant.name,
       run: async (calls: number) => {
         signal?.throwIfAborted();
@@ -321,6 +324,14 @@ export class Queue {
     if (small) this.free(small);
     return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
   }
+}
+
+/** Whether a runtime takes a variant: what is experimental changes from one to the next, and a plain form always serves. */
+function compiles({ pipeline }: Variant): Promise<boolean> {
+  return pipeline.compiled.then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
