@@ -5,8 +5,12 @@ import type { RemoteFile } from "../src/checkpoint/http.ts";
 import { remoteSource } from "../src/checkpoint/remote.ts";
 import { encodeHeader } from "../src/checkpoint/safetensors.ts";
 import { parseConfig } from "../src/config.ts";
+import { openCheckpoint, readConfig } from "../src/files.ts";
+import { networkFiles } from "../src/network.ts";
 import type { Backend, Tensor } from "../src/tensor/backend.ts";
 import { loadTowers, type Tower } from "../src/towers.ts";
+import { serveHub } from "./hub.ts";
+import { bytesServed } from "./server.ts";
 import { syntheticData, syntheticShapes } from "./synthetic.ts";
 
 interface Counted extends RemoteFile {
@@ -155,4 +159,28 @@ describe("the so400m checkpoint of 3.5 GB", () => {
       expect(taken).toBeLessThan(wanted + most * 2 ** 17);
     });
   }
+
+  it("is described by its header and config alone", async () => {
+    const hub = await serveHub();
+    const weights = {
+      name: "zeros",
+      size: header.length + bytes(""),
+      async read(offset: number, length: number) {
+        const part = new Uint8Array(length);
+        part.set(head.subarray(offset, offset + length));
+        return part;
+      },
+    };
+    const config = readFileSync(new URL("golden/so400m-384/config.json", import.meta.url));
+    hub.publish("org/so400m", { "config.json": config, "model.safetensors": weights });
+    const files = networkFiles("org/so400m", { endpoint: hub.endpoint })!;
+    await readConfig(files, () => {});
+    expect((await openCheckpoint(files)).tensors.size).toBe(shapes.size);
+    await files.close();
+    console.log(`so400m, headers: ${bytesServed(hub.site)} bytes of the site, ${bytesServed(hub.cdn)} of the CDN`);
+    expect(bytesServed(hub.cdn)).toBe(header.length);
+    // What goes with a redirect and with a file that is not there is a line each.
+    expect(bytesServed(hub.site)).toBeLessThan(config.length + 100);
+    await hub[Symbol.asyncDispose]();
+  });
 });
