@@ -6,3 +6,9 @@ export class SiglipError extends Error {
   /** Tells it from other errors where classes do not, between a page and its worker. */
   override readonly name = "SiglipError";
 }
+
+/** A name or a URL as errors show it: long ones (data URLs, signed ones) are cut. */
+export function shorten(name: string | URL): string {
+  const text = String(name);
+  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
+}

@@ -1,10 +1,4 @@
-import { SiglipError } from "../error.ts";
-
-/** A URL as errors name it: long ones (data URLs) are cut. */
-export function shorten(url: string | URL): string {
-  const text = String(url);
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
-}
+import { SiglipError, shorten } from "../error.ts";
 
 /** `fetch`, whose failures become SiglipErrors, but for an aborted signal's reason. The status is the caller's to judge. */
 export async function request(url: string | URL, wanted: string, init: RequestInit = {}): Promise<Response> {

@@ -1,11 +1,11 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError, shorten } from "../error.ts";
 import { orient } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
 import { readBitmap } from "./bitmap.ts";
 import { keptChoices } from "./choices.ts";
 import { checkHeaders } from "./headers.ts";
-import { readBody, request, shorten } from "./http.ts";
+import { readBody, request } from "./http.ts";
 import { readBlob } from "./list.ts";
 
 /**

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError, shorten } from "../error.ts";
 
 /** How a server is asked. */
 export interface RequestOptions {
@@ -165,12 +165,6 @@ export function retryAfter(headers: Headers): number | undefined {
   if (!/ GMT\s*$/.test(value)) return undefined;
   const wait = Date.parse(value) - (Date.parse(headers.get("Date") ?? "") || Date.now());
   return Number.isNaN(wait) ? undefined : Math.max(0, wait);
-}
-
-/** A URL as errors name it: long ones (data URLs, signed ones) are cut. */
-export function shorten(url: string | URL): string {
-  const text = String(url);
-  return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }
 
 function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {

@@ -1,5 +1,5 @@
-import { SiglipError } from "../error.ts";
-import { type RequestOptions, shorten } from "./exchange.ts";
+import { SiglipError, shorten } from "../error.ts";
+import type { RequestOptions } from "./exchange.ts";
 import { openRemote, type RemoteFile } from "./http.ts";
 import { type ClosableSource, type RemoteSourceOptions, remoteSource } from "./remote.ts";
 import type { ModelFiles, Source } from "./source.ts";

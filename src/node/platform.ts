@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError, shorten } from "../error.ts";
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
 import { keptChoices } from "./choices.ts";
@@ -19,7 +19,7 @@ export const nodePlatform: Platform<NodeImage> = {
   withoutGpu: "install the npm package webgpu and a graphics driver",
   async decode(image, signal) {
     if (typeof image === "string" || image instanceof URL) {
-      return decode(await readAnywhere(image, signal), shorten(String(image)));
+      return decode(await readAnywhere(image, signal), shorten(image));
     }
     if (image instanceof Uint8Array) return decode(image);
     if (image instanceof ArrayBuffer) return decode(new Uint8Array(image));
@@ -37,7 +37,7 @@ export const nodePlatform: Platform<NodeImage> = {
 
 /** A string is a URL when it begins with a scheme of two letters or more, else a path. */
 async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
-  const name = shorten(String(place));
+  const name = shorten(place);
   const url =
     place instanceof URL
       ? place
@@ -70,9 +70,4 @@ async function readBody(response: Response, name: string): Promise<Uint8Array> {
       );
   }
   return Buffer.concat(parts);
-}
-
-/** Long names (data URLs) are cut for messages. */
-function shorten(name: string): string {
-  return name.length > 200 ? `${name.slice(0, 200)}…` : name;
 }
