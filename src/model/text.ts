@@ -24,7 +24,7 @@ export function textTower<T extends Tensor>(b: Backend<T>, w: TextTower<T>, embe
   return b.linear(b.layerNorm(b.rows(x, last), w.norm), w.head, { exact: true });
 }
 
-/** Binds the text tower's tensors, each checked against the config. */
+/** Binds the text tower's tensors, each checked against the config, in the order of published files. */
 export async function loadTextTower<T extends Tensor>(p: Params<T>, config: TextConfig): Promise<TextTower<T>> {
   return {
     config,

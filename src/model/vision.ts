@@ -49,7 +49,7 @@ function mapHead<T extends Tensor>(b: Backend<T>, x: T, w: MapHead<T>, heads: nu
   return mlp(b, b.linear(pooled, w.out, { exact: true }), w.norm, w.mlp);
 }
 
-/** Binds the image tower's tensors, each checked against the config. */
+/** Binds the image tower's tensors, each checked against the config, in the order of published files. */
 export async function loadVisionTower<T extends Tensor>(p: Params<T>, config: VisionConfig): Promise<VisionTower<T>> {
   const { hidden, mlp: inner, patchSize, channels, tokens, eps } = config;
   const embeddings = p.at("embeddings");
@@ -59,13 +59,13 @@ export async function loadVisionTower<T extends Tensor>(p: Params<T>, config: Vi
     patchEmbedding: await embeddings.linear("patch_embedding", [hidden, channels, patchSize, patchSize]),
     positions: await embeddings.tensor("position_embedding.weight", [tokens, hidden]),
     blocks: await p.blocks("encoder.layers", config),
-    norm: await p.norm("post_layernorm", hidden, eps),
     head: {
-      probe: await head.tensor("probe", [1, 1, hidden]),
       ...(await head.at("attention").inProjection(hidden)),
       out: await head.linear("attention.out_proj", [hidden, hidden]),
       norm: await head.norm("layernorm", hidden, eps),
       mlp: await head.at("mlp").mlp(hidden, inner),
+      probe: await head.tensor("probe", [1, 1, hidden]),
     },
+    norm: await p.norm("post_layernorm", hidden, eps),
   };
 }
