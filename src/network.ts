@@ -27,7 +27,8 @@ export function networkFiles(
   const reports = new Map<string, (loaded: number, total: number) => void>();
   const onDownload = (file: string, loaded: number, total: number) => {
     if (!onProgress) return;
-    if (!reports.has(file)) reports.set(file, reporter(onProgress, "download", file));
+    // Of a download that goes on, the first report says how much was there.
+    if (!reports.has(file)) reports.set(file, reporter(onProgress, "download", file, undefined, loaded));
     reports.get(file)!(loaded, total);
   };
   const options = { endpoint, spool, onDownload };

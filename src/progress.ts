@@ -17,17 +17,18 @@ const MEMORY = 3000;
 
 /**
  * Reports one phase of one file, called with the bytes that have arrived and the total. The rate is an exponentially weighted mean over time,
- * corrected for its beginning at zero. `now` is in milliseconds.
+ * corrected for its beginning at zero. `now` is in milliseconds; the bytes before `from` were there already and count for no rate.
  */
 export function reporter(
   report: (progress: LoadProgress) => void,
   phase: LoadProgress["phase"],
   file: string,
   now: () => number = () => performance.now(),
+  from = 0,
 ): (loaded: number, total: number) => void {
   const start = now();
   let last = start;
-  let before = 0;
+  let before = from;
   let sum = 0;
   return (loaded, total) => {
     const time = now();

@@ -145,7 +145,14 @@ describe("a model on the Hub", () => {
     hub.gate(ID, "secret");
     expect((await read("spiece.model"))?.equals(FILES["spiece.model"])).toBe(true);
     hub.site.misbehave("", { cut: 0 });
-    expect((await read("spiece.model"))?.equals(FILES["spiece.model"])).toBe(true);
+    for (const revision of ["main", commit]) {
+      const files = open(revision);
+      expect((await files.open("config.json"))?.size).toBe(FILES["config.json"].length);
+      // What is not there is not there, though nobody says so.
+      expect(await files.open("model.safetensors.index.json")).toBeUndefined();
+      expect((await files.open("spiece.model"))?.size).toBe(FILES["spiece.model"].length);
+      await files.close();
+    }
     expect(warnings).toEqual([]);
   });
 

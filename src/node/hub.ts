@@ -36,8 +36,11 @@ class HubFiles implements KeptFiles {
   /** Whole files that Hugging Face's cache did not take. */
   private readonly staying = new Set<string>();
   private commit: string | undefined;
+  private resolving: Promise<string> | undefined;
   /** Of the request that told the commit. */
   private config: RemoteFile | undefined;
+  /** Whether the Hub gave no answer, or is not to be asked. */
+  private offline = /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 
   constructor(model: HubModel, options: KeepOptions) {
     const { id, revision } = model;
@@ -93,8 +96,8 @@ class HubFiles implements KeptFiles {
   }
 
   private async find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
-    this.commit ??= await this.resolve(signal);
-    const path = await this.repository.find(this.commit, file);
+    const commit = this.commit ?? (await this.decide(signal));
+    const path = await this.repository.find(commit, file);
     if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
     const kept = await this.fetch(file, signal);
     if (!kept?.blocks) return kept;
@@ -108,12 +111,21 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  /** The commit that the revision means. */
+  /** The one commit of all files, whoever asks first. */
+  private async decide(signal?: AbortSignal): Promise<string> {
+    this.resolving ??= this.resolve(signal).finally(() => {
+      this.resolving = undefined;
+    });
+    this.commit = await this.resolving;
+    return this.commit;
+  }
+
+  /** The commit that the revision means by now. */
   private async resolve(signal?: AbortSignal): Promise<string> {
     const { model, repository, endpoint, options } = this;
     if (isCommit(model.revision)) return model.revision;
     const before = await repository.commit(model.revision);
-    if (isOffline()) {
+    if (this.offline) {
       if (before) return before;
       throw new SiglipError(
         `${this.name}: wanted this model, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it, or download the model first.`,
@@ -126,8 +138,9 @@ class HubFiles implements KeptFiles {
       return this.config?.commit ?? (await readCommit(model, options, asking));
     } catch (error) {
       signal?.throwIfAborted();
-      if (before) return before;
-      throw error;
+      if (!before) throw error;
+      this.offline = true;
+      return before;
     }
   }
 
@@ -139,12 +152,25 @@ class HubFiles implements KeptFiles {
     const options = { ...this.options, signal };
     const known = await store.known(key);
     if (known) return (await this.linked(file, known.etag)) ?? keepKnown(this.url(file), known, store, options);
-    if (isOffline() || (await repository.isAbsent(commit, file))) return undefined;
-    const asked = file === "config.json" ? this.config : undefined;
-    const remote = asked ?? (await openRemote(this.url(file), options));
+    if (this.offline || (await repository.isAbsent(commit, file))) return undefined;
+    const remote = await this.ask(file, options);
+    if (this.offline) return undefined;
     if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
     await repository.setAbsent(commit, file).catch(() => {});
     return undefined;
+  }
+
+  private async ask(file: string, options: KeepOptions): Promise<RemoteFile | undefined> {
+    if (file === "config.json" && this.config) return this.config;
+    try {
+      return await openRemote(this.url(file), options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it lacks.
+      if (this.config || !(await this.repository.find(this.commit!, "config.json"))) throw error;
+      this.offline = true;
+      return undefined;
+    }
   }
 
   /** Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is set aside. */
@@ -236,8 +262,4 @@ class HubFiles implements KeptFiles {
   private url(file: string): URL {
     return hubUrl(this.endpoint, { id: this.model.id, revision: this.commit! }, file);
   }
-}
-
-function isOffline(): boolean {
-  return /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 }
