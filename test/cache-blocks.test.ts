@@ -7,8 +7,8 @@ import { remoteSource } from "../src/checkpoint/remote.ts";
 import { SiglipError } from "../src/error.ts";
 import { BLOCK, BlockFile, type BlockFileOptions, type Origin } from "../src/node/cache-blocks.ts";
 
-/** Ten blocks and a bit, none like another. */
-const SIZE = 10 * BLOCK + 1000;
+/** More blocks than are fetched together for several, and a bit; none is like another. */
+const SIZE = 40 * BLOCK + 1000;
 const content = Buffer.alloc(SIZE);
 for (let at = 0; at < SIZE; at += 32) createHash("sha256").update(`${at}`).digest().copy(content, at);
 
@@ -82,6 +82,28 @@ describe("a partial file", () => {
     const again = await begin("ranges");
     same(await read(again.file, BLOCK - 7, 8 * BLOCK), BLOCK - 7, 8 * BLOCK);
     expect(again.asked).toEqual([]);
+  });
+
+  it("asks once for what several want at the same time", async () => {
+    const { file, asked } = await begin("together");
+    const places = [0, 1, 2, 3, 4, 5].map((row) => 4 * BLOCK - 3000 + row * 1000);
+    const rows = await Promise.all(places.map((place) => read(file, place, 1000)));
+    for (const [index, row] of rows.entries()) same(row, places[index], 1000);
+    expect(asked).toEqual([
+      [3, 4],
+      [4, 5],
+    ]);
+  });
+
+  it("does not let one who gives up take others along", async () => {
+    const { file } = await begin("alone");
+    const abort = new AbortController();
+    const source = await remoteSource(file);
+    const given = source.read(0, 10, abort.signal);
+    const wanted = source.read(20, 10);
+    abort.abort();
+    await expect(given).rejects.toMatchObject({ name: "AbortError" });
+    same(await wanted, 20, 10);
   });
 
   it("is sparse", async (context) => {

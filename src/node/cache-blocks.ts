@@ -35,7 +35,7 @@ export interface BlockFileOptions {
  * A file of which the blocks that were once asked for lie on disk, in a sparse file with a journal beside it. What is missing is
  * fetched when it is read, neighbouring blocks by one request, and written on the way; what is there is checked by its digest.
  * Whoever is killed at any moment, and however many processes do this with one file: every write is of the bytes that belong there,
- * and nothing is believed that its digest does not prove. At most 2 MiB are held.
+ * and nothing is believed that its digest does not prove. A read holds at most 2 MiB beside what it gives.
  */
 export class BlockFile implements RemoteFile {
   readonly url: string;
@@ -48,6 +48,8 @@ export class BlockFile implements RemoteFile {
   private data: FileHandle;
   private journal: Journal;
   private readonly damaged = new Set<number>();
+  /** Blocks that somebody is fetching together with few others. */
+  private readonly coming = new Map<number, Promise<void>>();
   private whole: Promise<void> | undefined;
 
   private constructor(path: string, options: BlockFileOptions, data: FileHandle, journal: Journal) {
@@ -102,11 +104,13 @@ export class BlockFile implements RemoteFile {
     const blocks = Math.ceil(this.size / BLOCK);
     onBytes?.(this.present);
     for (let block = 0; block < blocks; block++) {
-      if (this.journal.digest(block) !== undefined) continue;
-      let present = this.present;
-      for await (const chunk of this.fetch(block, blocks, signal)) {
-        present += chunk.length;
-        onBytes?.(present);
+      while (this.journal.digest(block) === undefined) {
+        let present = this.present;
+        for await (const chunk of this.fetch(block, blocks, signal)) {
+          present += chunk.length;
+          onBytes?.(present);
+        }
+        onBytes?.(this.present);
       }
     }
   }
@@ -175,21 +179,38 @@ export class BlockFile implements RemoteFile {
     await this.attempt(() => this.journal.remove(block));
   }
 
-  /** Fetches the blocks that are missing from `first` on, as far as the next that is there; none where another process has by now. */
+  /**
+   * Fetches the blocks that are missing from `first` on, as far as the next that is there. Many are passed on as they come; few are only
+   * written, once for all who want them, and so is a file without ranges: whoever called reads them then.
+   */
   private async *fetch(first: number, limit: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.journal.refresh();
-    let last = first;
-    while (last < limit && this.journal.digest(last) === undefined) last++;
-    if (last === first) return;
+    if (this.journal.digest(first) !== undefined) return;
     const origin = await this.options.origin(signal);
-    if (origin.ranges) {
+    const coming = origin.ranges ? this.coming.get(first) : this.whole;
+    if (coming) {
+      // A failure is its own caller's; here it is tried again.
+      await coming.catch(() => {});
+      return;
+    }
+    if (!origin.ranges) {
+      this.whole = this.spool(origin, signal).finally(() => {
+        this.whole = undefined;
+      });
+      await this.whole;
+      return;
+    }
+    let last = first;
+    while (last < limit && this.journal.digest(last) === undefined && !this.coming.has(last)) last++;
+    if (last - first > PORTION / BLOCK) {
       yield* this.keep(first, last, origin, signal);
       return;
     }
-    this.whole ??= this.spool(origin, signal).finally(() => {
-      this.whole = undefined;
+    const few = drain(this.keep(first, last, origin, signal)).finally(() => {
+      for (let block = first; block < last; block++) this.coming.delete(block);
     });
-    await this.whole;
+    for (let block = first; block < last; block++) this.coming.set(block, few);
+    await few;
   }
 
   private async spool(origin: Origin, signal?: AbortSignal): Promise<void> {
@@ -249,6 +270,10 @@ export class BlockFile implements RemoteFile {
   private attempt<R>(operation: () => Promise<R>): Promise<R> {
     return attempt(this.path, "write", operation);
   }
+}
+
+async function drain(chunks: AsyncIterable<unknown>): Promise<void> {
+  for await (const _ of chunks);
 }
 
 async function openBoth(path: string, size: number): Promise<{ data: FileHandle; journal: Journal }> {
