@@ -33,7 +33,7 @@ export interface LoadOptions {
   readonly endpoint?: string;
   /**
    * Whether weights from a network are kept for the next load, by default true: in a browser in its private file system, in the precision
-   * of this load.
+   * of this load; in Node, Deno and Bun as the server has them, in Hugging Face's cache or, what is not whole, in this package's own.
    */
   readonly cache?: boolean;
   /** Told how far loading is, tensor by tensor. */

@@ -18,7 +18,7 @@ import { hubDefaults } from "./token.ts";
 export type NodeModel = string | URL | Iterable<File>;
 
 /** What `Siglip.load` says of where files come from. */
-export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning"> & { readonly cache?: boolean };
+export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning" | "cache">;
 
 /**
  * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors file in one, an id of the
