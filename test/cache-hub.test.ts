@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from "node:fs";
+import { open as openFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -281,6 +282,22 @@ describe("a file system", () => {
     } finally {
       rmSync(other, { recursive: true });
     }
+  });
+
+  it("that is full is told of in one sentence, and what was written stays", async () => {
+    hub.publish(ID, FILES);
+    await read("model.safetensors", "main", 4 * 2 ** 20);
+    const handle = await openFile(join(parts(), sha256));
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    const write = vi.spyOn(Object.getPrototypeOf(handle), "write").mockRejectedValue(full);
+    await handle.close();
+    await expect(read("model.safetensors")).rejects.toThrow(
+      `${join(parts(), sha256)}: wanted to write this file, found no space left on the disk; free some and try again.`,
+    );
+    write.mockRestore();
+    await download();
+    expect(hub.cdn.requests.at(-1)?.headers.range).toBe(`bytes=${4 * 2 ** 20}-${WEIGHTS.length - 1}`);
+    expect(warnings).toEqual([]);
   });
 
   it("where nothing can be kept is done without, with a warning", async () => {
