@@ -11,11 +11,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import { open as openFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { homedir, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { KeepOptions } from "../src/node/cache.ts";
 import { BLOCK } from "../src/node/cache-blocks.ts";
+import { hubCacheFolder } from "../src/node/folders.ts";
 import { keptHubFiles } from "../src/node/hub.ts";
 import { type Hub, serveHub } from "./hub.ts";
 import { pattern } from "./interrupt.ts";
@@ -106,6 +107,14 @@ function flip(path: string, offset: number): void {
   bytes[offset] ^= 1;
   writeFileSync(path, bytes);
 }
+
+it("lies where Hugging Face's variables say", () => {
+  const home = homedir();
+  expect(hubCacheFolder({})).toBe(join(home, ".cache/huggingface/hub"));
+  expect(hubCacheFolder({ XDG_CACHE_HOME: "/x" })).toBe("/x/huggingface/hub");
+  expect(hubCacheFolder({ HF_HOME: "~/h", XDG_CACHE_HOME: "/x" })).toBe(join(home, "h/hub"));
+  expect(hubCacheFolder({ HF_HUB_CACHE: "/c", HF_HOME: "/h" })).toBe("/c");
+});
 
 describe("a model on the Hub", () => {
   it("comes into Hugging Face's cache as Hugging Face's libraries would have put it there", async () => {

@@ -1,14 +1,9 @@
 import { createHash } from "node:crypto";
 import { mkdir, readFile, rm } from "node:fs/promises";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { BlockFile, type BlockFileOptions } from "./cache-blocks.ts";
 import { attempt, writeFileAtomic } from "./file.ts";
-
-/** This package's own cache: `$XDG_CACHE_HOME/siglip`, else `~/.cache/siglip`. */
-export function cacheFolder(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "siglip");
-}
+import { cacheFolder } from "./folders.ts";
 
 /** What a server said of a file. */
 export interface Known {

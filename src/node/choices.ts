@@ -1,10 +1,10 @@
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { cacheFolder } from "./folders.ts";
 
 /** Where the kernel forms that trials have chosen are kept, by adapter. */
 function choicesFile(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "siglip", "kernel-forms.json");
+  return join(cacheFolder(), "kernel-forms.json");
 }
 
 /** The forms chosen on an adapter so far, as a map that writes down what is added. A cache: nothing fails for want of it. */

@@ -13,17 +13,10 @@ import {
   symlink,
   writeFile,
 } from "node:fs/promises";
-import { homedir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { SiglipError } from "../error.ts";
 import { attempt, fileSource } from "./file.ts";
-
-/** Where Hugging Face's libraries keep what they download: HF_HUB_CACHE, else `hub` in HF_HOME, else `~/.cache/huggingface/hub`. */
-export function hubCacheFolder(): string {
-  const { HF_HUB_CACHE, HUGGINGFACE_HUB_CACHE, HF_HOME, XDG_CACHE_HOME } = process.env;
-  const home = HF_HOME || join(XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
-  return (HF_HUB_CACHE || HUGGINGFACE_HUB_CACHE || join(home, "hub")).replace(/^~(?=[/\\]|$)/, homedir());
-}
+import { hubCacheFolder } from "./folders.ts";
 
 /** What names a content for git or, for large files, LFS: SHA-1 of a blob object, or SHA-256. */
 export function isOid(etag: string): boolean {

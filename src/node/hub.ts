@@ -8,7 +8,8 @@ import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKno
 import type { BlockFile } from "./cache-blocks.ts";
 import { PartialStore } from "./cache-store.ts";
 import { fileSource } from "./file.ts";
-import { HubRepository, hubCacheFolder, isCommit, isOid, matches } from "./hub-cache.ts";
+import { hubCacheFolder } from "./folders.ts";
+import { HubRepository, isCommit, isOid, matches } from "./hub-cache.ts";
 
 /** Files up to this many bytes are looked through whenever they are opened and, but for weights, fetched whole. */
 const SMALL = 2 ** 24;

@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
+import { huggingFaceHome } from "./folders.ts";
 
 /**
  * The Hub and the token that Hugging Face's own tools would use: `HF_ENDPOINT`; `HF_TOKEN`, else the file that `hf auth login` wrote
@@ -10,7 +10,6 @@ export async function hubDefaults(env = process.env): Promise<{ endpoint?: strin
   const endpoint = env.HF_ENDPOINT || undefined;
   if (env.HF_TOKEN) return { endpoint, token: env.HF_TOKEN.trim() };
   if (/^(1|on|yes|true)$/i.test(env.HF_HUB_DISABLE_IMPLICIT_TOKEN ?? "")) return { endpoint };
-  const home = env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), ".cache"), "huggingface");
-  const kept = await readFile(env.HF_TOKEN_PATH || join(home, "token"), "utf8").catch(() => "");
+  const kept = await readFile(env.HF_TOKEN_PATH || join(huggingFaceHome(env), "token"), "utf8").catch(() => "");
   return { endpoint, token: kept.trim() || undefined };
 }
