@@ -15,7 +15,7 @@ export interface CachedModel {
   readonly model: string;
   /** Of its weights: a commit, or what the server says to tell contents from each other. */
   readonly version: string;
-  /** As the linear maps' weights are stored. */
+  /** The precision of the weights, which a load has to ask for. */
   readonly dtype: WeightDType;
   /** The halves that are kept, whole or in part. */
   readonly towers: readonly Tower[];
