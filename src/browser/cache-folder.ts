@@ -26,7 +26,7 @@ export class CacheFolder {
       if (stated.length === DIGEST && stated.every((byte, i) => byte === found[i])) return contents;
     } catch (error) {
       if (isAbsent(error)) return undefined;
-      throw unreadable(name, (error as Error).message);
+      throw unreadable(name, reasonOf(error));
     }
     throw unreadable(name, "bytes that do not match their digest");
   }
@@ -102,6 +102,11 @@ async function write(handle: FileSystemFileHandle, parts: readonly Uint8Array[])
     await writable.abort().catch(() => {});
     throw error;
   }
+}
+
+/** What the browser says of a failure, for the middle of a sentence. */
+export function reasonOf(error: unknown): string {
+  return (error as Error).message.replace(/\.$/, "");
 }
 
 function isAbsent(error: unknown): boolean {

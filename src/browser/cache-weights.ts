@@ -5,7 +5,7 @@ import { SiglipError } from "../error.ts";
 import { toFloat32 } from "../numbers.ts";
 import { type FloatChunk, padded, type RowChunk, size, type WeightDType } from "../tensor/backend.ts";
 import { GROUP, packRows } from "../tensor/quantise.ts";
-import type { CacheFolder } from "./cache-folder.ts";
+import { type CacheFolder, reasonOf } from "./cache-folder.ts";
 
 /** Rows of a table of which single rows are asked for that are kept together: half a megabyte of half precision. */
 const TABLE_ROWS = 256;
@@ -164,7 +164,7 @@ export class KeptWeights implements Weights {
       if (this.lacking) return;
       this.lacking = true;
       this.keeping.onWarning(
-        `The weights were wanted in the browser's cache, found that it takes no more (${(error as Error).message}); what is missing is fetched again at the next visit.`,
+        `The weights were wanted in the browser's cache, found that it takes no more (${reasonOf(error)}); what is missing is fetched again at the next visit.`,
       );
     }
   }

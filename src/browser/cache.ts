@@ -6,7 +6,7 @@ import type { KeepOptions } from "../siglip.ts";
 import type { WeightDType } from "../tensor/backend.ts";
 import { type Tower, weightBytes } from "../towers.ts";
 import { encodeTensors, isComplete, KeptFiles, type Manifest, TOWERS } from "./cache-files.ts";
-import { CacheFolder, encodeJson } from "./cache-folder.ts";
+import { CacheFolder, encodeJson, reasonOf } from "./cache-folder.ts";
 import { removeForgotten } from "./spool.ts";
 
 /** A model in the browser's cache, in one precision. */
@@ -39,7 +39,7 @@ export async function keepFiles(origin: ModelFiles, options: KeepOptions): Promi
   } catch (error) {
     if (!options.signal?.aborted) {
       options.onWarning(
-        `${origin.name}: wanted to keep the weights in the browser's cache, found ${(error as Error).message}; they are fetched anew at every visit.`,
+        `${origin.name}: wanted to keep the weights in the browser's cache, found ${reasonOf(error)}; they are fetched anew at every visit.`,
       );
     }
     return origin;
@@ -141,7 +141,7 @@ async function removeFolder(root: FileSystemDirectoryHandle, name: string): Prom
   await root.removeEntry(name, { recursive: true }).catch((cause: Error) => {
     if (cause.name === "NotFoundError") return;
     throw new SiglipError(
-      `The browser's cache: wanted to delete a model, found it in use (${cause.message}); close the pages that load it and try again.`,
+      `The browser's cache: wanted to delete a model, found it in use (${reasonOf(cause)}); close the pages that load it and try again.`,
       { cause },
     );
   });
