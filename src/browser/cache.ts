@@ -1,10 +1,11 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { TensorInfo } from "../checkpoint/safetensors.ts";
 import type { ModelFiles } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { openCheckpoint } from "../files.ts";
 import type { KeepOptions } from "../siglip.ts";
 import type { WeightDType } from "../tensor/backend.ts";
-import { type Tower, weightBytes } from "../towers.ts";
+import { TOKEN_TABLE, type Tower, weightBytes } from "../towers.ts";
 import { encodeTensors, isComplete, KeptFiles, type Manifest, TOWERS } from "./cache-files.ts";
 import { CacheFolder, encodeJson, reasonOf } from "./cache-folder.ts";
 import { removeForgotten } from "./spool.ts";
@@ -74,10 +75,10 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   }
   const folder = new CacheFolder(await root.getDirectoryHandle(own, { create: true }));
   const wanted = [...checkpoint.tensors.values()].filter(({ name }) => towers.some((tower) => isOf(tower, name)));
-  const shapes = wanted.map(({ shape }) => shape);
-  const bytes = weightBytes(shapes, dtype) - (await folder.bytes());
+  const bytes = keptBytes(wanted, dtype) - (await folder.bytes());
   const { quota = Number.POSITIVE_INFINITY, usage = 0 } = await navigator.storage.estimate();
   if (bytes > quota - usage) {
+    if (!(await readManifest(folder))) await removeFolder(root, own);
     throw new SiglipError(`room for ${Math.max(0, quota - usage)} bytes where ${bytes} are needed`);
   }
   const whole = wanted.some(({ source }) => !source.stream);
@@ -86,6 +87,13 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   await folder.replace("manifest", encodeJson(manifest));
   await folder.replace("tensors", encodeTensors(checkpoint));
   return new KeptFiles(folder, manifest, origin, options, checkpoint);
+}
+
+/** About what tensors take in the cache: as on the device, but that the token table has half precision at least. */
+function keptBytes(tensors: readonly TensorInfo[], dtype: WeightDType): number {
+  const shapes = (table: boolean) =>
+    tensors.filter(({ name }) => (name === TOKEN_TABLE) === table).map(({ shape }) => shape);
+  return weightBytes(shapes(false), dtype) + weightBytes(shapes(true), dtype === "f32" ? "f32" : "f16");
 }
 
 /** The models in the browser's cache; none where the browser has no storage for one. */
