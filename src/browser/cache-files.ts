@@ -117,6 +117,7 @@ export class KeptFiles implements ModelFiles {
     for (const tower of towers) {
       if (tower === "text")
         await this.kept?.keepTable(TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", this.closed.signal);
+      await this.kept?.written();
       if (!this.kept || this.kept.lacking) return;
       const other = tower === "image" ? "text_model." : "vision_model.";
       const files = [...this.opened, ...this.kept.files].filter((file) => !file.startsWith(other));

@@ -13,6 +13,9 @@ const TABLE_ROWS = 256;
 /** Files read before they are asked for; each holds at most what a chunk of a checkpoint holds, 4 MiB. */
 const AHEAD = 4;
 
+/** Files on their way into the folder at a time. */
+const WRITES = 4;
+
 /** What `KeptWeights` stands on. */
 export interface Keeping {
   /** The model, for errors. */
@@ -40,6 +43,7 @@ export class KeptWeights implements Weights {
   /** Whether something was handed on that is not in the folder. */
   lacking = false;
   private readonly keeping: Keeping;
+  private readonly writing = new Set<Promise<void>>();
   /** What is to be read of the origin. */
   private planned: string[] = [];
   private source: Weights | undefined;
@@ -86,12 +90,10 @@ export class KeptWeights implements Weights {
     if (row >= to) return;
     for await (const stored of await this.fetch(name, { ...options, from: row, to })) {
       const chunk = convert(name, stored, layout);
-      const written = this.write(`${name}.${row}`, chunk);
-      try {
-        yield chunk;
-      } finally {
-        await written;
-      }
+      const written = this.write(`${name}.${row}`, chunk).finally(() => this.writing.delete(written));
+      this.writing.add(written);
+      yield chunk;
+      if (this.writing.size >= WRITES) await Promise.race(this.writing);
       row += chunk.rows;
     }
   }
@@ -101,6 +103,11 @@ export class KeptWeights implements Weights {
     const { begin, end, shape } = this.info(name);
     const chunkBytes = ((end - begin) / shape[0]) * TABLE_ROWS;
     for await (const _ of this.rows(name, { as, chunkBytes, signal })) signal?.throwIfAborted();
+  }
+
+  /** Resolves when nothing is on its way into the folder any more. */
+  async written(): Promise<void> {
+    await Promise.all(this.writing);
   }
 
   private async fetch(name: string, options: RowsOptions): Promise<AsyncIterable<FloatChunk>> {
@@ -155,6 +162,7 @@ export class KeptWeights implements Weights {
     return bytes;
   }
 
+  /** Writes a file; what goes wrong is told once. */
   private async write(file: string, chunk: RowChunk): Promise<void> {
     try {
       if (this.lacking) return;
