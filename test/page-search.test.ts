@@ -168,8 +168,7 @@ describe("a folder of photos", () => {
     const cells = await page.locator("#grid li").count();
     expect(cells).toBeLessThan(200);
     await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
-    await page.waitForFunction(() => document.querySelector("#grid")!.textContent!.includes("4999.jpg"));
-    expect(await page.locator("#grid li").last().getAttribute("aria-posinset")).toBe("5000");
+    await page.waitForSelector("#grid li:last-child[aria-posinset='5000']");
     const gaps = await page.evaluate(scrollAndType);
     console.log(`page: 5,000 pictures, longest frame while scrolling and typing ${gaps.toFixed(0)} ms`);
     expect(await status(page, "Searched in")).toMatch(/^5000 pictures to search\. Searched in [\d.]+ ms\.$/);
@@ -181,8 +180,8 @@ describe("a folder of photos", () => {
     const page = await (await website.newContext()).newPage();
     await page.addScriptTag({ content: Buffer.from(scripts.get("search.js")!).toString(), type: "module" });
     await page.waitForFunction(() => "inSearch" in globalThis);
-    const { least, most, found } = await page.evaluate(() => inSearch.timeSearch(5000, 1152));
-    console.log(`page: 5,000 embeddings of width 1152 searched in ${least.toFixed(1)} to ${most.toFixed(1)} ms`);
+    const { median, found } = await page.evaluate(() => inSearch.timeSearch(5000, 1152));
+    console.log(`page: 5,000 embeddings of width 1152 searched in ${median.toFixed(1)} ms, the median of ten`);
     expect(found).toBe(true);
   });
 });

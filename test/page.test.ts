@@ -54,7 +54,7 @@ describe("the page", () => {
     expect(shown[0][1]).toBeGreaterThan(95);
     expect(shown[5][1]).toBeLessThan(1);
     expect(await page.textContent("#model-button")).toMatch(/demo\s+f32 · CPU/);
-    expect(await page.textContent("#running")).toContain("No graphics hardware for WebGPU here");
+    expect(await page.textContent("#running")).toContain("WebGPU found no graphics hardware: models run on the CPU");
     expect(await page.textContent("#announcer")).toMatch(/^$|a dog and a banana/);
     // What counts as good among web vitals.
     expect(await page.evaluate(() => globalThis.shifted)).toBeLessThan(0.1);
@@ -78,7 +78,7 @@ describe("the page", () => {
     await page.fill("#template", "no place for it");
     await page.waitForSelector("#classify-status.failed");
     await page.fill("#labels", "");
-    await page.waitForSelector("#bars:empty");
+    await page.waitForSelector("#bars:empty", { state: "attached" });
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -121,11 +121,7 @@ describe("the page", () => {
       await page.addInitScript(() => {
         delete (Navigator.prototype as { gpu?: GPU }).gpu;
       });
-      // Scripts set up by a test do not reach workers.
-      await page.route("**/worker-*.js", async (route) => {
-        const response = await route.fetch();
-        await route.fulfill({ response, body: `delete WorkerNavigator.prototype.gpu;${await response.text()}` });
-      });
+      await prefixWorker(page, "delete WorkerNavigator.prototype.gpu;");
     });
     await bars(page, "a dog and a banana");
     expect(await page.textContent("#running")).toMatch(/^This browser has no WebGPU: .*\.$/);
@@ -208,6 +204,33 @@ describe("the choice of models", () => {
     },
   );
 
+  inChromium("runs on WebGPU where that is chosen", "webgpu", async (context) => {
+    const { page, faults } = await website.visit();
+    await bars(page, "a dog and a banana");
+    await page.click("#model-button");
+    await page.selectOption("#backend", "webgpu");
+    await page.click("#load");
+    await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("f16 · GPU"));
+    expect((await bars(page, "a dog and a banana"))[0][1]).toBeGreaterThan(95);
+    const runs = await page.textContent("#running");
+    expect(runs).toMatch(/^Runs on .* \(software\)\.$/);
+    context.task.meta.siglip!.adapter = `chromium ${runs!.slice("Runs on ".length, -1)}`;
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  inChromium("lends its worker the page's storage, where chosen kernels are kept", "cpu", async () => {
+    // A software adapter has no choice of kernels, so the worker's part is played.
+    const script = `addEventListener("message", () => setTimeout(() =>
+      localStorage.setItem("worker", localStorage.getItem("page") + localStorage.getItem("nobody"))), { once: true });`;
+    const { page } = await website.visit(undefined, async (page) => {
+      await page.addInitScript(() => localStorage.setItem("page", "from the page, "));
+      await prefixWorker(page, script);
+    });
+    await page.waitForFunction(() => localStorage.getItem("worker") === "from the page, null");
+    await page.close();
+  });
+
   it("knows how many parameters the published checkpoints have", () => {
     const { image, text, table } = parameters(KNOWN[0]);
     expect([image, text + table].map((count) => Math.round(count / 1e4) / 100)).toEqual([428.23, 449.73]);
@@ -246,6 +269,14 @@ describe("a second visit", () => {
     await context.close();
   });
 });
+
+/** Has the page's workers run something first, which scripts set up for a page do not. */
+async function prefixWorker(page: Page, script: string): Promise<void> {
+  await page.route("**/worker-*.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: script + (await response.text()) });
+  });
+}
 
 declare global {
   var shifted: number;

@@ -2,11 +2,11 @@ import { DEFAULT_TEMPLATE, type Embeddings } from "../../index.ts";
 import type { AppContext } from "../context.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { Picture, RemoteModel } from "../models/remote.ts";
+import { TextCache } from "../models/texts.ts";
 import { drawBars, formatPercent } from "./bars.ts";
 import { Camera } from "./camera.ts";
 import { EXAMPLES, type Example } from "./examples.ts";
 import { readClipboard, takePictures } from "./pictures.ts";
-import { TextCache } from "./texts.ts";
 
 /** How long typing rests before texts are embedded, in milliseconds. */
 const REST = 120;

@@ -26,11 +26,9 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   );
 }
 
-/** Bytes, rate and time left, `seconds` after the start. */
-export function describeProgress(progress: LoadProgress, seconds: number): string {
-  const { loaded, total } = progress;
-  // A rate of the last moments where the library gives one, else of all the time so far.
-  const rate = (progress as { bytesPerSecond?: number }).bytesPerSecond || loaded / Math.max(seconds, 0.001);
-  const left = loaded < total && rate > 0 ? `, ${duration((total - loaded) / rate)} left` : "";
-  return `${bytes(loaded)} of ${bytes(total)}, ${bytes(Math.round(rate))}/s${left}`;
+/** Bytes, rate and time left. */
+export function describeProgress({ phase, loaded, total, bytesPerSecond }: LoadProgress): string {
+  const left = loaded < total && bytesPerSecond > 0 ? `, ${duration((total - loaded) / bytesPerSecond)} left` : "";
+  const what = phase === "download" ? "Tokenizer: " : "";
+  return `${what}${bytes(loaded)} of ${bytes(total)}, ${bytes(Math.round(bytesPerSecond))}/s${left}`;
 }

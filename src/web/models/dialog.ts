@@ -55,16 +55,14 @@ export function startDialog(load: LoadModel): void {
     cancel.hidden = bar.hidden = false;
     bar.removeAttribute("value");
     tell("Loading …");
-    const started = performance.now();
     try {
       const model = await load(from, how, {
         signal: mine.signal,
-        onWarning: (message) => console.warn(message),
         onProgress(progress) {
           if (loading !== mine) return;
           bar.max = progress.total;
           bar.value = progress.loaded;
-          tell(describeProgress(progress, (performance.now() - started) / 1000));
+          tell(describeProgress(progress));
         },
       });
       tell(`${model.name} is in use.`);
@@ -101,6 +99,7 @@ export function startDialog(load: LoadModel): void {
   cancel.addEventListener("click", () => loading?.abort(new DOMException("Cancelled.", "AbortError")));
   byId("close-models", HTMLButtonElement).addEventListener("click", () => dialog.close());
   byId("model-button", HTMLButtonElement).addEventListener("click", () => {
+    if (!loading) status.textContent = "";
     refresh();
     dialog.showModal();
     void showKept();

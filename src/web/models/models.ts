@@ -14,7 +14,8 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
 
   const load: LoadModel = async (source, options, told) => {
     const turn = ++asked;
-    const model = await RemoteModel.load(source, options, told);
+    const warnings: string[] = [];
+    const model = await RemoteModel.load(source, options, { ...told, onWarning: (text) => warnings.push(text) });
     if (turn < asked && used) {
       model.dispose();
       return used;
@@ -22,7 +23,7 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
     used?.dispose();
     used = model;
     current = Promise.resolve(model);
-    showModel(model);
+    showModel(model, warnings);
     for (const listener of listeners) listener(model);
     return model;
   };
@@ -41,13 +42,14 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
   };
 }
 
-function showModel({ name, device }: RemoteModel): void {
+function showModel({ name, device }: RemoteModel, warnings: readonly string[]): void {
   const where = device.backend === "cpu" ? "CPU" : "GPU";
   byId("model-dot", HTMLElement).className = "dot";
   byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");
   byId("model-device", HTMLElement).textContent = `${device.dtype} · ${where}`;
   const lacking = device.backend === "cpu" ? withoutGpu() : undefined;
-  showRunning(lacking ?? `Runs on ${device.adapter ?? "the CPU"}.`, lacking ? "warn" : "muted");
+  const runs = lacking ?? `Runs on ${device.adapter ?? "the CPU"}.`;
+  showRunning([runs, ...warnings].join(" "), lacking || warnings.length > 0 ? "warn" : "muted");
 }
 
 function showFailure(message: string): void {
@@ -64,8 +66,8 @@ function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
 
 /** Why a model runs on the CPU, where nobody asked for that. */
 function withoutGpu(): string | undefined {
-  const slow = "the CPU does it, too slowly for large models.";
+  const slow = "models run on the CPU, slowly if large.";
   if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
   if (!isSecureContext) return `WebGPU wants a page that comes by https: ${slow}`;
-  return navigator.gpu ? `No graphics hardware for WebGPU here: ${slow}` : `This browser has no WebGPU: ${slow}`;
+  return navigator.gpu ? `WebGPU found no graphics hardware: ${slow}` : `This browser has no WebGPU: ${slow}`;
 }

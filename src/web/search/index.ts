@@ -1,8 +1,8 @@
 import { duration } from "../../units.ts";
-import { TextCache } from "../classify/texts.ts";
 import type { AppContext } from "../context.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { RemoteModel } from "../models/remote.ts";
+import { TextCache } from "../models/texts.ts";
 import { type Folder, fromDrop, fromFiles, fromHandle, fromSamples } from "./files.ts";
 import { type Cell, Grid } from "./grid.ts";
 import { Library, type Match } from "./library.ts";
