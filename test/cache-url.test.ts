@@ -67,6 +67,24 @@ describe("a model under a URL", () => {
     expect(kept()).toBe(2);
   });
 
+  it("is not taken for another whose long URL begins alike", async () => {
+    const long = (end: string) => new URL(`${"long/".repeat(40)}${end}`, server.url);
+    const config = async (end: string) => {
+      const files = keptUrlFiles(long(end), { pause: 1 });
+      try {
+        const source = (await files.open("config.json"))!;
+        return Buffer.from(await source.read(0, source.size)).toString();
+      } finally {
+        await files.close();
+      }
+    };
+    for (const end of ["a", "b"]) server.files.set(`${"long/".repeat(40)}${end}/config.json`, { content: `"${end}"` });
+    expect(await config("a")).toBe('"a"');
+    server.misbehave("", { cut: 0 });
+    expect(await config("a")).toBe('"a"');
+    await expect(config("b")).rejects.toThrow(/wanted a file of the model, found/);
+  });
+
   it("that changes while it is read is refused, never mixed", async () => {
     const files = open();
     const source = (await files.open("model.safetensors"))!;

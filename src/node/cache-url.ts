@@ -12,7 +12,8 @@ import { PartialStore } from "./cache-store.ts";
  */
 export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
   const { name, urlOf } = filesUnder(place);
-  const store = new PartialStore("urls", createHash("sha256").update(name).digest("hex").slice(0, 32));
+  const whole = urlOf("model.safetensors").href;
+  const store = new PartialStore("urls", createHash("sha256").update(whole).digest("hex").slice(0, 32));
   const opened = new Map<string, Kept>();
 
   async function find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
