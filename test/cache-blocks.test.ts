@@ -204,6 +204,16 @@ describe("a partial file", () => {
     expect(first.asked).toEqual([[0, 4]]);
   });
 
+  it("takes no memory for the size that a server claims", async () => {
+    const origin = async () => Promise.reject(new SiglipError("nothing is fetched."));
+    const before = process.memoryUsage().heapUsed;
+    // A list of as many blocks, as an array, would take 268 MB.
+    const file = await BlockFile.open(join(folder, "claimed"), { name: "claimed", size: 2 ** 41, origin });
+    expect(process.memoryUsage().heapUsed - before).toBeLessThan(10e6);
+    expect([file.present, file.complete]).toEqual([0, false]);
+    await file.close();
+  });
+
   it("tells of a full disk in one sentence and keeps what was written", async () => {
     const { file, path } = await begin("full");
     await read(file, 0, 1);

@@ -7,14 +7,15 @@ import { type FileHandle, open } from "node:fs/promises";
  */
 export class Journal {
   private readonly file: FileHandle;
-  private readonly digests: (string | undefined)[];
+  /** Of the blocks that are there: what a server claims of a file's size takes no memory. */
+  private readonly digests = new Map<number, string>();
+  private readonly blocks: number;
   private turn: Promise<void> = Promise.resolve();
   private parsed = 0;
-  private present = 0;
 
   private constructor(file: FileHandle, blocks: number) {
     this.file = file;
-    this.digests = new Array(blocks);
+    this.blocks = blocks;
   }
 
   /** Opens or begins the journal of a file of that many blocks; rejects with the file system's own error. */
@@ -26,12 +27,12 @@ export class Journal {
 
   /** How many blocks are there. */
   get count(): number {
-    return this.present;
+    return this.digests.size;
   }
 
   /** The digest of a block that is there. */
   digest(block: number): string | undefined {
-    return this.digests[block];
+    return this.digests.get(block);
   }
 
   /** Takes up what was appended since, by this or any other process, in the file's order. */
@@ -76,9 +77,8 @@ export class Journal {
   private take(line: string): void {
     const [, number, digest] = /^(\d{1,15}) ([\w-]{43}|gone)$/.exec(line) ?? [];
     const block = Number(number);
-    if (digest === undefined || block >= this.digests.length) return;
-    if (this.digests[block] !== undefined) this.present--;
-    this.digests[block] = digest === "gone" ? undefined : digest;
-    if (digest !== "gone") this.present++;
+    if (digest === undefined || block >= this.blocks) return;
+    if (digest === "gone") this.digests.delete(block);
+    else this.digests.set(block, digest);
   }
 }
