@@ -1,3 +1,4 @@
+import { readBody } from "../browser/http.ts";
 import { SiglipError, shorten } from "../error.ts";
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import type { Platform } from "../siglip.ts";
@@ -53,21 +54,8 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
     );
   });
   if (!response.ok) {
+    await response.body?.cancel();
     throw new SiglipError(`${name}: wanted a picture, found HTTP status ${response.status}; check the address.`);
   }
-  return readBody(response, name);
-}
-
-async function readBody(response: Response, name: string): Promise<Uint8Array> {
-  const parts: Uint8Array[] = [];
-  let size = 0;
-  for await (const part of response.body ?? []) {
-    parts.push(part);
-    size += part.length;
-    if (size > FILE_LIMIT)
-      throw new SiglipError(
-        `${name}: wanted a picture of at most ${FILE_LIMIT} bytes, found more; name a smaller one.`,
-      );
-  }
-  return Buffer.concat(parts);
+  return readBody(response, FILE_LIMIT, name, signal);
 }
