@@ -1,6 +1,7 @@
 import { describe, expect, vi } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { Queue } from "../src/tensor/webgpu/queue.ts";
 import { loadTowers } from "../src/towers.ts";
 import { onGpu } from "./cases.ts";
 import { openGolden } from "./golden.ts";
@@ -57,6 +58,24 @@ describe("the webgpu backend", () => {
       expect(held.slice(6)).toEqual(new Array(6).fill(held[5]));
       backend.dispose();
       largest.backend.dispose();
+    },
+  );
+
+  onGpu(
+    "keeps no more uniforms than it needs, however often work is cut up anew",
+    { precision: "f32" },
+    async (gpu) => {
+      const queue = new Queue(gpu.device);
+      const buffer = queue.buffer(16, GPUBufferUsage.COPY_SRC);
+      const list = queue.constant([1, 2, 3], GPUBufferUsage.STORAGE);
+      for (let round = 0; round < 3; round++) {
+        for (let i = 0; i < 9000; i++) queue.constant([round, i], GPUBufferUsage.UNIFORM);
+        await queue.read(buffer, 16);
+      }
+      // The buffer, the list and what is read through, of 16 bytes each.
+      expect(queue.bytes).toBe(3 * 16);
+      expect(queue.constant([1, 2, 3], GPUBufferUsage.STORAGE)).toBe(list);
+      queue.dispose();
     },
   );
 

@@ -24,13 +24,14 @@ export interface Pipeline {
   readonly compiled: Promise<GPUComputePipeline>;
 }
 
-/** Bind groups and constants kept before they are dropped and made anew. */
+/** Bind groups and uniforms kept before they are dropped and made anew: on a weak device, where work is cut up anew each time. */
 const KEPT = 8192;
 
 /** Pipelines, bind groups and small constant buffers, each made once and kept. */
 export class Pipelines {
   private readonly device: GPUDevice;
   private readonly create: (bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer;
+  private readonly free: (buffer: GPUBuffer) => void;
   private readonly layouts = new Map<string, GPUBindGroupLayout>();
   private readonly pipelines = new Map<string, Pipeline>();
   private readonly binds = new Map<string, GPUBindGroup>();
@@ -38,9 +39,14 @@ export class Pipelines {
   private readonly ids = new WeakMap<GPUBuffer, number>();
   private lastId = 0;
 
-  constructor(device: GPUDevice, create: (bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer) {
+  constructor(
+    device: GPUDevice,
+    create: (bytes: number, usage: GPUBufferUsageFlags) => GPUBuffer,
+    free: (buffer: GPUBuffer) => void,
+  ) {
     this.device = device;
     this.create = create;
+    this.free = free;
   }
 
   /** A kernel specialised by `constants`; it starts to compile at the first call and goes on in the background. */
@@ -62,7 +68,6 @@ export class Pipelines {
     const key = `${usage}:${words}`;
     let buffer = this.constants.get(key);
     if (!buffer) {
-      if (this.constants.size >= KEPT) this.constants.clear();
       buffer = this.create(words.length * 4, usage | GPUBufferUsage.COPY_DST);
       this.device.queue.writeBuffer(buffer, 0, new Uint32Array(words));
       this.constants.set(key, buffer);
@@ -70,12 +75,22 @@ export class Pipelines {
     return buffer;
   }
 
+  /** Drops uniforms and bind groups where they are many. To be called when all that uses them has been submitted. */
+  trim(): void {
+    if (this.constants.size < KEPT && this.binds.size < KEPT) return;
+    this.binds.clear();
+    for (const [key, buffer] of this.constants) {
+      if (!(buffer.usage & GPUBufferUsage.UNIFORM)) continue; // recorded work may be waiting with it
+      this.constants.delete(key);
+      this.free(buffer);
+    }
+  }
+
   /** The buffers bound for a pipeline. */
   bind(pipeline: Pipeline, buffers: readonly GPUBuffer[]): GPUBindGroup {
     const key = `${pipeline.layout.label} ${buffers.map((buffer) => this.id(buffer))}`;
     let bind = this.binds.get(key);
     if (!bind) {
-      if (this.binds.size >= KEPT) this.binds.clear();
       const entries = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
       bind = this.device.createBindGroup({ layout: pipeline.layout, entries });
       this.binds.set(key, bind);

@@ -50,7 +50,11 @@ export class Queue {
   constructor(device: GPUDevice, choices: Choices = new Map()) {
     this.device = device;
     this.choices = choices;
-    this.pipelines = new Pipelines(device, (bytes, usage) => this.buffer(bytes, usage));
+    this.pipelines = new Pipelines(
+      device,
+      (bytes, usage) => this.buffer(bytes, usage),
+      (buffer) => this.free(buffer),
+    );
     this.gone = whenLost(device, new WeakRef(this));
   }
 
@@ -260,6 +264,7 @@ export class Queue {
     this.check();
     device.pushErrorScope("validation");
     device.pushErrorScope("out-of-memory");
+    this.pipelines.trim();
     this.encode(steps, compiled);
     const errors = await Promise.all([device.popErrorScope(), device.popErrorScope()]);
     const error = errors.find((found) => found);
