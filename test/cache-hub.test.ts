@@ -116,6 +116,22 @@ it("lies where Hugging Face's variables say", () => {
   expect(hubCacheFolder({ HF_HUB_CACHE: "/c", HF_HOME: "/h" })).toBe("/c");
 });
 
+describe("a network that answers every request with a page of its own", () => {
+  it("is no Hub that lacks a file", async () => {
+    const commit = hub.publish(ID, FILES);
+    const page = { content: "<html>Sign in</html>", headers: { "Content-Type": "text/html; charset=utf-8" } };
+    hub.site.misbehave("", { entry: page }, 2);
+    for (const revision of [commit, "main"]) {
+      await expect(open(revision).open("config.json")).rejects.toThrow(
+        /wanted a file of the model, found a web page; .*\.$/,
+      );
+    }
+    const files = open(commit);
+    expect((await files.open("config.json"))?.size).toBe(FILES["config.json"].length);
+    await files.close();
+  });
+});
+
 describe("a model on the Hub", () => {
   it("comes into Hugging Face's cache as Hugging Face's libraries would have put it there", async () => {
     const commit = hub.publish(ID, FILES);

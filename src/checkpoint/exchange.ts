@@ -8,6 +8,8 @@ export interface RequestOptions {
   readonly idle?: number;
   /** Milliseconds before the first retry, doubled for every further one: 500 by default. */
   readonly pause?: number;
+  /** Whether a web page means that there is no such file, as it does by default. A Hub says that by a status: there it is a portal's. */
+  readonly pages?: boolean;
 }
 
 /** What may be over when asked again: no connection, a cut one, a server that is busy. */

@@ -95,7 +95,13 @@ class HttpFile implements RemoteFile {
     try {
       const { response, url } = exchange;
       const { status, headers } = response;
-      if (isAbsent(exchange)) return false;
+      if (isAbsent(response, exchange.first("X-Error-Code"))) return false;
+      if (isPage(response)) {
+        if (this.options.pages !== false) return false;
+        throw new SiglipError(
+          `${this.name}: wanted a file of the model, found a web page; sign in to the network, or check the endpoint.`,
+        );
+      }
       // No range lies within a file of no bytes.
       if (status !== 416 || !/^bytes \*\/0$/.test(headers.get("Content-Range") ?? "bytes */0")) {
         checkStatus(exchange, this.name);
@@ -255,11 +261,12 @@ class HttpFile implements RemoteFile {
   }
 }
 
-function isAbsent({ response, first }: Exchange): boolean {
-  const { status, ok, headers } = response;
-  if (status !== 404 && status !== 410) return ok && (headers.get("Content-Type")?.startsWith("text/html") ?? false);
-  const code = first("X-Error-Code");
-  return code !== "RepoNotFound" && code !== "RevisionNotFound";
+function isAbsent({ status }: Response, code: string | undefined): boolean {
+  return (status === 404 || status === 410) && code !== "RepoNotFound" && code !== "RevisionNotFound";
+}
+
+function isPage({ ok, headers }: Response): boolean {
+  return ok && (headers.get("Content-Type")?.startsWith("text/html") ?? false);
 }
 
 function checkStatus({ response, first }: Exchange, name: string): void {

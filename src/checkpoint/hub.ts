@@ -64,7 +64,7 @@ export async function readCommit(
 ): Promise<string> {
   const endpoint = parseEndpoint(options.endpoint);
   const url = new URL(`${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}`);
-  const answer = await openRemote(url, { ...options, signal });
+  const answer = await openRemote(url, { ...options, pages: false, signal });
   let text = "";
   const decoder = new TextDecoder();
   if (answer)
@@ -98,6 +98,7 @@ export function hubFiles(model: HubModel, options: UrlOptions = {}): ModelFiles 
   async function open(file: string, signal?: AbortSignal): Promise<Source | undefined> {
     const remote = await openRemote(hubUrl(endpoint, { id: model.id, revision: commit ?? model.revision }, file), {
       ...options,
+      pages: false,
       signal,
     });
     if (!remote) return undefined;

@@ -50,7 +50,7 @@ class HubFiles implements KeptFiles {
     this.endpoint = parseEndpoint(options.endpoint);
     this.repository = new HubRepository(id);
     this.store = new PartialStore("hub", id.replaceAll("/", "--"));
-    this.options = options;
+    this.options = { ...options, pages: false };
   }
 
   get version(): string | undefined {
