@@ -85,6 +85,19 @@ describe("a model under a URL", () => {
     await expect(config("b")).rejects.toThrow(/wanted a file of the model, found/);
   });
 
+  it("stays kept when somebody else answers for its server, or it is gone from there", async () => {
+    await read("model.safetensors", 0, 2 ** 20);
+    const page = { content: "<html>", headers: { "Content-Type": "text/html" } };
+    for (const entry of [page, { content: "", status: 404 }]) {
+      server.misbehave("", { entry }, 1);
+      const files = open();
+      expect(await files.open("model.safetensors")).toBeUndefined();
+      await files.close();
+    }
+    server.misbehave("", { cut: 0 });
+    same(await read("model.safetensors", 0, 2 ** 20), 0);
+  });
+
   it("that changes while it is read is refused, never mixed", async () => {
     const files = open();
     const source = (await files.open("model.safetensors"))!;

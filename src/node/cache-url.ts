@@ -27,8 +27,9 @@ export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
       if (known) return keepKnown(url, known, store, { ...options, signal });
       throw error;
     }
-    // Nobody will ask for the former content again.
-    if (known && known.etag !== remote?.etag) await store.remove(known.etag).catch(() => {});
+    // Nobody will ask for the former content again. A server that has none by now may be somebody else.
+    if (known && remote?.etag !== undefined && known.etag !== remote.etag)
+      await store.remove(known.etag).catch(() => {});
     return remote && keepRemote(remote, store, file, { ...options, signal });
   }
 
