@@ -60,8 +60,24 @@ describe("siglip download", () => {
     expect(again.code).toBe(0);
     expect(again.stdout).toMatch(/^google\/demo: 4 files, 5\.\d+ MB, whole and verified in \d.* s\.\n/);
     expect(hub.cdn.requests).toEqual([]);
-    const offline = await run(["info", ID, "--json"], { HF_HUB_OFFLINE: "1" });
-    expect(JSON.parse(offline.stdout).weights.total.parameters).toBe(2471546);
+    const embed = [
+      "embed",
+      "--text",
+      "2 cats",
+      "--backend",
+      "cpu",
+      "--out",
+      join(home, "out.jsonl"),
+      "--json",
+      "--model",
+      ID,
+    ];
+    const offline = await Promise.all(
+      [["info", ID, "--json"], embed].map((args) => run(args, { HF_HUB_OFFLINE: "1" })),
+    );
+    expect(offline.map(({ stderr }) => stderr)).toEqual(["", ""]);
+    expect(JSON.parse(offline[0].stdout).weights.total.parameters).toBe(2471546);
+    expect(JSON.parse(offline[1].stdout)).toMatchObject({ model: ID, texts: 1, dim: 144 });
   });
 
   it("draws a bar with the rate and the time that is left", async (context) => {
