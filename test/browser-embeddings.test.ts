@@ -12,7 +12,7 @@ const examples: { file: string; labels: string[] }[] = JSON.parse(
 const texts = examples[0].labels;
 /** Pictures of every kind; browser-images.test.ts holds the pixels of all of them. */
 const pictures = [
-  ...examples.slice(0, 5).map(({ file }) => `demo/examples/${file}`),
+  ...examples.slice(0, 3).map(({ file }) => `demo/examples/${file}`),
   ...["alpha-RGBA.png", "exif-orientation-6.jpg", "big-1600x1200-420.jpg"].map((file) => `images/${file}`),
 ];
 
