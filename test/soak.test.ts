@@ -13,7 +13,7 @@ describe("memory is flat", () => {
 
   tallied("on the cpu", { backend: "cpu", precision: "f32" }, () => soak("cpu", folder, 20, 4, 1000));
   // No embeddings in the rounds: a software adapter compiles for seconds on every new device.
-  onGpu("on webgpu", { precision: "f32" }, () => soak("webgpu", folder, 20, 0, 1000));
+  onGpu("on webgpu", { precision: "f32", timeout: 300_000 }, () => soak("webgpu", folder, 20, 0, 1000));
   onGpu("on one device that outlives its models", { precision: "f32" }, () =>
     soak("webgpu", folder, 20, 0, 0, "shared"),
   );
