@@ -9,6 +9,8 @@ import { keepScreenshots, openWebsite, phoneWidths, type Website } from "./brows
 const demo = new URL("../weights/demo/", import.meta.url);
 const example = (name: string) => fileURLToPath(new URL(`examples/${name}`, demo));
 
+const MODEL = ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"];
+
 let website: Website;
 beforeAll(async () => {
   website = await openWebsite();
@@ -203,6 +205,51 @@ describe("the choice of models", () => {
       await page.close();
     },
   );
+
+  inChromium("lists what the browser keeps, which loads without the server, and deletes it", "cpu", async () => {
+    for (const name of MODEL) website.files.set(`model/${name}`, readFileSync(new URL(name, demo)));
+    const context = await website.newContext();
+    const first = await website.visit(context);
+    await bars(first.page, "a dog and a banana");
+    await first.page.click("#model-button");
+    await first.page.selectOption("#known", "other");
+    await first.page.selectOption("#dtype", "q8");
+    await first.page.fill("#other", "./model/");
+    await first.page.click("#load");
+    await first.page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+    await first.page.evaluate(() => navigator.serviceWorker.ready);
+    await first.page.click("#model-button");
+    const row = first.page.locator("#kept-list li");
+    // The token table follows in the background.
+    await expect
+      .poll(
+        async () => {
+          await first.page.click("#close-models");
+          await first.page.click("#model-button");
+          return row.getByText("Load", { exact: true }).count();
+        },
+        { timeout: 10_000, interval: 500 },
+      )
+      .toBe(1);
+    expect(await row.textContent()).toMatch(/\/model\/ · q8 · image and text · [\d.]+ MBLoadDelete$/);
+    await keepScreenshots(first.page, "kept");
+    await first.page.close();
+
+    await website.serve(false);
+    const { page } = await website.visit(context);
+    await bars(page, "a dog and a banana");
+    await page.click("#model-button");
+    await page.click("#kept-list li button:text-is('Load')");
+    await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+    await bars(page, "a dog and a banana");
+    await page.fill("#labels", "a guitar\na banana");
+    await bars(page, "a banana");
+    await page.click("#model-button");
+    await page.click("#kept-list li button:text-is('Delete')");
+    await page.waitForSelector("#kept", { state: "hidden" });
+    await website.serve(true);
+    await context.close();
+  });
 
   inChromium("runs on WebGPU where that is chosen", "webgpu", async (context) => {
     const { page, faults } = await website.visit();

@@ -1,31 +1,35 @@
-import { deleteCached, listCached } from "../../index.ts";
+import { type CachedModel, deleteCached, listCached } from "../../index.ts";
 import { bytes } from "../../units.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { ModelOptions, ModelSource } from "./remote.ts";
 
+/** Counts lists that are asked for: of several that overlap, the last is shown. */
+let turn = 0;
+
 /** Lists what this browser keeps of models, to be loaded or deleted. */
 export async function showKept(load: (source: ModelSource, options: ModelOptions) => Promise<void>): Promise<void> {
-  const section = byId("kept", HTMLElement);
+  const mine = ++turn;
   const kept = await listCached().catch(() => []);
-  section.hidden = kept.length === 0;
-  byId("kept-list", HTMLElement).replaceChildren(
-    ...kept.map((entry) => {
-      const { model, dtype, towers, complete } = entry;
-      const use = make("button", { type: "button" }, complete ? "Load" : "Continue");
-      use.addEventListener("click", () => void load(model, { dtype, towers }));
-      const remove = make(
-        "button",
-        { type: "button", class: "quiet", "aria-label": `Delete ${model} ${dtype}` },
-        "Delete",
-      );
-      remove.addEventListener("click", async () => {
-        await deleteCached(entry).catch((error) => {
-          byId("load-status", HTMLElement).textContent = sentence(error);
-        });
-        await showKept(load);
+  if (mine !== turn) return;
+  byId("kept", HTMLElement).hidden = kept.length === 0;
+  byId("kept-list", HTMLElement).replaceChildren(...kept.map(row));
+
+  function row(entry: CachedModel): HTMLElement {
+    const { model, dtype, towers, complete } = entry;
+    const use = make("button", { type: "button" }, complete ? "Load" : "Continue");
+    use.addEventListener("click", () => void load(model, { dtype, towers }));
+    const remove = make(
+      "button",
+      { type: "button", class: "quiet", "aria-label": `Delete ${model} ${dtype}` },
+      "Delete",
+    );
+    remove.addEventListener("click", async () => {
+      await deleteCached(entry).catch((error) => {
+        byId("load-status", HTMLElement).textContent = sentence(error);
       });
-      const facts = `${model} · ${dtype} · ${towers.join(" and ")} · ${bytes(entry.bytes)}${complete ? "" : ", not complete"}`;
-      return make("li", {}, make("span", {}, facts), use, remove);
-    }),
-  );
+      await showKept(load);
+    });
+    const facts = `${model} · ${dtype} · ${towers.join(" and ")} · ${bytes(entry.bytes)}${complete ? "" : ", not complete"}`;
+    return make("li", {}, make("span", {}, facts), use, remove);
+  }
 }

@@ -1,4 +1,5 @@
 // Builds the page and serves it on this machine: `npm run web`, with PORT=… for a port other than 8080.
+import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { extname } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -15,7 +16,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /** A static server of the page's files, under `/` or a folder such as `/siglip/`. */
 export function pageServer(files: Built, folder = "/"): Server {
-  return createServer(({ url = "/", method }, response) => {
+  return createServer(({ url = "/", method, headers }, response) => {
     const { pathname } = new URL(url, "http://localhost");
     const name = pathname.startsWith(folder) ? pathname.slice(folder.length) || "index.html" : undefined;
     const bytes = name === undefined ? undefined : files.get(name);
@@ -27,6 +28,13 @@ export function pageServer(files: Built, folder = "/"): Server {
     response.setHeader("Content-Length", bytes.length);
     const hashed = /-[A-Z0-9]{8}\.\w+$/.test(name!);
     response.setHeader("Cache-Control", hashed ? "max-age=31536000, immutable" : "no-cache");
+    const etag = `"${createHash("sha256").update(bytes).digest("hex")}"`;
+    response.setHeader("ETag", etag);
+    if (headers["if-none-match"] === etag) {
+      response.removeHeader("Content-Length");
+      response.writeHead(304).end();
+      return;
+    }
     response.end(method === "HEAD" ? undefined : bytes);
   });
 }
