@@ -114,7 +114,8 @@ class HttpFile implements RemoteFile {
       }
       this.mark = exchange.first("X-Linked-ETag") ?? markOf(response);
       this.etag = strong(exchange.first("X-Linked-ETag") ?? headers.get("ETag"));
-      this.commit = exchange.first("X-Repo-Commit");
+      // It becomes part of paths and URLs.
+      this.commit = /^[0-9a-f]{40}$/.exec(exchange.first("X-Repo-Commit") ?? "")?.[0];
       this.plain = response.type !== "cors";
       this.place = { url, mark: markOf(response) };
       return true;
