@@ -1,112 +1,27 @@
-import {
-  existsSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { open as openFile } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { KeepOptions } from "../src/node/cache.ts";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, statSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
 import { BLOCK } from "../src/node/cache-blocks.ts";
 import { hubCacheFolder } from "../src/node/folders.ts";
-import { keptHubFiles } from "../src/node/hub.ts";
-import { type Hub, serveHub } from "./hub.ts";
-import { pattern } from "./interrupt.ts";
+import {
+  asked,
+  download,
+  FILES,
+  flip,
+  home,
+  hub,
+  ID,
+  model,
+  open,
+  parts,
+  put,
+  read,
+  sha256,
+  WEIGHTS,
+  warnings,
+} from "./hub-caches.ts";
 import { bytesServed, digest } from "./server.ts";
-
-// What file systems refuse, as if this one did.
-const refused = vi.hoisted(() => new Map<string, string>());
-vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof import("node:fs/promises")>();
-  const refuse =
-    (name: "symlink" | "link") =>
-    async (...paths: [string, string]) => {
-      const code = refused.get(name);
-      if (code) throw Object.assign(new Error(code), { code });
-      return real[name](...paths);
-    };
-  return { ...real, symlink: refuse("symlink"), link: refuse("link") };
-});
-
-const ID = "google/tiny";
-/** Larger than what is looked through whenever it is opened. */
-const WEIGHTS = pattern(17 * 2 ** 20 + 12345, 1);
-const FILES = {
-  "config.json": '{"model_type": "siglip"}',
-  "spiece.model": pattern(200_000, 2),
-  "model.safetensors": WEIGHTS,
-};
-const sha256 = digest("sha256", WEIGHTS);
-
-let hub: Hub;
-let home = "";
-let warnings: string[] = [];
-beforeEach(async () => {
-  hub = await serveHub();
-  home = mkdtempSync(join(tmpdir(), "siglip-hub-"));
-  vi.stubEnv("HF_HOME", join(home, "hf"));
-  vi.stubEnv("HF_HUB_CACHE", "");
-  vi.stubEnv("HF_HUB_OFFLINE", "");
-  vi.stubEnv("XDG_CACHE_HOME", join(home, "cache"));
-  warnings = [];
-  refused.clear();
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await hub[Symbol.asyncDispose]();
-  rmSync(home, { recursive: true });
-});
-
-const open = (revision = "main", more: Partial<KeepOptions> = {}) =>
-  keptHubFiles(
-    { id: ID, revision },
-    { endpoint: hub.endpoint, pause: 1, onWarning: (message) => warnings.push(message), ...more },
-  );
-
-const model = (...path: string[]) => join(home, "hf", "hub", "models--google--tiny", ...path);
-const parts = () => join(home, "cache", "siglip", "hub", "google--tiny", "parts");
-const asked = () => [hub.site, hub.cdn].map(({ requests }) => requests.length);
-
-/** Reads some of a file, all of it by default. */
-async function read(name: string, revision?: string, length?: number): Promise<Buffer | undefined> {
-  const files = open(revision);
-  try {
-    await files.open("config.json");
-    const source = await files.open(name);
-    return source && Buffer.from(await source.read(0, length ?? source.size));
-  } finally {
-    await files.close();
-  }
-}
-
-async function download(revision?: string) {
-  const files = open(revision);
-  try {
-    for (const name of Object.keys(FILES)) await files.open(name);
-    return await files.complete();
-  } finally {
-    await files.close();
-  }
-}
-
-function put(path: string, content: string | Uint8Array): void {
-  mkdirSync(dirname(path), { recursive: true });
-  writeFileSync(path, content);
-}
-
-function flip(path: string, offset: number): void {
-  const bytes = readFileSync(path);
-  bytes[offset] ^= 1;
-  writeFileSync(path, bytes);
-}
 
 it("lies where Hugging Face's variables say", () => {
   const home = homedir();
@@ -257,7 +172,7 @@ describe("what is damaged", () => {
     expect(readdirSync(model("blobs"))).toHaveLength(1);
     hub.cdn.behave();
     await rmSync(parts(), { recursive: true });
-    warnings = [];
+    warnings.length = 0;
     change(2);
     expect((await read("spiece.model"))?.equals(FILES["spiece.model"])).toBe(true);
     expect(warnings[0]).toMatch(/found other bytes than the Hub names, kept as \S+\.damaged; it is fetched again\.$/);
@@ -271,85 +186,6 @@ describe("what is damaged", () => {
     expect(readFileSync(model("blobs", sha256)).equals(WEIGHTS)).toBe(true);
     expect(warnings).toHaveLength(1);
     expect(warnings[0]).toContain(`found bytes ${2 ** 20} to ${2 ** 20 + BLOCK} damaged`);
-  });
-});
-
-describe("a file system", () => {
-  it("that refuses symbolic links gets plain files, by a second name for the bytes or a copy of them", async () => {
-    const commit = hub.publish(ID, FILES);
-    refused.set("symlink", "EPERM");
-    await download();
-    const path = model("snapshots", commit, "model.safetensors");
-    expect([lstatSync(path).isSymbolicLink(), lstatSync(path).nlink]).toEqual([false, 2]);
-    rmSync(path);
-    refused.set("link", "EPERM");
-    await download();
-    expect(lstatSync(path).nlink).toBe(1);
-    expect(readFileSync(path).equals(WEIGHTS)).toBe(true);
-    expect(readdirSync(model()).sort()).toEqual(["blobs", "refs", "snapshots"]);
-  });
-
-  it("of its own under Hugging Face's cache gets a copy", async (context) => {
-    const shared = "/dev/shm";
-    if (!existsSync(shared) || statSync(shared).dev === statSync(home).dev)
-      return context.skip("no second file system");
-    const other = mkdtempSync(join(shared, "siglip-hub-"));
-    try {
-      vi.stubEnv("HF_HUB_CACHE", other);
-      const commit = hub.publish(ID, FILES);
-      const complete = await download();
-      const folder = join(other, "models--google--tiny");
-      expect(complete.map(({ path }) => path)).toEqual(
-        Object.keys(FILES).map((name) => join(folder, "snapshots", commit, name)),
-      );
-      expect(readFileSync(complete[2].path).equals(WEIGHTS)).toBe(true);
-      expect([readdirSync(parts()), readdirSync(folder).sort()]).toEqual([[], ["blobs", "refs", "snapshots"]]);
-    } finally {
-      rmSync(other, { recursive: true });
-    }
-  });
-
-  it("that is full is told of in one sentence, and what was written stays", async () => {
-    hub.publish(ID, FILES);
-    await read("model.safetensors", "main", 4 * 2 ** 20);
-    const handle = await openFile(join(parts(), sha256));
-    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-    const write = vi.spyOn(Object.getPrototypeOf(handle), "write").mockRejectedValue(full);
-    await handle.close();
-    await expect(read("model.safetensors")).rejects.toThrow(
-      `${join(parts(), sha256)}: wanted to write this file, found no space left on the disk; free some and try again.`,
-    );
-    write.mockRestore();
-    await download();
-    expect(hub.cdn.requests.at(-1)?.headers.range).toBe(`bytes=${4 * 2 ** 20}-${WEIGHTS.length - 1}`);
-    expect(warnings).toEqual([]);
-  });
-
-  it("where nothing can be kept is done without, with a warning", async () => {
-    hub.publish(ID, FILES);
-    put(join(home, "plain"), "");
-    vi.stubEnv("XDG_CACHE_HOME", join(home, "plain"));
-    vi.stubEnv("HF_HUB_CACHE", join(home, "plain"));
-    expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
-    expect(warnings).toHaveLength(1);
-    expect(warnings[0]).toMatch(
-      /^The model is fetched again whenever .*wanted to write this file, found a part of the path/,
-    );
-    await expect(download()).rejects.toThrow(/wanted to keep it, found no place for it; make .* writable\.$/);
-    hub.cdn.misbehave("", { ranges: false });
-    expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
-  });
-
-  it("where Hugging Face's cache cannot be written keeps the whole file in ours", async () => {
-    hub.publish(ID, FILES);
-    put(join(home, "plain"), "");
-    vi.stubEnv("HF_HUB_CACHE", join(home, "plain"));
-    const complete = await download();
-    expect(complete.map(({ path }) => dirname(path))).toEqual([parts(), parts(), parts()]);
-    expect(readFileSync(complete[2].path).equals(WEIGHTS)).toBe(true);
-    expect(warnings[0]).toMatch(
-      /^\S+ stays there: .*wanted to write this file, found a part of the path that is no folder/,
-    );
   });
 });
 
