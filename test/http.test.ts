@@ -239,7 +239,12 @@ describe("a redirect", () => {
       const linked = { "X-Linked-ETag": '"abc"', "X-Repo-Commit": "0123".repeat(10) };
       server.files.set("file", { content: "Moved", status: 302, headers: { ...to("1"), ...linked } });
       const remote = await open({ token: "secret" });
-      expect(remote).toMatchObject({ etag: "abc", commit: "0123".repeat(10), size: 600_000, name: `${server.url}file` });
+      expect(remote).toMatchObject({
+        etag: "abc",
+        commit: "0123".repeat(10),
+        size: 600_000,
+        name: `${server.url}file`,
+      });
       expectFile(await read(remote));
       expect(tokens(server)).toEqual(["Bearer secret"]);
       other.misbehave("?1", { entry: { content: "expired", status: 403 } });
