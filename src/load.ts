@@ -1,4 +1,4 @@
-import { version } from "../kernels/wgsl.ts";
+import { version as kernels } from "../kernels/wgsl.ts";
 import { SiglipError } from "./error.ts";
 import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
 import { type LoadProgress, reporter } from "./progress.ts";
@@ -91,6 +91,7 @@ export async function loadModel<Image>(
     for (const message of warnings) onWarning(message);
     warn = onWarning;
     files.settle?.();
+    const version = files.version ?? found.version;
     // Texts need rows of the token table; for pictures nothing more is read.
     if (!towers.includes("text")) await files.close();
     return {
@@ -102,6 +103,7 @@ export async function loadModel<Image>(
       backend,
       adapter: chosen.adapter,
       dtype,
+      version,
       async reload() {
         if (options.device) {
           throw new SiglipError(
@@ -207,7 +209,7 @@ async function cpu(): Promise<Chosen> {
 
 /** Choices hold for an adapter and these very kernels: after a change of either, trials are made anew. */
 export function choicesKey(info: GPUAdapterInfo): string {
-  const text = JSON.stringify([version, LINEAR, ATTENTION]);
+  const text = JSON.stringify([kernels, LINEAR, ATTENTION]);
   let hash = 0;
   for (const char of text) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
   return `${describe(info)}, kernels ${(hash >>> 0).toString(16)}`;

@@ -39,6 +39,7 @@ export interface Parts<Image> {
   readonly backend: Backend<Tensor>;
   readonly adapter: string | undefined;
   readonly dtype: WeightDType;
+  readonly version: string | undefined;
   /** Loads the same model again, on a new device; for after the present one was lost. */
   reload(): Promise<Parts<Image>>;
   free(): Promise<void>;
@@ -75,6 +76,8 @@ export class Siglip<Image = unknown> {
     /** As the linear maps' weights are stored. */
     readonly dtype: WeightDType;
   };
+  /** What tells its weights from others of the same name: a commit, or what their server says of them; undefined where nothing does. */
+  readonly version: string | undefined;
   /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
   private kept: Parts<Image> | undefined;
   /** While the model is brought onto a new device, and for ever where that has failed. */
@@ -85,6 +88,7 @@ export class Siglip<Image = unknown> {
     this.config = parts.config;
     this.dim = parts.config.vision.hidden;
     this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype };
+    this.version = parts.version;
   }
 
   /** Bytes that the backend holds at present. */

@@ -59,11 +59,12 @@ afterAll(folder.remove);
 
 let hub: Hub;
 let server: FileServer;
+let commit: string;
 const under = (folder: string, files: Record<string, Uint8Array>) =>
   Object.fromEntries(Object.entries(files).map(([name, bytes]) => [`${folder}/${name}`, bytes]));
 beforeAll(async () => {
   hub = await serveHub();
-  hub.publish("org/demo", demo);
+  commit = hub.publish("org/demo", demo);
   const { "model.safetensors": _, ...others } = demo;
   server = await serveFiles({
     ...under("demo", demo),
@@ -123,6 +124,18 @@ describe("Siglip.load in Node", () => {
 });
 
 describe("a model on a server", () => {
+  it("says which of several versions it is", async () => {
+    for (const [model, version] of [
+      ["org/demo", commit],
+      [`${server.url}demo`, expect.any(String)],
+      ["demo", undefined],
+    ] as const) {
+      const loaded = await Siglip.load(model, { ...options, endpoint: hub.endpoint, towers: ["image"] });
+      expect(loaded.version).toEqual(version);
+      loaded.dispose();
+    }
+  });
+
   it("fetches only the half that is asked for, and each file once", async () => {
     const { tensors } = await Checkpoint.open([bytesSource(weights)]);
     const image = [...tensors.values()].filter(({ name }) => name.startsWith("vision_model."));

@@ -32,6 +32,7 @@ export class RemoteModel {
   readonly dim: number;
   readonly device: Siglip["device"];
   readonly towers: readonly ("image" | "text")[];
+  private readonly version: string | undefined;
   private readonly worker: WorkerCalls;
 
   private constructor(name: string, worker: WorkerCalls, towers: RemoteModel["towers"], facts: Facts) {
@@ -40,6 +41,7 @@ export class RemoteModel {
     this.towers = towers;
     this.dim = facts.dim;
     this.device = facts.device;
+    this.version = facts.version;
   }
 
   /** Starts a worker and loads a model there. An abort ends the worker, which frees all that it took. */
@@ -62,7 +64,7 @@ export class RemoteModel {
 
   /** What embeddings depend on: those of two models with one key can be compared. */
   get key(): string {
-    return `${this.name} ${this.device.dtype}`;
+    return [this.name, this.device.dtype, this.version].filter(Boolean).join(" ");
   }
 
   /** `transfer` names bitmaps and frames among the pictures that are given away instead of copied. */

@@ -12,7 +12,7 @@ const calls = {
       onProgress: (progress) => answer({ progress }),
       onWarning: (warning) => answer({ warning }),
     });
-    return { dim: model.dim, device: model.device };
+    return { dim: model.dim, device: model.device, version: model.version };
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
   embedTexts: (texts: readonly string[]) => model.embedTexts(texts),
