@@ -25,7 +25,7 @@ export default defineConfig(({ mode }) => {
         ...Object.fromEntries(suites.map((name) => [`SIGLIP_${name.toUpperCase()}`, "1"])),
       },
       // Software adapters are slow; a hang still ends.
-      testTimeout: suites.length > 0 ? 3_600_000 : 120_000,
+      testTimeout: suites.length > 0 ? 3_600_000 : 300_000,
       hookTimeout: 120_000,
       // The tally first, so that the output ends with the runner's own summary.
       reporters: [new TallyReporter(), "default"],

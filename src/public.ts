@@ -8,6 +8,7 @@ export type { ImageProcessing } from "./image/preprocess.ts";
 export type { Filter } from "./image/resize.ts";
 export type { LoadOptions } from "./load.ts";
 export type { LoadProgress } from "./progress.ts";
+export { type Hit, SearchIndex } from "./search.ts";
 export type { EmbedOptions } from "./siglip.ts";
 export type { Shape, WeightDType } from "./tensor/backend.ts";
 export type { Pinned } from "./tensor/webgpu/backend.ts";
