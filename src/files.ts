@@ -1,10 +1,9 @@
 import { Checkpoint, parseIndex } from "./checkpoint/checkpoint.ts";
-import type { ModelFiles, Source } from "./checkpoint/source.ts";
+import type { ModelFiles } from "./checkpoint/model-files.ts";
+import type { Source } from "./checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "./config.ts";
 import { SiglipError } from "./error.ts";
 import { type LoadProgress, reporter } from "./progress.ts";
-
-export type { ModelFiles } from "./checkpoint/source.ts";
 
 /** A tokenizer is at most this large; SigLIP 2's has 4.2 MB. */
 const TOKENIZER_LIMIT = 64 * 2 ** 20;

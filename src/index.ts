@@ -6,8 +6,8 @@ import type { CachedModel } from "./browser/cache.ts";
 import { demoFiles } from "./browser/demo.ts";
 import { listFiles } from "./browser/list.ts";
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
+import type { ModelFiles } from "./checkpoint/model-files.ts";
 import { SiglipError } from "./error.ts";
-import type { ModelFiles } from "./files.ts";
 import { type LoadOptions, loadModel } from "./load.ts";
 import { Siglip as SiglipModel } from "./siglip.ts";
 

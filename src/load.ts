@@ -1,6 +1,7 @@
 import { version as kernels } from "../kernels/wgsl.ts";
+import type { ModelFiles } from "./checkpoint/model-files.ts";
 import { SiglipError } from "./error.ts";
-import { type ModelFiles, openCheckpoint, readConfig, readTokenizer } from "./files.ts";
+import { openCheckpoint, readConfig, readTokenizer } from "./files.ts";
 import { type LoadProgress, reporter } from "./progress.ts";
 import type { Parts, Platform } from "./siglip.ts";
 import type { Backend, Tensor, WeightDType } from "./tensor/backend.ts";

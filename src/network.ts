@@ -1,7 +1,7 @@
 import { DEFAULT_ENDPOINT, hubFiles, parseEndpoint, parseHubModel } from "./checkpoint/hub.ts";
+import type { ModelFiles } from "./checkpoint/model-files.ts";
 import type { Spool } from "./checkpoint/remote.ts";
 import { urlFiles } from "./checkpoint/url.ts";
-import type { ModelFiles } from "./files.ts";
 import type { LoadOptions } from "./load.ts";
 import { reporter } from "./progress.ts";
 

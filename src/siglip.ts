@@ -1,4 +1,4 @@
-import type { ModelFiles } from "./checkpoint/source.ts";
+import type { ModelFiles } from "./checkpoint/model-files.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import type { SiglipConfig } from "./config.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { hubUrl, parseEndpoint, parseHubModel } from "../src/checkpoint/hub.ts";
-import type { ModelFiles, Source } from "../src/checkpoint/source.ts";
+import type { ModelFiles } from "../src/checkpoint/model-files.ts";
+import type { Source } from "../src/checkpoint/source.ts";
 import { SiglipError } from "../src/error.ts";
 import { networkFiles } from "../src/network.ts";
 import { type Hub, serveHub } from "./hub.ts";

@@ -1,6 +1,7 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import type { TensorInfo } from "../checkpoint/safetensors.ts";
-import { bytesSource, type ModelFiles, type Source } from "../checkpoint/source.ts";
+import { bytesSource, type Source } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { openCheckpoint } from "../files.ts";
 import type { KeepOptions } from "../siglip.ts";

@@ -1,6 +1,6 @@
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import type { TensorInfo } from "../checkpoint/safetensors.ts";
-import type { ModelFiles } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
 import { openCheckpoint } from "../files.ts";
 import type { KeepOptions } from "../siglip.ts";

@@ -1,6 +1,6 @@
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import { bytesSource } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
-import type { ModelFiles } from "../files.ts";
 
 /** The files of the embedded demo model: 7 MB of script, in a module of its own that is loaded here and only here. */
 export async function demoFiles(): Promise<ModelFiles> {

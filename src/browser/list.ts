@@ -1,6 +1,6 @@
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import { checkRange, type Source } from "../checkpoint/source.ts";
 import { SiglipError } from "../error.ts";
-import type { ModelFiles } from "../files.ts";
 
 /**
  * The files of a model among those that someone chose or dropped, by their names. Of several with one name (in a chosen folder's

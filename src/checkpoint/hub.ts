@@ -1,6 +1,7 @@
 import { SiglipError } from "../error.ts";
 import { openRemote } from "./http.ts";
-import type { ModelFiles, Source } from "./source.ts";
+import type { ModelFiles } from "./model-files.ts";
+import type { Source } from "./source.ts";
 import { Opened, type UrlOptions } from "./url.ts";
 
 /** A model on a Hub. */

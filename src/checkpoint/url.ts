@@ -1,8 +1,9 @@
 import { SiglipError, shorten } from "../error.ts";
 import type { RequestOptions } from "./exchange.ts";
 import { openRemote, type RemoteFile } from "./http.ts";
+import type { ModelFiles } from "./model-files.ts";
 import { type ClosableSource, type RemoteSourceOptions, remoteSource } from "./remote.ts";
-import type { ModelFiles, Source } from "./source.ts";
+import type { Source } from "./source.ts";
 
 /** How the files of a model on a server are read. */
 export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "signal"> {

@@ -1,6 +1,7 @@
 import { openRemote, type RemoteFile } from "../checkpoint/http.ts";
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import { remoteSource } from "../checkpoint/remote.ts";
-import type { ModelFiles, Source } from "../checkpoint/source.ts";
+import type { Source } from "../checkpoint/source.ts";
 import type { UrlOptions } from "../checkpoint/url.ts";
 import { SiglipError } from "../error.ts";
 import type { BlockFile } from "./cache-blocks.ts";

@@ -1,7 +1,7 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import type { ModelFiles } from "../checkpoint/model-files.ts";
 import { SiglipError } from "../error.ts";
-import type { ModelFiles } from "../files.ts";
 import { type FileSource, fileSource } from "./file.ts";
 
 /** The files of a model in a folder. Rejects with a SiglipError where there is no such folder. */

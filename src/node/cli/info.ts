@@ -1,7 +1,8 @@
 import type { Command } from "commander";
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import type { ModelFiles } from "../../checkpoint/model-files.ts";
 import { type DType, elementSize } from "../../checkpoint/safetensors.ts";
-import type { ModelFiles, Source } from "../../checkpoint/source.ts";
+import type { Source } from "../../checkpoint/source.ts";
 import type { SiglipConfig } from "../../config.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../../files.ts";
 import { SentencePiece } from "../../tokenizer/sentencepiece.ts";
