@@ -1,8 +1,7 @@
 import { byId, make, sentence } from "../dom.ts";
 import { describeProgress, describeSize, nameWithSize } from "./describe.ts";
 import { KNOWN } from "./known.ts";
-import type { LoadModel } from "./models.ts";
-import type { ModelOptions, ModelSource } from "./remote.ts";
+import type { LoadModel, ModelOptions, ModelSource } from "./remote.ts";
 
 /** The dialog in which another model is chosen and loaded. */
 export function startDialog(load: LoadModel): void {

@@ -1,10 +1,7 @@
 import type { AppContext } from "../context.ts";
 import { byId, sentence } from "../dom.ts";
 import { startDialog } from "./dialog.ts";
-import { type Listeners, type ModelOptions, type ModelSource, RemoteModel } from "./remote.ts";
-
-/** Loads a model, which then replaces the one in use; on failure or abort that one stays. */
-export type LoadModel = (source: ModelSource, options: ModelOptions, listeners?: Listeners) => Promise<RemoteModel>;
+import { type LoadModel, RemoteModel } from "./remote.ts";
 
 /** Loads the demo model at once, shows the model in use at the top of the page and lets its user choose another. */
 export function startModels(): Pick<AppContext, "model" | "onModel"> {

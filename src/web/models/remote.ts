@@ -17,6 +17,9 @@ export interface Listeners {
   readonly signal?: AbortSignal;
 }
 
+/** Loads a model, which then replaces the one in use; on failure or abort that one stays. */
+export type LoadModel = (source: ModelSource, options: ModelOptions, listeners?: Listeners) => Promise<RemoteModel>;
+
 interface Waiting {
   resolve(value: unknown): void;
   reject(reason: unknown): void;
