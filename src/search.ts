@@ -1,8 +1,10 @@
 import { SiglipError } from "./error.ts";
 
-/** An embedding that was found: its number in the order they were added, and its cosine with the query. */
+/** An embedding that was found. */
 export interface Hit {
+  /** Its number, in the order in which they were added. */
   readonly index: number;
+  /** Its dot product with the query: the cosine, of embeddings of length 1. */
   readonly score: number;
 }
 
