@@ -1,6 +1,6 @@
 /**
  * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
- * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, kernels or peers. With --check it writes nothing and ends
+ * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, load, kernels or peers. With --check it writes nothing and ends
  * with 1 where a file differs from what the results say.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -9,6 +9,7 @@ import type { KernelResult } from "./kernels.ts";
 import type { Adapter } from "./lib/device.ts";
 import { type Environment, readResults } from "./lib/results.ts";
 import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
+import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
 import type { Row as PeerRow } from "./peers/table.ts";
@@ -28,6 +29,7 @@ const FILES = ["README.md", "kernels/README.md"];
 const TABLES: Readonly<Record<string, () => string>> = {
   model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
   kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
+  load: () => readResults<LoadResult>("load").map(loadTable).join("\n\n"),
   peers: () => readResults<PeerResult>("peers").map(peerTable).join("\n\n"),
 };
 
@@ -81,6 +83,32 @@ function modelTable({ adapter, environment, rows }: ModelResult): string {
     row.distance.toExponential(1),
   ]);
   return `${heading(adapter, environment)}\n\n${table(head, cells, 4)}`;
+}
+
+function loadTable({ adapter, environment, rows }: LoadResult): string {
+  const head = [
+    "weights",
+    "towers",
+    "of the file",
+    "load",
+    "cat",
+    "to the device",
+    "writeBuffer",
+    "ratio",
+    "host memory",
+  ];
+  const cells = rows.map((row) => [
+    row.dtype,
+    row.towers,
+    `${digits(row.bytes / 1e9)} GB`,
+    duration(row.load),
+    duration(row.cat),
+    `${digits(row.written / 1e9)} GB`,
+    duration(row.writeBuffer),
+    digits(row.ratio),
+    `${digits(row.host / 1e6)} MB`,
+  ]);
+  return `${heading(adapter, environment)}\n\n${table(head, cells, 2)}`;
 }
 
 /** The fastest form for every operation, shape and precision; the JSON file has all. */
