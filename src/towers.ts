@@ -69,8 +69,7 @@ export async function loadTowers<T extends Tensor>(
   const wanted = (name: string) =>
     !(name.startsWith("vision_model.") && !towers.includes("image")) &&
     !(name.startsWith("text_model.") && !towers.includes("text"));
-  const table = TOKEN_TABLE;
-  const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== table);
+  const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== TOKEN_TABLE);
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   weights.plan(needed.map(({ name }) => name));
   let loaded = 0;
@@ -78,7 +77,7 @@ export async function loadTowers<T extends Tensor>(
     loaded += bytes;
     onProgress?.(loaded, total);
   };
-  const used = new Set<string>([table]);
+  const used = new Set<string>([TOKEN_TABLE]);
   const smaller = smallerThan(
     dtype,
     needed.map(({ shape }) => shape),
@@ -98,7 +97,7 @@ export async function loadTowers<T extends Tensor>(
     towers.includes("text") &&
     new TokenTable(
       weights,
-      table,
+      TOKEN_TABLE,
       dtype === "f32" ? "f32" : "f16",
       config.text,
       await params
