@@ -1,8 +1,9 @@
 // Attention on matrix units: f16 factors, f32 sums and softmax; for heads of a multiple of 8 features.
 //
-// What a matrix holds cannot be scaled row by row, so sums are never rescaled: the keys are walked over twice, first
-// for the largest score of every row, then for the weights and their sums. Scores come to the threads by way of
-// workgroup memory, and the weights go back as halves to where their thread found its scores.
+// What a matrix holds cannot be scaled row by row. So weights are taken relative to a score that is kept while no row
+// has one greater by more than SLACK, and only then do the sums go by way of workgroup memory to be scaled: seldom
+// after the first keys. A subgroup takes as many rows of q as it has threads, so that a thread has a row's scores,
+// their top and their sum to itself; scores reach it through workgroup memory, and its weights go back as halves.
 
 enable f16;
 enable subgroups;
@@ -13,27 +14,27 @@ alias act = f16; // q, k and v as stored
 alias result = f16; // y as stored
 
 const HEAD = 72u; // features of a head
-const KEYS = 32u; // of a step; a multiple of LANES * MK
-const SUBGROUPS = 4u; // each takes MM rows of q
-const SUBGROUP = 32u; // threads of the largest subgroup
+const KEYS = 32u; // of a step; at least two matrices of columns
+const SUBGROUPS = 4u;
+const SUBGROUP = 32u; // threads of a subgroup, and rows of q that it takes
 const MM = 16u; // shape of the matrix unit
 const MN = 16u;
 const MK = 16u;
 
-const THREADS = SUBGROUPS * SUBGROUP;
-const QUERIES = SUBGROUPS * MM;
-const LANES = SUBGROUP / MM; // threads that share a row of scores
-const OWN4 = KEYS / LANES / 4u; // scores of such a thread, in vec4s
+const QUERIES = SUBGROUPS * SUBGROUP; // and threads
+const TM = SUBGROUP / MM;
 const EIGHTS = (HEAD + 15u) / 16u * 2u; // a head in eight halves each, filled up with zeros
+const TN = EIGHTS * 8u / MN;
 const STRIDE = EIGHTS + 1u; // one more than a row: eight rows then fall into different banks
 const SCORES_STRIDE = KEYS / 4u + 1u;
 const TILE = QUERIES * SCORES_STRIDE; // where the keys or values are staged, after the scores
+const SLACK = 8.0; // e^8 is far from the largest half, and so is e^-8 of a row's top from the smallest
 const FAR_BELOW = -1e30; // stands for minus infinity, which WGSL may assume away
 
 alias Left = subgroup_matrix_left<f16, MK, MM>;
 alias Right = subgroup_matrix_right<f16, MN, MK>;
 alias Sums = subgroup_matrix_result<f32, MN, MM>;
-alias Queries = array<Left, EIGHTS * 8u / MK>;
+alias Queries = array<array<Left, EIGHTS * 8u / MK>, TM>;
 
 struct Shape {
   queries: u32,
@@ -57,9 +58,9 @@ struct Shape {
 @group(0) @binding(3) var<storage, read> v: array<vec4<act>>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<result>>;
 
-// The queries; then scores and keys or values; then strips of y in f32.
+// The queries; then scores, or two columns of matrices of y in f32, and keys or values.
 var<workgroup> staged: array<vec4<u32>, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
-var<workgroup> shared_rows: array<f32, THREADS>;
+var<workgroup> grown: atomic<u32>; // whether a row has a score that is too great
 
 fn halves(v: vec4<act>) -> vec2<u32> {
   return bitcast<vec2<u32>>(vec4<f16>(v));
@@ -70,7 +71,7 @@ fn slot(i: u32) -> u32 {
 }
 
 fn stage_q(item: u32, head: u32, first: u32, thread: u32) {
-  for (var i = thread; i < QUERIES * EIGHTS; i += THREADS) {
+  for (var i = thread; i < QUERIES * EIGHTS; i += QUERIES) {
     let row = first + i / EIGHTS;
     let d = i % EIGHTS * 8u;
     var value = vec4(0u);
@@ -83,7 +84,7 @@ fn stage_q(item: u32, head: u32, first: u32, thread: u32) {
 }
 
 fn stage_k(item: u32, head: u32, first: u32, thread: u32) {
-  for (var i = thread; i < KEYS * EIGHTS; i += THREADS) {
+  for (var i = thread; i < KEYS * EIGHTS; i += QUERIES) {
     let row = first + i / EIGHTS;
     let d = i % EIGHTS * 8u;
     var value = vec4(0u);
@@ -96,7 +97,7 @@ fn stage_k(item: u32, head: u32, first: u32, thread: u32) {
 }
 
 fn stage_v(item: u32, head: u32, first: u32, thread: u32) {
-  for (var i = thread; i < KEYS * EIGHTS; i += THREADS) {
+  for (var i = thread; i < KEYS * EIGHTS; i += QUERIES) {
     let row = first + i / EIGHTS;
     let d = i % EIGHTS * 8u;
     var value = vec4(0u);
@@ -108,25 +109,23 @@ fn stage_v(item: u32, head: u32, first: u32, thread: u32) {
   }
 }
 
-// The scores of MM rows for the keys that are staged, to where those rows' scores lie.
+// The scores of a subgroup's rows for the keys that are staged, to where those rows' scores lie.
 fn make_scores(rows: ptr<function, Queries>, first: u32) {
   for (var n = 0u; n < KEYS / MN; n++) {
-    var sums = Sums(); // said outright: Dawn 0.6 clears a variable without a value once, not in every round
+    var sums = array<Sums, TM>(); // said outright: Dawn 0.6 clears a variable without a value once, not in every round
     for (var d = 0u; d < EIGHTS * 8u / MK; d++) {
       let b = subgroupMatrixLoad<Right, col_major>(&staged, TILE + n * MN * STRIDE + d * (MK / 8u), STRIDE);
-      sums = subgroupMatrixMultiplyAccumulate(rows[d], b, sums);
+      for (var m = 0u; m < TM; m++) {
+        sums[m] = subgroupMatrixMultiplyAccumulate(rows[m][d], b, sums[m]);
+      }
     }
-    subgroupMatrixStore<row_major>(&staged, first * SCORES_STRIDE + n * MN / 4u, sums, SCORES_STRIDE);
+    for (var m = 0u; m < TM; m++) {
+      subgroupMatrixStore<row_major>(&staged, (first + m * MM) * SCORES_STRIDE + n * MN / 4u, sums[m], SCORES_STRIDE);
+    }
   }
 }
 
-// Four scores, those of keys that are not there far below.
-fn score(at: u32, key: u32) -> vec4<f32> {
-  let scaled = bitcast<vec4<f32>>(staged[at]) * shape.scale;
-  return select(vec4(FAR_BELOW), scaled, vec4(key) + vec4(0u, 1u, 2u, 3u) < vec4(shape.keys));
-}
-
-@compute @workgroup_size(THREADS)
+@compute @workgroup_size(QUERIES)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
@@ -135,88 +134,111 @@ fn main(
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
-  let first = subgroup % SUBGROUPS * MM; // row of this subgroup's matrices
-  let row = thread / LANES;
-  let own = thread % LANES * OWN4; // this thread's first scores of its row
-  let place = row * SCORES_STRIDE + own;
+  let first = subgroup % SUBGROUPS * SUBGROUP; // row of this subgroup's matrices
+  let query = first_query + thread; // this thread's row
+  let place = thread * SCORES_STRIDE; // of its scores
 
   stage_q(item, head, first_query, thread);
   workgroupBarrier();
   var rows: Queries;
-  for (var d = 0u; d < EIGHTS * 8u / MK; d++) {
-    rows[d] = subgroupMatrixLoad<Left, row_major>(&staged, first * STRIDE + d * (MK / 8u), STRIDE);
-  }
-
-  var top = vec4(FAR_BELOW);
-  for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
-    workgroupBarrier();
-    stage_k(item, head, first_key, thread);
-    workgroupBarrier();
-    make_scores(&rows, first);
-    workgroupBarrier();
-    for (var i = 0u; i < OWN4; i++) {
-      top = max(top, score(place + i, first_key + (own + i) * 4u));
+  for (var m = 0u; m < TM; m++) {
+    for (var d = 0u; d < EIGHTS * 8u / MK; d++) {
+      rows[m][d] = subgroupMatrixLoad<Left, row_major>(&staged, (first + m * MM) * STRIDE + d * (MK / 8u), STRIDE);
     }
   }
-  shared_rows[thread] = max(max(top.x, top.y), max(top.z, top.w));
-  workgroupBarrier();
-  var largest = FAR_BELOW;
-  for (var i = 0u; i < LANES; i++) {
-    largest = max(largest, shared_rows[row * LANES + i]);
-  }
 
+  var top = FAR_BELOW; // what weights are relative to
   var sum = 0.0;
-  var out: array<Sums, EIGHTS * 8u / MN>;
+  var out: array<array<Sums, TN>, TM>;
   for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
     workgroupBarrier();
     stage_k(item, head, first_key, thread);
+    if (thread == 0u) {
+      atomicStore(&grown, 0u);
+    }
     workgroupBarrier();
     make_scores(&rows, first);
     workgroupBarrier();
+
     stage_v(item, head, first_key, thread);
-    for (var i = 0u; i < OWN4; i += 2u) {
-      let low = exp(score(place + i, first_key + (own + i) * 4u) - largest);
-      let high = exp(score(place + i + 1u, first_key + (own + i) * 4u + 4u) - largest);
+    var scores: array<vec4<f32>, KEYS / 4u>;
+    var tops = vec4(FAR_BELOW);
+    for (var i = 0u; i < KEYS / 4u; i++) {
+      let there = vec4(first_key + i * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(shape.keys);
+      scores[i] = select(vec4(FAR_BELOW), bitcast<vec4<f32>>(staged[place + i]) * shape.scale, there);
+      tops = max(tops, scores[i]);
+    }
+    let next = max(max(tops.x, tops.y), max(tops.z, tops.w));
+    if (first_key == 0u) {
+      top = next;
+    } else if (next > top + SLACK) {
+      atomicStore(&grown, 1u);
+    }
+    if (workgroupUniformLoad(&grown) != 0u) {
+      let shrink = exp(top - max(top, next));
+      top = max(top, next);
+      sum *= shrink;
+      for (var n = 0u; n < TN; n++) {
+        let column = n % 2u * MN / 4u; // beside those that others may be loading still
+        for (var m = 0u; m < TM; m++) {
+          let at = (first + m * MM) * SCORES_STRIDE + column;
+          subgroupMatrixStore<row_major>(&staged, at, out[m][n], SCORES_STRIDE);
+        }
+        workgroupBarrier();
+        for (var i = 0u; i < MN / 4u; i++) {
+          let at = place + column + i;
+          staged[at] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(staged[at]) * shrink);
+        }
+        workgroupBarrier();
+        for (var m = 0u; m < TM; m++) {
+          let at = (first + m * MM) * SCORES_STRIDE + column;
+          out[m][n] = subgroupMatrixLoad<Sums, row_major>(&staged, at, SCORES_STRIDE);
+        }
+      }
+      workgroupBarrier();
+    }
+
+    for (var i = 0u; i < KEYS / 8u; i++) {
+      let low = exp(scores[i * 2u] - top);
+      let high = exp(scores[i * 2u + 1u] - top);
       sum += dot(low, vec4(1.0)) + dot(high, vec4(1.0));
-      staged[place + i / 2u] = vec4(
+      staged[place + i] = vec4(
         pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw),
       );
     }
     workgroupBarrier();
     for (var j = 0u; j < KEYS; j += MK) {
-      let at = first * SCORES_STRIDE + j / (OWN4 * 4u) * OWN4 + j % (OWN4 * 4u) / 8u;
-      let p = subgroupMatrixLoad<Left, row_major>(&staged, at, SCORES_STRIDE);
-      for (var n = 0u; n < EIGHTS * 8u / MN; n++) {
+      var weights: array<Left, TM>;
+      for (var m = 0u; m < TM; m++) {
+        let at = (first + m * MM) * SCORES_STRIDE + j / 8u;
+        weights[m] = subgroupMatrixLoad<Left, row_major>(&staged, at, SCORES_STRIDE);
+      }
+      for (var n = 0u; n < TN; n++) {
         let b = subgroupMatrixLoad<Right, row_major>(&staged, TILE + j * STRIDE + n * (MN / 8u), STRIDE);
-        out[n] = subgroupMatrixMultiplyAccumulate(p, b, out[n]);
+        for (var m = 0u; m < TM; m++) {
+          out[m][n] = subgroupMatrixMultiplyAccumulate(weights[m], b, out[m][n]);
+        }
       }
     }
   }
 
-  workgroupBarrier();
-  shared_rows[thread] = sum;
-  for (var n = 0u; n < EIGHTS * 8u / MN; n++) {
+  let base = (item * shape.queries + query) * shape.y_stride;
+  for (var n = 0u; n < TN; n++) {
     workgroupBarrier();
-    subgroupMatrixStore<row_major>(&staged, first * (MN / 4u + 1u), out[n], MN / 4u + 1u);
+    for (var m = 0u; m < TM; m++) {
+      subgroupMatrixStore<row_major>(&staged, (first + m * MM) * SCORES_STRIDE, out[m][n], SCORES_STRIDE);
+    }
     workgroupBarrier();
-    for (var i = thread; i < QUERIES * MN / 4u; i += THREADS) {
-      let tile_row = i / (MN / 4u);
-      let query = first_query + tile_row;
-      let d = n * MN + i % (MN / 4u) * 4u;
+    for (var i = 0u; i < MN / 4u; i++) {
+      let d = n * MN + i * 4u;
       if (query < shape.queries && d < HEAD) {
-        var total = 0.0;
-        for (var lane = 0u; lane < LANES; lane++) {
-          total += shared_rows[tile_row * LANES + lane];
-        }
-        let value = bitcast<vec4<f32>>(staged[tile_row * (MN / 4u + 1u) + i % (MN / 4u)]) / total;
-        y[((item * shape.queries + query) * shape.y_stride + head * HEAD + d) / 4u] = vec4<result>(value);
+        y[(base + head * HEAD + d) / 4u] = vec4<result>(bitcast<vec4<f32>>(staged[place + i]) / sum);
       }
     }
   }
-  if (head == shape.heads - 1u && first_query + row < shape.queries) {
+  if (head == shape.heads - 1u && query < shape.queries) {
     // The row's padding, which the next linear map multiplies with zero weights, must be finite.
-    let base = (item * shape.queries + first_query + row) * shape.y_stride;
-    for (var d = shape.heads * HEAD + thread % LANES * 4u; d < shape.y_stride; d += LANES * 4u) {
+    for (var d = shape.heads * HEAD; d < shape.y_stride; d += 4u) {
       y[(base + d) / 4u] = vec4<result>();
     }
   }

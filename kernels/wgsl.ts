@@ -60,4 +60,4 @@ const THREADS=SPLIT*THREADS_N;struct L{K:u32,a0:u32,M:u32,k0:u32,l0:u32}@group(0
   rows: `const THREADS=64u;struct L{K:u32,f0:u32}@group(0)@binding(0)var<uniform>d:L;@group(0)@binding(1)var<storage,read>x:array<u32>;@group(0)@binding(2)var<storage,read>G1:array<u32>;@group(0)@binding(3)var<storage,read_write>y:array<u32>;@compute@workgroup_size(THREADS)fn main(@builtin(workgroup_id)e:vec3<u32>,@builtin(num_workgroups)g1:vec3<u32>,@builtin(local_invocation_index)i:u32){let g=e.y*g1.x+e.x;if(g>=d.K){return;}for(var h=i;h<d.f0;h+=THREADS){y[g*d.f0+h]=x[G1[g]*d.f0+h];}}`,
 } as const;
 /** Tells these kernels from all others, those in modules of their own too. */
-export const version = "bcddd186";
+export const version = "339a57ec";

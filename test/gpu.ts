@@ -1,5 +1,5 @@
 import { type Pinned, SOFTWARE } from "../src/tensor/webgpu/backend.ts";
-import { isSoftware } from "../src/tensor/webgpu/device.ts";
+import { isSoftware, toldBy } from "../src/tensor/webgpu/device.ts";
 
 /** A device that tests share within one worker process, and what it is called in a report. */
 export interface Gpu {
@@ -18,9 +18,10 @@ const wantedFeatures: readonly string[] = [
   "subgroups",
   "timestamp-query",
   "chromium-experimental-subgroup-matrix",
+  "subgroup-size-control",
 ];
 // Dawn keeps f16 and its memory model from NVIDIA's Vulkan unless asked; a page has no such switch.
-const hardwareToggles = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
+const toggles = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
 // Dawn's instance must outlive everything made from it: collecting it ends the process.
 const alive: GPU[] = [];
 
@@ -28,8 +29,8 @@ let real: Promise<Gpu | NoGpu> | undefined;
 let compiler: Promise<Gpu | NoGpu> | undefined;
 
 /**
- * The test adapter's device (see adapter.ts for which), made once per process, with WebGPU's default limits, so that what runs
- * on it runs on every device, and with shader-f16, subgroups and timestamp-query where the adapter has them.
+ * The test adapter's device (see adapter.ts for which), made once per process, with WebGPU's default limits but that on
+ * workgroup memory, so that what runs on it runs on every device, and with shader-f16, subgroups and timestamp-query where the adapter has them.
  *
  * An error that no error scope catches, or losing the device, fails the run. Rejects where an adapter was asked for and there
  * is none; where none was asked for, or "none" was, the reason comes back.
@@ -42,8 +43,7 @@ export function gpuDevice(): Promise<Gpu | NoGpu> {
 async function openReal(): Promise<Gpu | NoGpu> {
   const wanted = process.env.SIGLIP_ADAPTER;
   if (wanted === "none") return { reason: "SIGLIP_ADAPTER is none" };
-  const software = wanted === "swiftshader" || wanted === "lavapipe";
-  const gpu = await open(software ? [] : hardwareToggles, wantedFeatures);
+  const gpu = await open(toggles, wantedFeatures);
   if (wanted && "reason" in gpu) {
     throw new Error(`SIGLIP_ADAPTER is "${wanted}" but ${gpu.reason}; unset it, or name another.`);
   }
@@ -75,7 +75,9 @@ async function open(options: string[], features: readonly string[]): Promise<Gpu
   const adapter = await instance.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) return { reason: "the platform offers no WebGPU adapter" };
   const requiredFeatures = features.filter((name) => adapter.features.has(name)) as GPUFeatureName[];
-  const device = await adapter.requestDevice({ requiredFeatures });
+  const { maxComputeWorkgroupStorageSize } = adapter.limits;
+  const requiredLimits = { maxComputeWorkgroupStorageSize };
+  const device = toldBy(adapter, await adapter.requestDevice({ requiredFeatures, requiredLimits }));
   device.addEventListener("uncapturederror", (event) => {
     Promise.reject(new Error(`uncaptured WebGPU error: ${event.error.message}`));
   });

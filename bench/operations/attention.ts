@@ -37,7 +37,7 @@ export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip>
       if (plan.form && plan.form !== form) continue;
       const variant = ATTENTION[form];
       const skipped =
-        missing(plan.device, variant, activations) ??
+        missing(plan.device, activations, variant) ??
         (fits(variant, HEAD) ? undefined : `heads of ${HEAD} do not fit its workgroup memory`);
       if (skipped) {
         yield { op: "attention", form, activations, skipped };
@@ -55,7 +55,7 @@ export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip>
 
 /** A single query has forms of its own, which the backend keeps to. */
 function suits(form: AttentionName, { queries }: Problem): boolean {
-  const core = { half: false, memory: WORKGROUP_MEMORY, units: [] };
+  const core = { half: false, memory: WORKGROUP_MEMORY };
   return queries === 1 ? attentionForms(HEAD, 1, core).includes(form) : ATTENTION[form].queries > 1;
 }
 
@@ -111,7 +111,7 @@ function trial(
     gate: gate(activations === "f16"),
     flops: 4 * rows * keys * WIDTH,
     bytes: (queryShape[0] * queries + 2 * batch * keys + rows) * WIDTH * bytesOf(activations),
-    ceiling: ATTENTION[form].unit ? "matrix" : activations,
+    ceiling: ATTENTION[form].kernel === "attention_matrix" ? "matrix" : activations,
     half: batch === 1 && queries > 1 && (queries > 64 || allRows.at(-1)! <= 64) ? () => record(keys >> 1) : undefined,
   };
 }

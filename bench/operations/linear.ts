@@ -30,7 +30,7 @@ export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of plan.activations) {
     for (const form of Object.keys(LINEAR) as LinearName[]) {
       if (plan.form && plan.form !== form) continue;
-      const skipped = missing(plan.device, LINEAR[form], activations);
+      const skipped = missing(plan.device, activations, LINEAR[form]);
       if (skipped) {
         yield { op: "linear", form, activations, skipped };
         continue;
@@ -66,7 +66,7 @@ function trial(
     return () => backend.linear(x.tensor, w, { gelu, add, exact: layer.add });
   };
   const sample = sampleRows(rows);
-  const { kernel, constants, unit } = LINEAR[form];
+  const { kernel, constants } = LINEAR[form];
   const resultBytes = bytesOf(layer.add ? "f32" : activations);
   return {
     op: "linear",
@@ -97,7 +97,7 @@ function trial(
       (out * depth * BITS[weights]) / 8 +
       rows * out * (resultBytes + (layer.add ? 4 : 0)) +
       out * 4,
-    ceiling: unit ? "matrix" : activations,
+    ceiling: kernel === "linear_matrix" ? "matrix" : activations,
     half: name === "out" && rows === allRows.at(-1) && weights === "f16" ? () => record(depth / 2) : undefined,
   };
 }

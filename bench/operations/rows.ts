@@ -12,7 +12,7 @@ export async function* layerNormTrials({
   activations: kinds,
 }: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of kinds) {
-    const skipped = missing(device, {}, activations);
+    const skipped = missing(device, activations);
     if (skipped) {
       yield { op: "layer_norm", form: "one", activations, skipped };
       continue;
@@ -55,7 +55,7 @@ export async function* rowsTrials({
   activations: kinds,
 }: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of kinds) {
-    const skipped = missing(device, {}, activations);
+    const skipped = missing(device, activations);
     if (skipped) {
       yield { op: "rows", form: "one", activations, skipped };
       continue;

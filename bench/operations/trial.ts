@@ -2,7 +2,7 @@ import type { WeightDType } from "../../src/tensor/backend.ts";
 import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../../src/tensor/webgpu/device.ts";
 import type { Constants } from "../../src/tensor/webgpu/specialise.ts";
-import { type LinearForm, runs } from "../../src/tensor/webgpu/tiles.ts";
+import { type AttentionForm, type LinearForm, runs } from "../../src/tensor/webgpu/tiles.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { GpuTensor, Inputs, Storage } from "./inputs.ts";
 
@@ -84,20 +84,18 @@ export function sampleRows(rows: number): number[] {
   return [...new Set(wanted)].filter((row) => row >= 0 && row < rows).sort((a, b) => a - b);
 }
 
-/** Why a form does not run on a device with such activations; undefined where it does. */
+/** Why a form, or a kernel that has but one, does not run on a device with such activations; undefined where it does. */
 export function missing(
   device: GPUDevice,
-  { memory, half, unit }: Pick<LinearForm, "memory" | "half" | "unit">,
   activations: Storage,
+  form?: LinearForm | AttentionForm,
 ): string | undefined {
   if (activations === "f16" && !device.features.has("shader-f16")) return "the device lacks shader-f16";
   const own = capabilitiesOf(device, activations === "f16");
-  if (runs({ memory, half, unit }, own)) return undefined;
-  if (half && !own.half) return "it multiplies halves, which float32 activations are not worth";
-  if (unit && !runs({ unit }, own)) {
-    return `the device has no matrix unit of ${unit.M}x${unit.N}x${unit.K} in subgroups of ${unit.subgroup}`;
-  }
-  return `it wants ${memory} bytes of workgroup memory, the device has ${own.memory}`;
+  if (!form || runs(form, own)) return undefined;
+  if (form.half && !own.half) return "it multiplies halves, which float32 activations are not worth";
+  if (form.kernel.endsWith("_matrix") && !own.unit) return "the device has no matrix unit for halves";
+  return `it wants ${form.memory} bytes of workgroup memory, the device has ${own.memory}`;
 }
 
 /** Bytes of an element. */

@@ -24,7 +24,17 @@ import type { Pinned, WebGpuOptions } from "./options.ts";
 import { Queue } from "./queue.ts";
 import type { Dispatch, Result } from "./steps.ts";
 import { GpuTensor, type Storage } from "./tensor.ts";
-import { ATTENTION, attentionForms, type Capabilities, fits, LINEAR, linearForms, rowClass } from "./tiles.ts";
+import {
+  ATTENTION,
+  attentionForms,
+  type Capabilities,
+  constantsOf,
+  fits,
+  LINEAR,
+  linearForms,
+  queriesOf,
+  rowClass,
+} from "./tiles.ts";
 import { Uploads } from "./uploads.ts";
 import { rowBytes } from "./weights.ts";
 
@@ -130,7 +140,10 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const forms = names.map((name) => ({
       name,
       form: LINEAR[name],
-      pipeline: this.queue.pipeline(LINEAR[name].kernel, { ...LINEAR[name].constants, ...constants }),
+      pipeline: this.queue.pipeline(LINEAR[name].kernel, {
+        ...constantsOf(LINEAR[name], this.capabilities),
+        ...constants,
+      }),
     }));
     this.record(rows, 2 * x.stride * y.stride, (count) => ({
       key: `linear ${rowClass(rows)} rows ${x.stride} to ${y.stride} ${weight.storage} ${x.storage} ${y.storage}`,
@@ -184,7 +197,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const forms = names.map((name) => ({
       name,
       pipeline: this.queue.pipeline(ATTENTION[name].kernel, {
-        ...ATTENTION[name].constants,
+        ...constantsOf(ATTENTION[name], this.capabilities),
         HEAD: head,
         act,
         result: y.storage,
@@ -195,7 +208,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       variants: forms.map(({ name, pipeline }) => ({
         name,
         pipeline,
-        groups: [Math.ceil(queries / ATTENTION[name].queries), heads, count],
+        groups: [Math.ceil(queries / queriesOf(ATTENTION[name], this.capabilities)), heads, count],
       })),
       words: [
         queries,

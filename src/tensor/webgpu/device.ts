@@ -14,7 +14,8 @@ const RAISED = ["maxStorageBufferBindingSize", "maxBufferSize", "maxComputeWorkg
 
 /** Features that are used where they exist. */
 const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
-const WANTED: readonly GPUFeatureName[] = ["shader-f16", "subgroups", MATRICES];
+const SIZED = "subgroup-size-control" as GPUFeatureName;
+const WANTED: readonly GPUFeatureName[] = ["shader-f16", "subgroups", MATRICES, SIZED];
 
 /** Whether an adapter runs shaders on the CPU; not every runtime says so itself. */
 export function isSoftware(info: GPUAdapterInfo): boolean {
@@ -32,15 +33,25 @@ export interface MatrixInfo {
   }>;
 }
 
-/** What a device offers the kernels; matrix units only where subgroups have one size. */
+/**
+ * Lets a device tell of itself what its adapter told. In Node, Dawn leaves matrix units out of a device's own information.
+ */
+export function toldBy(adapter: GPUAdapter, device: GPUDevice): GPUDevice {
+  return Object.defineProperty(device, "adapterInfo", { value: adapter.info });
+}
+
+/** What a device offers the kernels: of matrix units the one that does most at a time. */
 export function capabilitiesOf(device: GPUDevice, half: boolean): Capabilities {
   const info = (device.adapterInfo ?? {}) as Partial<GPUAdapterInfo> & MatrixInfo;
-  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = info;
-  const fixed = device.features.has(MATRICES) && subgroupMinSize === subgroupMaxSize ? subgroupMinSize : undefined;
-  const units = [...subgroupMatrixConfigs]
+  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0, subgroupMatrixConfigs = [] } = info;
+  const memory = device.limits.maxComputeWorkgroupStorageSize;
+  if (!device.features.has(MATRICES) || (least !== most && !device.features.has(SIZED))) return { half, memory };
+  // Where subgroups come in several sizes, matrices belong to those of N threads (Intel) or to the smallest (AMD).
+  const [unit] = [...subgroupMatrixConfigs]
     .filter(({ componentType, resultComponentType }) => componentType === "f16" && resultComponentType === "f32")
-    .map(({ M, N, K }) => ({ M, N, K, subgroup: fixed ?? 0 }));
-  return { half, memory: device.limits.maxComputeWorkgroupStorageSize, units: fixed ? units : [] };
+    .map(({ M, N, K }) => ({ M, N, K, subgroup: Math.min(Math.max(N, least), most) }))
+    .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
+  return { half, memory, unit };
 }
 
 /** A device of the best adapter, or undefined where there is none. */
@@ -58,5 +69,5 @@ export async function openDevice(gpu: GPU | undefined): Promise<OpenedDevice | u
         { cause },
       );
     });
-  return { device, info: adapter.info, software: isSoftware(adapter.info) };
+  return { device: toldBy(adapter, device), info: adapter.info, software: isSoftware(adapter.info) };
 }

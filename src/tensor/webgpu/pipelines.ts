@@ -100,7 +100,10 @@ export class Pipelines {
 
   private async compile(kernel: Kernel, constants: Constants, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     const label = `${kernel} ${JSON.stringify(constants)}`;
-    const code = specialise(await source(kernel), constants);
+    let code = specialise(await source(kernel), constants);
+    if ("SUBGROUP" in constants && this.device.features.has("subgroup-size-control" as GPUFeatureName)) {
+      code = `enable subgroup_size_control;\n${code.replace("@workgroup_size", "@subgroup_size(SUBGROUP) @workgroup_size")}`;
+    }
     this.device.pushErrorScope("validation");
     const pipeline = this.device.createComputePipelineAsync({
       label,

@@ -15,8 +15,8 @@ export interface Capabilities {
   readonly half: boolean;
   /** Of a workgroup, in bytes. */
   readonly memory: number;
-  /** Matrix units that take halves and sum in f32. */
-  readonly units: readonly MatrixUnit[];
+  /** Takes halves and sums in f32. */
+  readonly unit?: MatrixUnit;
 }
 
 /** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
@@ -31,29 +31,22 @@ export interface LinearForm {
   readonly memory?: number;
   /** Multiplies halves, which float32 activations are not worth. */
   readonly half?: boolean;
-  readonly unit?: MatrixUnit;
 }
 
 function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): LinearForm {
   return { kernel: "linear", constants: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
 }
 
-const NVIDIA: MatrixUnit = { M: 16, N: 16, K: 16, subgroup: 32 };
-const APPLE: MatrixUnit = { M: 8, N: 8, K: 8, subgroup: 32 };
-const INTEL: MatrixUnit = { M: 8, N: 16, K: 16, subgroup: 16 };
-
-function matrix(rows: number, columns: number, across: [m: number, n: number], unit = NVIDIA, buffers = 1): LinearForm {
+/** A tile shared by so many subgroups along rows and columns, whatever the shape of the device's matrix unit. */
+function matrix(rows: number, columns: number, across: [m: number, n: number], buffers = 1): LinearForm {
   const [SUBGROUPS_M, SUBGROUPS_N] = across;
-  const { M: MM, N: MN, K: MK, subgroup: SUBGROUP } = unit;
-  const shape = { SUBGROUPS_M, SUBGROUPS_N, SUBGROUP, MM, MN, MK };
   return {
     kernel: "linear_matrix",
-    constants: { BM: rows, BN: columns, BK: 32, BUFFERS: buffers, ...shape },
+    constants: { BM: rows, BN: columns, BK: 32, BUFFERS: buffers, SUBGROUPS_M, SUBGROUPS_N },
     rows,
     columns,
-    memory: 16 * Math.max(buffers * (rows + columns) * 5, SUBGROUPS_M * MM * (columns / 4 + 2)),
+    memory: 16 * Math.max(buffers * (rows + columns) * 5, SUBGROUPS_M * 16 * (columns / 4 + 2)),
     half: true,
-    unit,
   };
 }
 
@@ -71,9 +64,7 @@ export type LinearName =
   | "matrix-128x128"
   | "matrix-128x128-4"
   | "matrix-128x128-double"
-  | "matrix-256x128"
-  | "matrix-64x64-apple"
-  | "matrix-64x64-intel";
+  | "matrix-256x128";
 
 /** All forms of `linear`. */
 export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
@@ -92,10 +83,8 @@ export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
   "matrix-128x64": matrix(128, 64, [2, 2]),
   "matrix-128x128": matrix(128, 128, [2, 4]),
   "matrix-128x128-4": matrix(128, 128, [2, 2]),
-  "matrix-128x128-double": matrix(128, 128, [2, 4], NVIDIA, 2),
+  "matrix-128x128-double": matrix(128, 128, [2, 4], 2),
   "matrix-256x128": matrix(256, 128, [4, 2]),
-  "matrix-64x64-apple": matrix(64, 64, [2, 2], APPLE),
-  "matrix-64x64-intel": matrix(64, 64, [2, 4], INTEL),
 };
 
 /** Rows by which choices are told apart: the MAP head, a text, a picture, a batch. */
@@ -115,22 +104,33 @@ export function linearForms(rows: number, device: Capabilities): readonly Linear
   });
 }
 
+/** What is put into a kernel's text for a form on a device: the form's own constants, and the matrix unit's. */
+export function constantsOf(form: LinearForm | AttentionForm, { unit }: Capabilities): Constants {
+  if (!form.kernel.endsWith("_matrix") || !unit) return form.constants;
+  return { ...form.constants, MM: unit.M, MN: unit.N, MK: unit.K, SUBGROUP: unit.subgroup };
+}
+
+/** How many queries a workgroup takes. */
+export function queriesOf(form: AttentionForm, { unit }: Capabilities): number {
+  return form.queries * (form.kernel === "attention_matrix" && unit ? unit.subgroup : 1);
+}
+
 /** Whether a device can run a form, and it would make sense there. */
-export function runs(form: { memory?: number; half?: boolean; unit?: MatrixUnit }, device: Capabilities): boolean {
-  const { memory = WORKGROUP_MEMORY, half = false, unit } = form;
+export function runs(form: LinearForm | AttentionForm, device: Capabilities): boolean {
+  const { memory = WORKGROUP_MEMORY, half = false } = form;
   if (memory > device.memory || (half && !device.half)) return false;
-  return (
-    !unit || device.units.some((own) => (["M", "N", "K", "subgroup"] as const).every((key) => own[key] === unit[key]))
-  );
+  // A subgroup is given as many rows as it has threads: whole matrices of them.
+  return !form.kernel.endsWith("_matrix") || (device.unit !== undefined && device.unit.subgroup % device.unit.M === 0);
 }
 
 /** A way to compute `attention`: a kernel, its constants, and how many queries a workgroup takes. */
 export interface AttentionForm {
   readonly kernel: "attention" | "attention_matrix";
   readonly constants: Constants;
+  /** Queries of a workgroup; on matrix units its subgroups, of which each takes as many as it has threads. */
   readonly queries: number;
+  readonly memory?: number;
   readonly half?: boolean;
-  readonly unit?: MatrixUnit;
 }
 
 /** Queries of a workgroup, keys of a step, threads that share a query. */
@@ -138,24 +138,14 @@ function flash(QUERIES: number, KEYS: number, LANES: number): AttentionForm {
   return { kernel: "attention", constants: { QUERIES, KEYS, LANES }, queries: QUERIES };
 }
 
-function matrixAttention(unit: MatrixUnit, SUBGROUPS: number): AttentionForm {
-  const { M: MM, N: MN, K: MK, subgroup: SUBGROUP } = unit;
-  const constants = { KEYS: 32, SUBGROUPS, SUBGROUP, MM, MN, MK };
-  return { kernel: "attention_matrix", constants, queries: SUBGROUPS * MM, half: true, unit };
+/** Enough workgroup memory for heads of 96 features and subgroups of 32 threads. */
+function matrixAttention(SUBGROUPS: number): AttentionForm {
+  const memory = 16 * Math.max(32 * SUBGROUPS * 13, 32 * SUBGROUPS * 9 + 32 * 13);
+  return { kernel: "attention_matrix", constants: { KEYS: 32, SUBGROUPS }, queries: SUBGROUPS, memory, half: true };
 }
 
 /** The name under which a form of `attention` can be pinned. */
-export type AttentionName =
-  | "16x8"
-  | "16x16"
-  | "32x16"
-  | "8x4"
-  | "2x4"
-  | "1x32"
-  | "1x4"
-  | "matrix"
-  | "matrix-apple"
-  | "matrix-intel";
+export type AttentionName = "16x8" | "16x16" | "32x16" | "8x4" | "2x4" | "1x32" | "1x4" | "matrix-2" | "matrix-4";
 
 /** All forms of `attention`. */
 export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = {
@@ -167,9 +157,8 @@ export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = {
   // For the single query of the MAP head.
   "1x32": flash(1, 32, 32),
   "1x4": flash(1, 4, 32),
-  matrix: matrixAttention(NVIDIA, 4),
-  "matrix-apple": matrixAttention(APPLE, 4),
-  "matrix-intel": matrixAttention(INTEL, 8),
+  "matrix-2": matrixAttention(2),
+  "matrix-4": matrixAttention(4),
 };
 
 /** The least workgroup memory that every WebGPU device has, in bytes. */
@@ -177,7 +166,7 @@ export const WORKGROUP_MEMORY = 16384;
 
 /** Whether a form can serve heads of `head` features in the least workgroup memory. */
 export function fits(form: AttentionForm, head: number): boolean {
-  if (form.unit) return head % 8 === 0 && head <= 96;
+  if (form.kernel === "attention_matrix") return head % 8 === 0 && head <= 96;
   const { QUERIES, KEYS } = form.constants as { QUERIES: number; KEYS: number };
   return 4 * ((QUERIES + KEYS) * Math.ceil(head / 4) * 4 + QUERIES * KEYS) <= WORKGROUP_MEMORY;
 }
@@ -187,7 +176,7 @@ export function attentionForms(head: number, queries: number, device: Capabiliti
   const some = (...names: AttentionName[]) =>
     names.filter((name) => fits(ATTENTION[name], head) && runs(ATTENTION[name], device));
   const single = some("1x32", "1x4").slice(0, 1);
-  const many = some("16x8", "16x16", "32x16", "matrix", "matrix-apple", "matrix-intel");
+  const many = some("16x8", "16x16", "32x16", "matrix-2", "matrix-4");
   const small = some("8x4", "2x4").slice(0, 1);
   const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
   if (found) return found;

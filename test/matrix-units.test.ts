@@ -1,0 +1,45 @@
+import { describe, expect } from "vitest";
+import { capabilitiesOf, openDevice } from "../src/tensor/webgpu/device.ts";
+import { tallied } from "./cases.ts";
+
+const HALVES = { componentType: "f16", resultComponentType: "f32" };
+const SMALL = { ...HALVES, M: 16, N: 8, K: 8 };
+const LARGE = { ...HALVES, M: 16, N: 16, K: 16 };
+const OTHERS = { componentType: "f16", resultComponentType: "f16", M: 32, N: 32, K: 32 };
+
+/** WebGPU with matrix units, of which only the adapter tells: so it is in Node. */
+function fake(sizes: [least: number, most: number], configs: readonly object[], ...features: string[]): GPU {
+  const [subgroupMinSize, subgroupMaxSize] = sizes;
+  const info = { vendor: "a", subgroupMinSize, subgroupMaxSize };
+  const offered = new Set([...features, "shader-f16", "subgroups", "chromium-experimental-subgroup-matrix"]);
+  const limits = { maxComputeWorkgroupStorageSize: 32768 };
+  const adapter = {
+    info: { ...info, subgroupMatrixConfigs: configs },
+    features: offered,
+    limits,
+    requestDevice: async ({ requiredFeatures }: GPUDeviceDescriptor) => ({
+      adapterInfo: info,
+      features: new Set(requiredFeatures),
+      limits,
+    }),
+  };
+  return { requestAdapter: async () => adapter } as unknown as GPU;
+}
+
+async function unitOf(gpu: GPU) {
+  return capabilitiesOf((await openDevice(gpu))!.device, true).unit;
+}
+
+describe("the matrix unit of a device", () => {
+  const tally = { backend: "other", precision: "-" };
+  tallied("is the one that does most, of those that take halves and sum in f32", tally, async () => {
+    expect(await unitOf(fake([32, 32], [SMALL, LARGE, OTHERS]))).toEqual({ M: 16, N: 16, K: 16, subgroup: 32 });
+    expect(await unitOf(fake([32, 32], [OTHERS]))).toBeUndefined();
+  });
+  tallied("is used where subgroups have several sizes only if one can be asked for", tally, async () => {
+    expect(await unitOf(fake([32, 64], [LARGE]))).toBeUndefined();
+    expect(await unitOf(fake([32, 64], [LARGE], "subgroup-size-control"))).toMatchObject({ subgroup: 32 });
+    const intel = { ...HALVES, M: 8, N: 16, K: 16 };
+    expect(await unitOf(fake([8, 32], [intel], "subgroup-size-control"))).toMatchObject({ M: 8, subgroup: 16 });
+  });
+});
