@@ -338,15 +338,40 @@ fn gelu(v: vec4<f32>) -> vec4<f32> {
 let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
 return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
 }
+fn leave(row_of_sums: ptr<function, array<Sums, TN>>, m: u32, group: vec2<u32>, subgroup: u32, thread: u32) {
+workgroupBarrier();
+for (var n = 0u; n < TN; n++) {
+let at = subgroup / SUBGROUPS_N * MM * STRIP_STRIDE + (subgroup % SUBGROUPS_N * TN + n) * MN / 4u;
+subgroupMatrixStore<row_major>(&staged, at, row_of_sums[n], STRIP_STRIDE);
+}
+workgroupBarrier();
+for (var i = thread; i < STRIP * BN / 4u; i += THREADS) {
+let strip_row = i / (BN / 4u);
+let row = group.y * BM + (strip_row / MM * TM + m) * MM + strip_row % MM;
+let column = group.x * BN / 4u + i % (BN / 4u);
+if (row < shape.rows && column < shape.columns / 4u) {
+var value = bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]) + bias[column];
+if (GELU) {
+value = gelu(value);
+}
+if (ADD) {
+value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
+}
+y[row * (shape.columns / 4u) + column] = vec4<result>(value);
+}
+}
+}
 @compute @workgroup_size(THREADS)
 fn main(
-@builtin(workgroup_id) group: vec3<u32>,
+@builtin(workgroup_id) workgroup: vec3<u32>,
 @builtin(local_invocation_index) thread: u32,
-@builtin(subgroup_id) subgroup: u32,
+@builtin(subgroup_id) subgroup_id: u32,
 ) {
-let first_row = (shape.first_group + group.y) * BM;
+let group = vec2(workgroup.x, shape.first_group + workgroup.y);
+let first_row = group.y * BM;
 let first_column = group.x * BN;
-let first_m = subgroup / SUBGROUPS_N % SUBGROUPS_M * TM;
+let subgroup = subgroup_id % (SUBGROUPS_M * SUBGROUPS_N);
+let first_m = subgroup / SUBGROUPS_N * TM;
 let first_n = subgroup % SUBGROUPS_N * TN;
 var sums: array<array<Sums, TN>, TM>;
 var x_next: XEights;
@@ -379,28 +404,19 @@ sums[m][n] = subgroupMatrixMultiplyAccumulate(a[m], b, sums[m][n]);
 }
 }
 }
-for (var m = 0u; m < TM; m++) {
-workgroupBarrier();
-for (var n = 0u; n < TN; n++) {
-let at = first_m / TM * MM * STRIP_STRIDE + (first_n + n) * MN / 4u;
-subgroupMatrixStore<row_major>(&staged, at, sums[m][n], STRIP_STRIDE);
+leave(&sums[0], 0u, group, subgroup, thread);
+if (TM > 1u) {
+leave(&sums[min(1u, TM - 1u)], 1u, group, subgroup, thread);
 }
-workgroupBarrier();
-for (var i = thread; i < STRIP * BN / 4u; i += THREADS) {
-let strip_row = i / (BN / 4u);
-let row = first_row + (strip_row / MM * TM + m) * MM + strip_row % MM;
-let column = first_column / 4u + i % (BN / 4u);
-if (row < shape.rows && column < shape.columns / 4u) {
-var value = bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]) + bias[column];
-if (GELU) {
-value = gelu(value);
+if (TM > 2u) {
+leave(&sums[min(2u, TM - 1u)], 2u, group, subgroup, thread);
+leave(&sums[min(3u, TM - 1u)], 3u, group, subgroup, thread);
 }
-if (ADD) {
-value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
-}
-y[row * (shape.columns / 4u) + column] = vec4<result>(value);
-}
-}
+if (TM > 4u) {
+leave(&sums[min(4u, TM - 1u)], 4u, group, subgroup, thread);
+leave(&sums[min(5u, TM - 1u)], 5u, group, subgroup, thread);
+leave(&sums[min(6u, TM - 1u)], 6u, group, subgroup, thread);
+leave(&sums[min(7u, TM - 1u)], 7u, group, subgroup, thread);
 }
 }`,
 } as const;

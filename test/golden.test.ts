@@ -24,9 +24,9 @@ describe("golden files", () => {
 
   // The forms that a GPU's trial chooses among, each through both towers.
   for (const [linear, attention] of [
-    ["tile-32x64", "16x8"],
+    ["tile-32x64", "16x16"],
     ["tile-64x64", "16x16"],
-    ["tile-128x64", "32x16"],
+    ["tile-128x64", "64x12"],
   ] as const) {
     onGpu(`tiny-hd72 on webgpu, ${linear} and ${attention}`, { precision: "f32" }, async ({ device }) => {
       const backend = new WebGpuBackend(device, { linear, attention });

@@ -57,8 +57,9 @@ function emulated(kernel: MatrixKernel, constants: Constants, f16: boolean): str
   replace(/subgroupMatrixLoad<Right, col_major>\(&staged, (.*), STRIDE\)/, "Right($1, STRIDE, false)");
   replace(/subgroupMatrixMultiplyAccumulate\(/g, "multiply_accumulate(");
   replace(/subgroupMatrixStore<row_major>\(&staged, /g, "store(");
-  replace(/^@builtin\(subgroup_id\) subgroup: u32,\n/m, "");
-  replace(/^(@compute[^{]*\{\n)/m, "$1let subgroup = thread / SUBGROUP;\nlane_id = thread % SUBGROUP;\n");
+  const [, subgroup] = /^@builtin\(subgroup_id\) (\w+): u32,\n/m.exec(text) ?? [];
+  replace(/^@builtin\(subgroup_id\) \w+: u32,\n/m, "");
+  replace(/^(@compute[^{]*\{\n)/m, `$1let ${subgroup} = thread / SUBGROUP;\nlane_id = thread % SUBGROUP;\n`);
   if (!f16) replace(/bitcast<vec2<u32>>\(vec4<f16>\(v\)\)/, "vec2(pack2x16float(v.xy), pack2x16float(v.zw))");
   return specialise(text, constants);
 }

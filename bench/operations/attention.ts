@@ -38,7 +38,9 @@ export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip>
       const variant = ATTENTION[form];
       const skipped =
         missing(plan.device, activations, variant) ??
-        (fits(variant, HEAD) ? undefined : `heads of ${HEAD} do not fit its workgroup memory`);
+        (fits(variant, HEAD, plan.device.limits.maxComputeWorkgroupStorageSize)
+          ? undefined
+          : `heads of ${HEAD} do not fit its workgroup memory`);
       if (skipped) {
         yield { op: "attention", form, activations, skipped };
         continue;

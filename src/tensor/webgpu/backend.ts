@@ -191,7 +191,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     }
     const { attention: pinned } = this.pinned;
     const names =
-      pinned && queries > 1 && fits(ATTENTION[pinned], head)
+      pinned && queries > 1 && fits(ATTENTION[pinned], head, this.capabilities.memory)
         ? [pinned]
         : attentionForms(head, queries, this.capabilities);
     const forms = names.map((name) => ({

@@ -21,4 +21,4 @@ export interface WebGpuOptions extends Pinned {
 }
 
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */
-export const SOFTWARE: Pinned = { linear: "direct", attention: "8x4" };
+export const SOFTWARE: Pinned = { linear: "direct", attention: "16x16" };

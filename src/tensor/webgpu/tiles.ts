@@ -133,7 +133,7 @@ export interface AttentionForm {
   readonly half?: boolean;
 }
 
-/** Queries of a workgroup, keys of a step, threads that share a query. */
+/** Queries of a workgroup, keys of a step, threads that share four queries. */
 function flash(QUERIES: number, KEYS: number, LANES: number): AttentionForm {
   return { kernel: "attention", constants: { QUERIES, KEYS, LANES }, queries: QUERIES };
 }
@@ -145,18 +145,19 @@ function matrixAttention(SUBGROUPS: number): AttentionForm {
 }
 
 /** The name under which a form of `attention` can be pinned. */
-export type AttentionName = "16x8" | "16x16" | "32x16" | "8x4" | "2x4" | "1x32" | "1x4" | "matrix-2" | "matrix-4";
+export type AttentionName = "16x16" | "32x32" | "64x12" | "64x24" | "8x4" | "4x2" | "4x32" | "matrix-2" | "matrix-4";
 
 /** All forms of `attention`. */
 export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = {
-  "16x8": flash(16, 8, 8),
-  "16x16": flash(16, 16, 4),
-  "32x16": flash(32, 16, 4),
-  "8x4": flash(8, 4, 4),
-  "2x4": flash(2, 4, 32),
+  "16x16": flash(16, 16, 8),
+  "32x32": flash(32, 32, 8),
+  "64x12": flash(64, 12, 6),
+  "64x24": flash(64, 24, 6),
+  // For heads of many features.
+  "8x4": flash(8, 4, 8),
+  "4x2": flash(4, 2, 32),
   // For the single query of the MAP head.
-  "1x32": flash(1, 32, 32),
-  "1x4": flash(1, 4, 32),
+  "4x32": flash(4, 32, 32),
   "matrix-2": matrixAttention(2),
   "matrix-4": matrixAttention(4),
 };
@@ -164,20 +165,20 @@ export const ATTENTION: Readonly<Record<AttentionName, AttentionForm>> = {
 /** The least workgroup memory that every WebGPU device has, in bytes. */
 export const WORKGROUP_MEMORY = 16384;
 
-/** Whether a form can serve heads of `head` features in the least workgroup memory. */
-export function fits(form: AttentionForm, head: number): boolean {
+/** Whether a form can serve heads of `head` features with so much workgroup memory. */
+export function fits(form: AttentionForm, head: number, memory = WORKGROUP_MEMORY): boolean {
   if (form.kernel === "attention_matrix") return head % 8 === 0 && head <= 96;
-  const { QUERIES, KEYS } = form.constants as { QUERIES: number; KEYS: number };
-  return 4 * ((QUERIES + KEYS) * Math.ceil(head / 4) * 4 + QUERIES * KEYS) <= WORKGROUP_MEMORY;
+  const { QUERIES, KEYS, LANES } = form.constants as { QUERIES: number; KEYS: number; LANES: number };
+  return 16 * ((QUERIES + KEYS) * (Math.ceil(head / 4) | 1) + ((KEYS + LANES) * QUERIES) / 4) <= memory;
 }
 
 /** The forms worth a trial for heads of `head` features, the plainest first. */
 export function attentionForms(head: number, queries: number, device: Capabilities): readonly AttentionName[] {
   const some = (...names: AttentionName[]) =>
-    names.filter((name) => fits(ATTENTION[name], head) && runs(ATTENTION[name], device));
-  const single = some("1x32", "1x4").slice(0, 1);
-  const many = some("16x8", "16x16", "32x16", "matrix-2", "matrix-4");
-  const small = some("8x4", "2x4").slice(0, 1);
+    names.filter((name) => fits(ATTENTION[name], head, device.memory) && runs(ATTENTION[name], device));
+  const single = some("4x32", "4x2").slice(0, 1);
+  const many = some("16x16", "32x32", "64x12", "64x24", "matrix-2", "matrix-4");
+  const small = some("8x4", "4x2").slice(0, 1);
   const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
   if (found) return found;
   throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
