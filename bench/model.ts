@@ -5,6 +5,7 @@
  *
  *   --case tiny-hd72   another golden case       --towers image,text   --batch 1,8,32   --dtype f16,q8
  *   --cpu              the CPU backend            --json                the result on stdout
+ *   --portable         as if there were no matrix units: writes model-<adapter>-portable.json
  *
  * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/write-synthetic.ts); without it they are made as they
  * load. Writes bench/results/model-<adapter>.json when so400m ran as planned. Ends with 1 if anything was wrong.
@@ -37,12 +38,13 @@ const { values: options } = parseArgs({
     batch: { type: "string" },
     dtype: { type: "string" },
     cpu: { type: "boolean", default: false },
+    portable: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
 const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));
 
-const bench: Bench | undefined = options.cpu ? undefined : await openNodeBench();
+const bench: Bench | undefined = options.cpu ? undefined : await openNodeBench(options.portable);
 tell(bench ? describe(bench.adapter) : "the CPU backend");
 const slow = !bench || bench.adapter.software;
 const batches = options.batch?.split(",").map(Number) ?? (slow ? [1] : [1, 8, 32]);

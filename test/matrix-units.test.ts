@@ -1,5 +1,6 @@
 import { describe, expect } from "vitest";
 import { capabilitiesOf, openDevice } from "../src/tensor/webgpu/device.ts";
+import { attentionForms, linearForms } from "../src/tensor/webgpu/tiles.ts";
 import { tallied } from "./cases.ts";
 
 const HALVES = { componentType: "f16", resultComponentType: "f32" };
@@ -41,5 +42,28 @@ describe("the matrix unit of a device", () => {
     expect(await unitOf(fake([32, 64], [LARGE], "subgroup-size-control"))).toMatchObject({ subgroup: 32 });
     const intel = { ...HALVES, M: 8, N: 16, K: 16 };
     expect(await unitOf(fake([8, 32], [intel], "subgroup-size-control"))).toMatchObject({ M: 8, subgroup: 16 });
+  });
+});
+
+describe("the forms worth a trial", () => {
+  const unit = { M: 16, N: 16, K: 16, subgroup: 32 };
+  const tally = { backend: "other", precision: "-" };
+  tallied("are the portable ones without matrix units", tally, () => {
+    for (const device of [
+      { half: true, memory: 49152 },
+      { half: false, memory: 49152, unit }, // float32 activations are not worth halving
+      { half: true, memory: 49152, unit: { ...unit, subgroup: 8 } }, // fewer threads than rows
+    ]) {
+      expect(linearForms(729, device).some((name) => name.startsWith("matrix"))).toBe(false);
+      expect(linearForms(729, device).some((name) => name.startsWith("tile"))).toBe(true);
+      expect(attentionForms(72, 729, device)).toEqual(["16x16", "32x32", "64x12", "64x24"]);
+    }
+    expect(linearForms(1, { half: true, memory: 16384 })).toEqual(["direct", "split", "tile-32x64"]);
+    expect(attentionForms(72, 729, { half: true, memory: 16384 })).toEqual(["16x16"]);
+  });
+  tallied("are the plain one and those for matrix units where there are any", tally, () => {
+    const device = { half: true, memory: 49152, unit };
+    expect(linearForms(729, device).every((name) => /^(direct|split|matrix-.*)$/.test(name))).toBe(true);
+    expect(attentionForms(72, 729, device)).toEqual(["16x16", "matrix-2", "matrix-4"]);
   });
 });

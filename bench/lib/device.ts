@@ -12,6 +12,8 @@ export interface Adapter {
   /** Those of the device that can change a figure. */
   readonly features: readonly string[];
   readonly timestamps: boolean;
+  /** Its matrix units were left unused, as if it had none. */
+  readonly portable?: boolean;
 }
 
 /** A device to measure on. */
@@ -25,8 +27,13 @@ export interface Bench {
   readonly rounded: boolean;
 }
 
-/** WebGPU whose devices have timestamps, which a product has no use for, beside what is asked of them. */
-function withTimestamps(real: GPU): GPU {
+const MATRICES = "chromium-experimental-subgroup-matrix" as GPUFeatureName;
+
+/**
+ * WebGPU whose devices have timestamps, which a product has no use for, beside what is asked of them; `portable` devices have
+ * no matrix units.
+ */
+function forBench(real: GPU, portable: boolean): GPU {
   return replaced(real, {
     async requestAdapter(options?: GPURequestAdapterOptions) {
       const adapter = await real.requestAdapter(options);
@@ -35,7 +42,10 @@ function withTimestamps(real: GPU): GPU {
         adapter &&
         replaced(adapter, {
           requestDevice: ({ requiredFeatures = [], ...rest }: GPUDeviceDescriptor = {}) =>
-            adapter.requestDevice({ ...rest, requiredFeatures: [...requiredFeatures, ...offered] }),
+            adapter.requestDevice({
+              ...rest,
+              requiredFeatures: [...requiredFeatures, ...offered].filter((name) => !portable || name !== MATRICES),
+            }),
         })
       );
     },
@@ -43,15 +53,21 @@ function withTimestamps(real: GPU): GPU {
 }
 
 /** Opens the device that `Siglip.load` would open. Rejects where there is no adapter. */
-export async function openBench(gpu: GPU | undefined, rounded: boolean): Promise<Bench> {
-  const opened = await openDevice(gpu && withTimestamps(gpu));
+export async function openBench(gpu: GPU | undefined, rounded: boolean, portable = false): Promise<Bench> {
+  const opened = await openDevice(gpu && forBench(gpu, portable));
   if (!opened) throw new Error("A WebGPU adapter was wanted, none found; install a graphics driver.");
   const { device, info } = opened;
   device.addEventListener("uncapturederror", ({ error }) => {
     Promise.reject(new Error(`uncaptured WebGPU error: ${error.message}`));
   });
   const profile = new Profile(device);
-  return { device: profile.device, info, adapter: adapterOf(opened), profile, rounded };
+  return {
+    device: profile.device,
+    info,
+    adapter: { ...adapterOf(opened), ...(portable ? { portable } : {}) },
+    profile,
+    rounded,
+  };
 }
 
 /** What a result says of the adapter. */

@@ -19,9 +19,9 @@ async function findGpu(): Promise<GPU | undefined> {
   return instance;
 }
 
-/** The bench's device in Node or Deno. */
-export async function openNodeBench(): Promise<Bench> {
-  return openBench(await findGpu(), false);
+/** The bench's device in Node or Deno; a `portable` one has no matrix units. */
+export async function openNodeBench(portable = false): Promise<Bench> {
+  return openBench(await findGpu(), false, portable);
 }
 
 /** The text of bench/ceilings/<name>.wgsl. */

@@ -32,8 +32,13 @@ export interface Result<Row> {
 
 const FOLDER = fileURLToPath(new URL("../results/", import.meta.url));
 
-function git(...args: string[]): string {
-  return execFileSync("git", args, { cwd: FOLDER, encoding: "utf8" }).trim();
+/** What git answers, or undefined where there is no repository: a bench may run as one file on a machine with little else. */
+function git(...args: string[]): string | undefined {
+  try {
+    return execFileSync("git", args, { cwd: FOLDER, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+  } catch {
+    return undefined;
+  }
 }
 
 /** This machine, now. */
@@ -41,9 +46,9 @@ export function environment(): Environment {
   const { version } = createRequire(import.meta.url)("webgpu/package.json") as { version: string };
   return {
     date: new Date().toISOString().slice(0, 10),
-    commit: git("rev-parse", "HEAD"),
+    commit: git("rev-parse", "HEAD") ?? process.env.SIGLIP_COMMIT ?? "unknown",
     // Results themselves do not count: every bench writes one.
-    dirty: git("status", "--porcelain", "--", ":/", ":!/bench/results") !== "",
+    dirty: Boolean(git("status", "--porcelain", "--", ":/", ":!/bench/results")),
     runtime: `Node ${process.versions.node}`,
     webgpu: version,
     os: `${platform()} ${release()} ${arch()}`,
@@ -57,7 +62,8 @@ export function environment(): Environment {
 /** The adapter's part of a file name: "nvidia-h200", "swiftshader-device-subzero". */
 export function slug(adapter: Adapter | undefined): string {
   if (!adapter) return "cpu";
-  const name = adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`;
+  const portable = adapter.portable ? " portable" : "";
+  const name = `${adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`}${portable}`;
   return name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")

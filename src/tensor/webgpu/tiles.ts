@@ -95,10 +95,12 @@ export function rowClass(rows: number): number {
   return CLASSES.find((most) => rows <= most) ?? Number.POSITIVE_INFINITY;
 }
 
-/** The forms worth a trial for so many rows, the plain one first. */
+/** The forms worth a trial for so many rows, the plain one first. Each costs compiling: matrix units leave the tiles out. */
 export function linearForms(rows: number, device: Capabilities): readonly LinearName[] {
+  const tiles = runs(LINEAR["matrix-64x64"], device) ? "linear_matrix" : "linear";
   return (Object.keys(LINEAR) as LinearName[]).filter((name) => {
     const form: LinearForm = LINEAR[name];
+    if (![tiles, "linear_direct", "linear_split"].includes(form.kernel)) return false;
     // A tile of which most rows would stand empty cannot win.
     return runs(form, device) && rows <= (form.most ?? rows) && (form.rows <= 32 || form.rows < 2 * rows);
   });
@@ -172,12 +174,15 @@ export function fits(form: AttentionForm, head: number, memory = WORKGROUP_MEMOR
   return 16 * ((QUERIES + KEYS) * (Math.ceil(head / 4) | 1) + ((KEYS + LANES) * QUERIES) / 4) <= memory;
 }
 
+const MATRIX: readonly AttentionName[] = ["matrix-2", "matrix-4"];
+const BLOCKS: readonly AttentionName[] = ["32x32", "64x12", "64x24"];
+
 /** The forms worth a trial for heads of `head` features, the plainest first. */
 export function attentionForms(head: number, queries: number, device: Capabilities): readonly AttentionName[] {
   const some = (...names: AttentionName[]) =>
     names.filter((name) => fits(ATTENTION[name], head, device.memory) && runs(ATTENTION[name], device));
   const single = some("4x32", "4x2").slice(0, 1);
-  const many = some("16x16", "32x32", "64x12", "64x24", "matrix-2", "matrix-4");
+  const many = some("16x16", ...(some("matrix-2").length > 0 ? MATRIX : BLOCKS));
   const small = some("8x4", "4x2").slice(0, 1);
   const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
   if (found) return found;
