@@ -26,7 +26,7 @@ describe("golden files", () => {
   for (const [linear, attention] of [
     ["tile-32x64", "16x8"],
     ["tile-64x64", "16x16"],
-    ["tile-128x64", "32x16"],
+    ["tile-128x128", "32x16"],
   ] as const) {
     onGpu(`tiny-hd72 on webgpu, ${linear} and ${attention}`, { precision: "f32" }, async ({ device }) => {
       const backend = new WebGpuBackend(device, { linear, attention });
