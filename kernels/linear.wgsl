@@ -2,8 +2,8 @@
 //
 // A workgroup makes a BM x BN tile of y. It walks along K in panels of BK: the panel of x and the panel of W are
 // staged in workgroup memory, transposed so that a thread reads four rows or four columns as one vec4, and every
-// thread keeps a TM x TN block of sums in registers: TM * TN multiply-adds for TM + TN numbers read. Sums are f32
-// whatever is multiplied.
+// thread keeps a TM x TN block of sums in registers: TM * TN multiply-adds for TM + TN numbers read. The next panels
+// are on their way from memory to registers while the present ones are multiplied.
 //
 // Rows are padded to multiples of 32 columns with zeros, weights too, so there is no edge along K or N but the last
 // tile's.
@@ -20,17 +20,18 @@ const WEIGHTS = F32; // how W is stored
 
 const BM = 64u;
 const BN = 64u;
-const BK = 16u;
+const BK = 16u; // 8, 16 or 32
 const TM = 4u;
 const TN = 4u;
-const CHUNK = 0u; // products added up as `operand` before they go to the f32 sums; 0: each is added by itself
+const PARTS = false; // a panel's products are added up as `operand` before they go to the f32 sums
 const GELU = false;
 const ADD = false;
 
+const THREADS_M = BM / TM;
 const THREADS_N = BN / TN;
-const THREADS = BM / TM * THREADS_N;
-const X_STRIDE = BM / 4u + 1u; // one vec4 more than a row: transposed writes then fall into different banks
-const W_STRIDE = BN / 4u + 1u;
+const THREADS = THREADS_M * THREADS_N;
+const X_FOURS = (BM * BK / 4u + THREADS - 1u) / THREADS; // of a panel that a thread brings
+const W_EIGHTS = (BN * BK / 8u + THREADS - 1u) / THREADS;
 
 struct Shape {
   rows: u32, // of x and y
@@ -48,80 +49,126 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
 
-var<workgroup> x_panel: array<vec4<operand>, BK * X_STRIDE>;
-var<workgroup> w_panel: array<vec4<operand>, BK * W_STRIDE>;
+// A panel by k / 4 and k % 4, then by the vec4s that a thread reads of it, and last by threads: what is constant once
+// the loops are unrolled is an index of its own and need not be checked.
+var<workgroup> x_panel: array<array<array<array<vec4<operand>, THREADS_M>, TM / 4u>, 4>, BK / 4u>;
+var<workgroup> w_panel: array<array<array<array<vec4<operand>, THREADS_N>, TN / 4u>, 4>, BK / 4u>;
 
-// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they
-// are f32.
+// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. What is loaded need
+// not have arrived before it is widened, to f32.
+struct Stored {
+  words: vec4<u32>,
+  more: vec4<u32>, // of f32
+  scales: u32,
+}
+
 struct Eight {
   low: vec4<f32>,
   high: vec4<f32>,
 }
 
-// One scale, half precision, for 32 weights.
-fn scale(at: u32) -> f32 {
-  let pair = unpack2x16float(scales[at / 8u]);
-  return select(pair.x, pair.y, at / 4u % 2u == 1u);
+fn load(at: u32) -> Stored {
+  if (WEIGHTS == F16) {
+    return Stored(weight[at], vec4(0u), 0u);
+  }
+  if (WEIGHTS == Q8) {
+    return Stored(weight[at / 2u], vec4(0u), scales[at / 8u]);
+  }
+  if (WEIGHTS == Q4) {
+    return Stored(vec4(weight[at / 4u][at % 4u]), vec4(0u), scales[at / 8u]);
+  }
+  return Stored(weight[at * 2u], weight[at * 2u + 1u], 0u);
 }
 
 fn signed_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
 }
 
-fn eight(at: u32) -> Eight {
+fn nibbles(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u)) - 8.0;
+}
+
+fn widen(stored: Stored, at: u32) -> Eight {
+  let words = stored.words;
+  if (WEIGHTS == F32) {
+    return Eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(stored.more));
+  }
   if (WEIGHTS == F16) {
-    let words = weight[at];
     return Eight(
       vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
       vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
     );
   }
+  // One scale, half precision, for 32 weights.
+  let pair = unpack2x16float(stored.scales);
+  let scale = select(pair.x, pair.y, at / 4u % 2u == 1u);
   if (WEIGHTS == Q8) {
-    let words = weight[at / 2u];
-    let pair = select(words.xy, words.zw, at % 2u == 1u);
-    return Eight(scale(at) * signed_bytes(pair.x), scale(at) * signed_bytes(pair.y));
+    let bytes = select(words.xy, words.zw, at % 2u == 1u);
+    return Eight(scale * signed_bytes(bytes.x), scale * signed_bytes(bytes.y));
   }
-  if (WEIGHTS == Q4) {
-    let word = weight[at / 4u][at % 4u];
-    let low = vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
-    let high = vec4<f32>((vec4(word) >> vec4(16u, 20u, 24u, 28u)) & vec4(15u));
-    return Eight(scale(at) * (low - 8.0), scale(at) * (high - 8.0));
-  }
-  return Eight(bitcast<vec4<f32>>(weight[at * 2u]), bitcast<vec4<f32>>(weight[at * 2u + 1u]));
+  return Eight(scale * nibbles(words.x), scale * nibbles(words.x >> 16u));
 }
 
-fn stage_x(first_row: u32, first_k: u32, thread: u32) {
-  for (var i = thread; i < BM * BK / 4u; i += THREADS) {
-    let row = i / (BK / 4u);
-    let k = i % (BK / 4u) * 4u;
-    let source = min(first_row + row, shape.rows - 1u);
-    let value = vec4<operand>(x[(source * shape.depth + first_k + k) / 4u]);
-    let slot = k * X_STRIDE + row / 4u;
-    let lane = row % 4u;
-    x_panel[slot][lane] = value.x;
-    x_panel[slot + X_STRIDE][lane] = value.y;
-    x_panel[slot + 2u * X_STRIDE][lane] = value.z;
-    x_panel[slot + 3u * X_STRIDE][lane] = value.w;
+struct Pieces {
+  x: array<vec4<act>, X_FOURS>,
+  w: array<Stored, W_EIGHTS>,
+}
+
+// Where piece i of a panel begins in x or in W, counted in pieces of so many columns.
+fn source(i: u32, columns: u32, first: u32, rows: u32, first_k: u32) -> u32 {
+  let row = min(first + i / (BK / columns), rows - 1u);
+  return row * (shape.depth / columns) + first_k / columns + i % (BK / columns);
+}
+
+fn fetch(first_row: u32, first_column: u32, first_k: u32, thread: u32) -> Pieces {
+  var pieces: Pieces;
+  for (var e = 0u; e < X_FOURS; e++) {
+    pieces.x[e] = x[source(e * THREADS + thread, 4u, first_row, shape.rows, first_k)];
   }
+  for (var e = 0u; e < W_EIGHTS; e++) {
+    pieces.w[e] = load(source(e * THREADS + thread, 8u, first_column, shape.columns, first_k));
+  }
+  return pieces;
 }
 
-fn put_w(k: u32, column: u32, value: vec4<operand>) {
-  let slot = k * W_STRIDE + column / 4u;
-  let lane = column % 4u;
-  w_panel[slot][lane] = value.x;
-  w_panel[slot + W_STRIDE][lane] = value.y;
-  w_panel[slot + 2u * W_STRIDE][lane] = value.z;
-  w_panel[slot + 3u * W_STRIDE][lane] = value.w;
+// Where the vec4 that thread `at` reads lies. A warp stages several fours of k at a time: each is shuffled in its own
+// way, so that all that is written at once falls into different banks.
+fn place(k4: u32, at: u32) -> u32 {
+  return at ^ (k4 * (32u / BK));
 }
 
-fn stage_w(first_column: u32, first_k: u32, thread: u32) {
-  for (var i = thread; i < BN * BK / 8u; i += THREADS) {
-    let column = i / (BK / 8u);
-    let k = i % (BK / 8u) * 8u;
-    let source = min(first_column + column, shape.columns - 1u);
-    let values = eight((source * shape.depth + first_k + k) / 8u);
-    put_w(k, column, vec4<operand>(values.low));
-    put_w(k + 4u, column, vec4<operand>(values.high));
+fn put_x(k4: u32, row: u32, value: vec4<operand>) {
+  let m = row / 4u / THREADS_M;
+  let at = place(k4, row / 4u % THREADS_M);
+  x_panel[k4][0][m][at][row % 4u] = value.x;
+  x_panel[k4][1][m][at][row % 4u] = value.y;
+  x_panel[k4][2][m][at][row % 4u] = value.z;
+  x_panel[k4][3][m][at][row % 4u] = value.w;
+}
+
+fn put_w(k4: u32, column: u32, value: vec4<operand>) {
+  let n = column / 4u / THREADS_N;
+  let at = place(k4, column / 4u % THREADS_N);
+  w_panel[k4][0][n][at][column % 4u] = value.x;
+  w_panel[k4][1][n][at][column % 4u] = value.y;
+  w_panel[k4][2][n][at][column % 4u] = value.z;
+  w_panel[k4][3][n][at][column % 4u] = value.w;
+}
+
+fn stage(pieces: ptr<function, Pieces>, first_column: u32, first_k: u32, thread: u32) {
+  for (var e = 0u; e < X_FOURS; e++) {
+    let i = e * THREADS + thread;
+    if (BM * BK / 4u % THREADS == 0u || i < BM * BK / 4u) {
+      put_x(i % (BK / 4u), i / (BK / 4u), vec4<operand>((*pieces).x[e]));
+    }
+  }
+  for (var e = 0u; e < W_EIGHTS; e++) {
+    let i = e * THREADS + thread;
+    if (BN * BK / 8u % THREADS == 0u || i < BN * BK / 8u) {
+      let values = widen((*pieces).w[e], source(i, 8u, first_column, shape.columns, first_k));
+      put_w(i % (BK / 8u) * 2u, i / (BK / 8u), vec4<operand>(values.low));
+      put_w(i % (BK / 8u) * 2u + 1u, i / (BK / 8u), vec4<operand>(values.high));
+    }
   }
 }
 
@@ -135,59 +182,58 @@ fn gelu(v: vec4<f32>) -> vec4<f32> {
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let first_row = (shape.first_group + group.y) * BM;
   let first_column = group.x * BN;
-  let thread_m = thread / THREADS_N;
-  let thread_n = thread % THREADS_N;
+  // 32 threads, a warp, take 4 x 8 blocks: 16 of them read but two vec4s of x and eight of W at a time.
+  let warp = thread / 32u;
+  let thread_m = warp / (THREADS_N / 8u) * 4u + thread / 16u % 2u * 2u + thread % 2u;
+  let thread_n = warp % (THREADS_N / 8u) * 8u + thread / 2u % 8u;
   var sums: array<vec4<f32>, TM * TN / 4u>;
+  var part: array<vec4<operand>, TM * TN / 4u>;
 
+  var next = fetch(first_row, first_column, 0u, thread);
+  stage(&next, first_column, 0u, thread);
+  workgroupBarrier();
   for (var first_k = 0u; first_k < shape.depth; first_k += BK) {
-    workgroupBarrier();
-    stage_x(first_row, first_k, thread);
-    stage_w(first_column, first_k, thread);
-    workgroupBarrier();
-    if (CHUNK == 0u) {
-      for (var k = 0u; k < BK; k++) {
+    // The last panel is fetched once more: that costs less than a branch, which would have the values copied.
+    let next_k = min(first_k + BK, shape.depth - BK);
+    next = fetch(first_row, first_column, next_k, thread);
+    // Eight steps at a time: compilers do not unroll much more.
+    for (var k8 = 0u; k8 < BK / 8u; k8++) {
+      for (var k = 0u; k < 8u; k++) {
+        let k4 = k8 * 2u + k / 4u;
+        var b: array<vec4<operand>, TN / 4u>;
+        for (var n = 0u; n < TN / 4u; n++) {
+          b[n] = w_panel[k4][k % 4u][n][place(k4, thread_n)];
+        }
         for (var m = 0u; m < TM / 4u; m++) {
-          let a = vec4<f32>(x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m]);
+          let a = x_panel[k4][k % 4u][m][place(k4, thread_m)];
           for (var n = 0u; n < TN / 4u; n++) {
-            let b = vec4<f32>(w_panel[k * W_STRIDE + thread_n + n * THREADS_N]);
             let at = m * TN + n;
-            sums[at] = fma(vec4(a.x), b, sums[at]);
-            sums[at + TN / 4u] = fma(vec4(a.y), b, sums[at + TN / 4u]);
-            sums[at + TN / 2u] = fma(vec4(a.z), b, sums[at + TN / 2u]);
-            sums[at + TN / 4u * 3u] = fma(vec4(a.w), b, sums[at + TN / 4u * 3u]);
+            part[at] = fma(vec4(a.x), b[n], part[at]);
+            part[at + TN / 4u] = fma(vec4(a.y), b[n], part[at + TN / 4u]);
+            part[at + TN / 2u] = fma(vec4(a.z), b[n], part[at + TN / 2u]);
+            part[at + TN / 4u * 3u] = fma(vec4(a.w), b[n], part[at + TN / 4u * 3u]);
           }
-        }
-      }
-    } else {
-      for (var chunk = 0u; chunk < BK; chunk += max(CHUNK, 1u)) {
-        // Initialised by a value: Dawn clears a variable declared without one only once, not every time round.
-        var part = array<vec4<operand>, TM * TN / 4u>();
-        for (var k = chunk; k < chunk + CHUNK; k++) {
-          for (var m = 0u; m < TM / 4u; m++) {
-            let a = x_panel[k * X_STRIDE + thread_m * (TM / 4u) + m];
-            for (var n = 0u; n < TN / 4u; n++) {
-              let b = w_panel[k * W_STRIDE + thread_n + n * THREADS_N];
-              let at = m * TN + n;
-              part[at] = fma(vec4(a.x), b, part[at]);
-              part[at + TN / 4u] = fma(vec4(a.y), b, part[at + TN / 4u]);
-              part[at + TN / 2u] = fma(vec4(a.z), b, part[at + TN / 2u]);
-              part[at + TN / 4u * 3u] = fma(vec4(a.w), b, part[at + TN / 4u * 3u]);
-            }
-          }
-        }
-        for (var at = 0u; at < TM * TN / 4u; at++) {
-          sums[at] += vec4<f32>(part[at]);
         }
       }
     }
+    if (PARTS) {
+      for (var at = 0u; at < TM * TN / 4u; at++) {
+        sums[at] += vec4<f32>(part[at]);
+        part[at] = vec4<operand>();
+      }
+    }
+    workgroupBarrier();
+    stage(&next, first_column, next_k, thread);
+    workgroupBarrier();
   }
 
   for (var m = 0u; m < TM; m++) {
-    let row = first_row + thread_m * TM + m;
+    let row = first_row + (thread_m + m / 4u * THREADS_M) * 4u + m % 4u;
     for (var n = 0u; n < TN / 4u; n++) {
+      let at = m * (TN / 4u) + n;
       let column = first_column / 4u + thread_n + n * THREADS_N;
       if (row < shape.rows && column < shape.columns / 4u) {
-        var value = sums[m * (TN / 4u) + n] + bias[column];
+        var value = sums[at] + vec4<f32>(part[at]) + bias[column];
         if (GELU) {
           value = gelu(value);
         }

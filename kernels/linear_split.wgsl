@@ -37,43 +37,63 @@ struct Shape {
 
 var<workgroup> shares: array<array<vec4<f32>, ROWS>, THREADS>;
 
-// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. Widened here, they
-// are f32.
+// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. What is loaded need
+// not have arrived before it is widened, to f32.
+struct Stored {
+  words: vec4<u32>,
+  more: vec4<u32>, // of f32
+  scales: u32,
+}
+
 struct Eight {
   low: vec4<f32>,
   high: vec4<f32>,
 }
 
-// One scale, half precision, for 32 weights.
-fn scale(at: u32) -> f32 {
-  let pair = unpack2x16float(scales[at / 8u]);
-  return select(pair.x, pair.y, at / 4u % 2u == 1u);
+fn load(at: u32) -> Stored {
+  if (WEIGHTS == F16) {
+    return Stored(weight[at], vec4(0u), 0u);
+  }
+  if (WEIGHTS == Q8) {
+    return Stored(weight[at / 2u], vec4(0u), scales[at / 8u]);
+  }
+  if (WEIGHTS == Q4) {
+    return Stored(vec4(weight[at / 4u][at % 4u]), vec4(0u), scales[at / 8u]);
+  }
+  return Stored(weight[at * 2u], weight[at * 2u + 1u], 0u);
 }
 
 fn signed_bytes(word: u32) -> vec4<f32> {
   return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
 }
 
-fn eight(at: u32) -> Eight {
+fn nibbles(word: u32) -> vec4<f32> {
+  return vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u)) - 8.0;
+}
+
+fn widen(stored: Stored, at: u32) -> Eight {
+  let words = stored.words;
+  if (WEIGHTS == F32) {
+    return Eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(stored.more));
+  }
   if (WEIGHTS == F16) {
-    let words = weight[at];
     return Eight(
       vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
       vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
     );
   }
+  // One scale, half precision, for 32 weights.
+  let pair = unpack2x16float(stored.scales);
+  let scale = select(pair.x, pair.y, at / 4u % 2u == 1u);
   if (WEIGHTS == Q8) {
-    let words = weight[at / 2u];
-    let pair = select(words.xy, words.zw, at % 2u == 1u);
-    return Eight(scale(at) * signed_bytes(pair.x), scale(at) * signed_bytes(pair.y));
+    let bytes = select(words.xy, words.zw, at % 2u == 1u);
+    return Eight(scale * signed_bytes(bytes.x), scale * signed_bytes(bytes.y));
   }
-  if (WEIGHTS == Q4) {
-    let word = weight[at / 4u][at % 4u];
-    let low = vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u));
-    let high = vec4<f32>((vec4(word) >> vec4(16u, 20u, 24u, 28u)) & vec4(15u));
-    return Eight(scale(at) * (low - 8.0), scale(at) * (high - 8.0));
-  }
-  return Eight(bitcast<vec4<f32>>(weight[at * 2u]), bitcast<vec4<f32>>(weight[at * 2u + 1u]));
+  return Eight(scale * nibbles(words.x), scale * nibbles(words.x >> 16u));
+}
+
+fn eight(at: u32) -> Eight {
+  return widen(load(at), at);
 }
 
 // Some drivers return NaN for tanh of large arguments; beyond 15 it is 1 in f32.

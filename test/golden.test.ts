@@ -26,7 +26,7 @@ describe("golden files", () => {
   for (const [linear, attention] of [
     ["tile-32x64", "16x16"],
     ["tile-64x64", "16x16"],
-    ["tile-128x64", "64x12"],
+    ["tile-128x128", "64x12"],
   ] as const) {
     onGpu(`tiny-hd72 on webgpu, ${linear} and ${attention}`, { precision: "f32" }, async ({ device }) => {
       const backend = new WebGpuBackend(device, { linear, attention });

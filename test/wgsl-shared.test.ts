@@ -10,7 +10,15 @@ function part(source: string, head: string): string | undefined {
 }
 
 // WGSL has no include, and every file is to be valid as it stands: what the forms of `linear` share is written in each; the matrix units have theirs in half precision.
-for (const head of ["struct Eight {", "fn scale(", "fn signed_bytes(", "fn eight(", "struct Shape {"]) {
+for (const head of [
+  "struct Stored {",
+  "struct Eight {",
+  "fn load(",
+  "fn signed_bytes(",
+  "fn nibbles(",
+  "fn widen(",
+  "struct Shape {",
+]) {
   it(`${head.replace(/ ?[{(]$/, "")} is the same in linear, linear_direct and linear_split`, () => {
     const { linear, linear_direct, linear_split } = readShaders();
     const sources = [linear, linear_direct, linear_split];
@@ -20,7 +28,7 @@ for (const head of ["struct Eight {", "fn scale(", "fn signed_bytes(", "fn eight
   });
 }
 
-for (const head of ["fn finish(", "fn total("]) {
+for (const head of ["fn eight(", "fn finish(", "fn total("]) {
   it(`${head.slice(0, -1)} is the same in linear_direct and linear_split`, () => {
     const { linear_direct, linear_split } = readShaders();
     expect(part(linear_split, head)).toBeDefined();

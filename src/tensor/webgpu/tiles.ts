@@ -37,6 +37,12 @@ function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): Line
   return { kernel: "linear", constants: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
 }
 
+/** The same in halves, of which a panel's products are added up before they go to f32 sums. */
+function halved(BM: number, BN: number, BK: number, TM: number, TN: number): LinearForm {
+  const { constants, ...form } = tiled(BM, BN, BK, TM, TN);
+  return { ...form, constants: { ...constants, operand: "f16", PARTS: true }, half: true };
+}
+
 /** A tile shared by so many subgroups along rows and columns, whatever the shape of the device's matrix unit. */
 function matrix(rows: number, columns: number, across: [m: number, n: number], buffers = 1): LinearForm {
   const [SUBGROUPS_M, SUBGROUPS_N] = across;
@@ -56,8 +62,9 @@ export type LinearName =
   | "split"
   | "tile-32x64"
   | "tile-64x64"
-  | "tile-128x64"
-  | "half-128x64"
+  | "tile-128x128"
+  | "half-64x64"
+  | "half-128x128"
   | "matrix-32x64"
   | "matrix-64x64"
   | "matrix-128x64"
@@ -71,13 +78,10 @@ export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
   direct: { kernel: "linear_direct", constants: { THREADS_M: 4, THREADS_N: 8 }, rows: 16, columns: 32 },
   split: { kernel: "linear_split", constants: { SPLIT: 32, THREADS_N: 2, ROWS: 4 }, rows: 4, columns: 8, most: 128 },
   "tile-32x64": tiled(32, 64, 32, 4, 4),
-  "tile-64x64": tiled(64, 64, 16, 4, 4),
-  "tile-128x64": tiled(128, 64, 16, 8, 4),
-  "half-128x64": {
-    ...tiled(128, 64, 32, 8, 4),
-    constants: { BM: 128, BN: 64, BK: 32, TM: 8, TN: 4, operand: "f16", CHUNK: 4 },
-    half: true,
-  },
+  "tile-64x64": tiled(64, 64, 16, 8, 4),
+  "tile-128x128": tiled(128, 128, 16, 8, 8),
+  "half-64x64": halved(64, 64, 16, 8, 4),
+  "half-128x128": halved(128, 128, 16, 8, 8),
   "matrix-32x64": matrix(32, 64, [2, 2]),
   "matrix-64x64": matrix(64, 64, [2, 2]),
   "matrix-128x64": matrix(128, 64, [2, 2]),
