@@ -3,9 +3,11 @@
  * verified before anything is timed. `npx tsx bench/tokenizer.ts [--json]`
  */
 import { cpus } from "node:os";
-import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
+import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonical } from "../src/tokenizer/siglip.ts";
 import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer-model.ts";
+
+await prepareBpe();
 
 const SECONDS = 1;
 const LOADS = 7;

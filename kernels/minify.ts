@@ -18,7 +18,9 @@ export function strip(source: string): string {
 
 /** Shaders by name, with short names for what they declare and no space that they can do without. */
 export function minify(sources: Readonly<Record<string, string>>): Record<string, string> {
-  const texts = Object.entries(sources).map(([name, source]) => [name, strip(source)] as const);
+  // vec4f is WGSL's own name for vec4<f32>. Halves keep theirs, by which `specialise` knows that they are there.
+  const brief = (text: string) => text.replace(/\bvec([234])<([fu])32>/g, "vec$1$2");
+  const texts = Object.entries(sources).map(([name, source]) => [name, brief(strip(source))] as const);
   const names = shortNames(texts.map(([, text]) => text));
   return Object.fromEntries(texts.map(([name, text]) => [name, tighten(text, names)]));
 }

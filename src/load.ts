@@ -154,7 +154,7 @@ async function loadTokenizer(
   { dialect, signal, onProgress }: LoadOptions,
 ): Promise<SiglipTokenizer> {
   await prepareDialect(dialect);
-  const model = SentencePiece.parse(await readTokenizer(files, signal, onProgress));
+  const model = await SentencePiece.load(await readTokenizer(files, signal, onProgress));
   if (model.size > vocabulary) {
     throw new SiglipError(
       `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,

@@ -2,8 +2,10 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SiglipError } from "../src/error.ts";
 import { MAX_MODEL_BYTES, MAX_PIECE_BYTES, parseModel } from "../src/tokenizer/model.ts";
-import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
+import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { type ModelSpec, readModel, writeModel } from "./tokenizer-model.ts";
+
+await prepareBpe();
 
 const { charsmap } = parseModel(readModel("t5-like"));
 const letters = ["a", "b", "c", "ab", "abc", "▁", "▁a", "é", "東", "ca"].map((text, i) => [text, -i / 3, 1] as const);

@@ -1,10 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SiglipError } from "../src/error.ts";
-import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
+import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonical, type Dialect, prepareDialect, SiglipTokenizer } from "../src/tokenizer/siglip.ts";
 
 import { readModel, writeModel } from "./tokenizer-model.ts";
+
+await prepareBpe();
 
 const t5 = SentencePiece.parse(readModel("t5-like"));
 const gemma = SentencePiece.parse(readModel("gemma-like"));

@@ -1,8 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { parseModel } from "../src/tokenizer/model.ts";
-import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
+import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonical, SiglipTokenizer } from "../src/tokenizer/siglip.ts";
 import { ABSENT, FIXTURES, type ModelSpec, readModel, readRows, writeModel } from "./tokenizer-model.ts";
+
+await prepareBpe();
 
 describe.each(FIXTURES)("$name", ({ name, folder }) => {
   it("gives SentencePiece's ids for every row, and the canonical forms", ({ skip }) => {

@@ -1,8 +1,11 @@
 import { MinHeap } from "./min-heap.ts";
-import { type ModelProto, UNUSED } from "./model.ts";
-import { charLength, MAX_TEXT } from "./text.ts";
+import type { ModelProto } from "./model.ts";
+import type { charLength } from "./text.ts";
 import type { Tokens } from "./tokens.ts";
 import type { ByteTrie } from "./trie.ts";
+
+/** No text has as many symbols (MAX_TEXT). */
+const SYMBOLS = 2 ** 25;
 
 /**
  * Byte pair encoding as bpe_model.cc does it: from single characters (a user-defined symbol is one, and is never merged) the pair whose
@@ -18,12 +21,24 @@ export class Bpe {
   /** For an unused piece: how many bytes its left half had when it was last seen as a pair. */
   readonly #halves = new Map<number, number>();
 
-  /** `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none). */
-  constructor(model: ModelProto, trie: ByteTrie, symbols: ByteTrie | undefined) {
+  readonly #charLength: typeof charLength;
+
+  /**
+   * `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none), `unused` the type
+   * of pieces that fall apart again. What is handed in is not imported, so that a bundle's chunk of this module shares none with others.
+   */
+  constructor(
+    model: ModelProto,
+    trie: ByteTrie,
+    symbols: ByteTrie | undefined,
+    unused: number,
+    lengthOf: typeof charLength,
+  ) {
+    this.#charLength = lengthOf;
     this.#trie = trie;
     this.#symbols = symbols;
     this.#ranks = ranksOf(Float32Array.from(model.pieces, (piece) => piece.score));
-    this.#unused = Uint8Array.from(model.pieces, (piece) => (piece.type === UNUSED ? 1 : 0));
+    this.#unused = Uint8Array.from(model.pieces, (piece) => (piece.type === unused ? 1 : 0));
   }
 
   /** Appends the pieces of `bytes[start, end)`, which no piece that occurs in the text may overhang. */
@@ -40,7 +55,7 @@ export class Bpe {
     let last = -1;
     for (let at = 0; at < text.length; ) {
       const symbol = this.#symbols?.longest(text, at, text.length) ?? 0;
-      const to = at + (symbol || Math.min(charLength(text[at]), text.length - at));
+      const to = at + (symbol || Math.min(this.#charLength(text[at]), text.length - at));
       next[at] = to;
       previous[at] = last;
       nodes[at] = symbol ? FROZEN : this.#trie.walk(0, text, at, to);
@@ -53,8 +68,8 @@ export class Bpe {
     const { next, previous, nodes, ranks, queue } = work;
     for (let at = 0; at < text.length; at = next[at]) this.#propose(text, work, at);
     for (let key = queue.pop(); key >= 0; key = queue.pop()) {
-      const rank = Math.floor(key / MAX_TEXT);
-      const left = key - rank * MAX_TEXT;
+      const rank = Math.floor(key / SYMBOLS);
+      const left = key - rank * SYMBOLS;
       // A proposal is stale once either symbol has been merged with another.
       if (ranks[left] !== rank) continue;
       const right = next[left];
@@ -76,7 +91,7 @@ export class Bpe {
     const id = this.#trie.value(this.#trie.walk(nodes[left], text, right, next[right]));
     if (id < 0) return;
     ranks[left] = this.#ranks[id];
-    queue.push(ranks[left] * MAX_TEXT + left);
+    queue.push(ranks[left] * SYMBOLS + left);
     if (this.#unused[id]) this.#halves.set(id, right - left);
   }
 
@@ -111,7 +126,7 @@ class Workspace {
   readonly nodes: Int32Array;
   /** The rank of the piece it makes with the following symbol, or NO_PAIR. */
   readonly ranks: Int32Array;
-  /** Proposed merges as `rank * MAX_TEXT + symbol`. */
+  /** Proposed merges as `rank * SYMBOLS + symbol`. */
   readonly queue = new MinHeap();
 
   constructor(size: number) {

@@ -1,4 +1,4 @@
-import { Bpe } from "./bpe.ts";
+import type { Bpe } from "./bpe.ts";
 import {
   BYTE,
   invalid,
@@ -17,6 +17,14 @@ import { ByteTrie } from "./trie.ts";
 import { Unigram } from "./unigram.ts";
 
 const encoder = new TextEncoder();
+
+/** Only SigLIP 2 merges pairs: a chunk of its own in a bundle. */
+let pairs: typeof import("./bpe.ts") | undefined;
+
+/** Loads what BPE models need beyond this module; to be awaited before one is parsed. */
+export async function prepareBpe(): Promise<void> {
+  pairs = await import("./bpe.ts");
+}
 
 /**
  * A SentencePiece tokenizer read from its `.model` file (github.com/google/sentencepiece). It gives the ids SentencePiece 0.2.2 gives,
@@ -37,8 +45,15 @@ export class SentencePiece {
   readonly #byteIds: Int32Array | undefined;
   readonly #divisible: boolean;
 
+  /** As `parse`, for models of either algorithm. */
+  static async load(model: Uint8Array): Promise<SentencePiece> {
+    const parsed = parseModel(model);
+    if (parsed.algorithm === "bpe") await prepareBpe();
+    return new SentencePiece(parsed);
+  }
+
   /**
-   * Reads a model file of at most 16 MiB; takes at most about 50 bytes for each of its bytes, and keeps none of them. Anything but a sound
+   * Reads a model file of at most 16 MiB, of a BPE model only after `prepareBpe`; takes at most about 50 bytes for each of its bytes, and keeps none of them. Anything but a sound
    * unigram or BPE model is a SiglipError.
    */
   static parse(model: Uint8Array): SentencePiece {
@@ -58,7 +73,10 @@ export class SentencePiece {
     const bytes = this.#reserve(model);
     this.#byteIds = model.byteFallback ? bytes : undefined;
     this.#normalizer = new Normalizer(model, symbols);
-    this.#segmenter = model.algorithm === "bpe" ? new Bpe(model, this.#trie, symbols) : new Unigram(model, this.#trie);
+    this.#segmenter =
+      model.algorithm === "bpe"
+        ? new pairs!.Bpe(model, this.#trie, symbols, UNUSED, charLength)
+        : new Unigram(model, this.#trie);
     this.#divisible = model.algorithm === "unigram" || !pieces.some((piece) => piece.type === UNUSED);
   }
 

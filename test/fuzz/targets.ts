@@ -12,13 +12,15 @@ import { exifOrientation } from "../../src/image/exif.ts";
 import { checkPixels } from "../../src/image/pixels.ts";
 import { pixelValues } from "../../src/image/preprocess.ts";
 import { decode } from "../../src/node/decode.ts";
-import { SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
+import { prepareBpe, SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
 import { SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
 import { exif } from "../pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
 import { CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TRAINED } from "./seeds.ts";
+
+await prepareBpe();
 
 /** A reader of foreign bytes. */
 export interface Target {
