@@ -48,9 +48,10 @@ function heading(
 ): string {
   const device = adapter ? adapter.description || adapter.device : "The CPU backend";
   const software = adapter?.software ? ", **a software adapter, which says nothing about a GPU**" : "";
+  const portable = adapter?.portable ? ", its matrix units left unused" : "";
   const busyNote = busy > cores ? `; others were at work on the machine (load ${digits(busy)})` : "";
   const tree = `${commit.slice(0, 7)}${dirty ? " and changes" : ""}`;
-  return `${device}${software}; ${cpu}, ${cores} cores; ${runtime}, webgpu ${webgpu}; ${date}, ${tree}${busyNote}:`;
+  return `${device}${software}${portable}; ${cpu}, ${cores} cores; ${runtime}, webgpu ${webgpu}; ${date}, ${tree}${busyNote}:`;
 }
 
 function modelTable({ adapter, environment, rows }: ModelResult): string {
