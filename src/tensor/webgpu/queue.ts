@@ -1,13 +1,12 @@
 import { SiglipError } from "../../error.ts";
-import { type Choices, choose, decode, type Trial } from "./choose.ts";
+import type { Choices, Trial } from "./choose.ts";
 import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
 import type { Constants } from "./specialise.ts";
-import { type Dispatch, portions, type Step, step, type Variant, workOf } from "./steps.ts";
+import { Staging } from "./staging.ts";
+import { type Dispatch, portions, type Step, step, workOf } from "./steps.ts";
+import { Trials } from "./trials.ts";
 
 type Command = Exclude<Step, { kind: "run" }> | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
-
-/** How much of a result is compared in a trial, from its beginning and from its end. */
-const COMPARED = 16384;
 
 /**
  * Seconds of work in one submit. Long enough that submitting costs nothing beside it, short enough that a screen stays alive,
@@ -31,10 +30,6 @@ export class Queue {
   bytes = 0;
   /** Submits so far. */
   submits = 0;
-  /** What has been chosen, by key; may be filled beforehand. */
-  readonly choices: Choices;
-  /** Trials of this session, by key. */
-  readonly trials = new Map<string, readonly Trial[]>();
   private commands: Command[] = [];
   private running: Promise<void> = Promise.resolve();
   /** What made the device unusable. */
@@ -45,17 +40,27 @@ export class Queue {
   private rate = FIRST_RATE;
   private readonly pipelines: Pipelines;
   private readonly buffers = new Set<GPUBuffer>();
-  private readonly staging: GPUBuffer[] = [];
+  private readonly staging: Staging;
+  private readonly forms: Trials;
 
   constructor(device: GPUDevice, choices: Choices = new Map()) {
     this.device = device;
-    this.choices = choices;
     this.pipelines = new Pipelines(
       device,
       (bytes, usage) => this.buffer(bytes, usage),
       (buffer) => this.free(buffer),
     );
+    this.staging = new Staging(
+      (bytes, usage) => this.buffer(bytes, usage),
+      (buffer) => this.free(buffer),
+    );
+    this.forms = new Trials(choices, device, this.staging, (steps) => this.submit(steps));
     this.gone = whenLost(device, new WeakRef(this));
+  }
+
+  /** Trials of this session, by key. */
+  get trials(): ReadonlyMap<string, readonly Trial[]> {
+    return this.forms.trials;
   }
 
   /** A zeroed buffer that counts towards `bytes`. Where there is no room for it, the next submit rejects. */
@@ -123,7 +128,7 @@ export class Queue {
 
   /** The first `bytes` of a buffer as they are at this point of the recorded work, which runs now. */
   async read(buffer: GPUBuffer, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> {
-    const staging = this.takeStaging(bytes);
+    const staging = this.staging.take(bytes);
     this.record({ kind: "copy", from: buffer, to: staging, bytes });
     const commands = this.commands;
     this.commands = [];
@@ -131,11 +136,11 @@ export class Queue {
     this.running = done.catch(() => {});
     try {
       await done;
-      return await this.take(staging, bytes);
+      return await this.staging.read(staging, bytes);
     } catch (error) {
       throw signal?.aborted ? error : await this.explain(error);
     } finally {
-      this.staging.push(staging);
+      this.staging.give(staging);
     }
   }
 
@@ -178,61 +183,15 @@ export class Queue {
         continue;
       }
       const { dispatch } = command;
-      if (dispatch.variants.length > 1 && !(await this.chosen(dispatch))) {
+      if (dispatch.variants.length > 1 && !(await this.forms.chosen(dispatch))) {
         // A trial wants the inputs that the work before it makes.
         await this.submitAll(steps, signal);
         steps = [];
-        await this.try(dispatch, signal);
+        await this.forms.hold(dispatch, signal);
       }
-      steps.push(step(dispatch, (await this.chosen(dispatch)) ?? dispatch.variants[0]));
+      steps.push(step(dispatch, (await this.forms.chosen(dispatch)) ?? dispatch.variants[0]));
     }
     await this.submitAll(steps, signal);
-  }
-
-  private async chosen({ variants, key }: Dispatch): Promise<Variant | undefined> {
-    const name = this.choices.get(key);
-    const found = variants.find((variant) => variant.name === name);
-    return found && (await compiles(found)) ? found : undefined;
-  }
-
-  /** Runs every variant of a dispatch where it stands, which changes nothing but its result. */
-  private async try(whole: Dispatch, signal?: AbortSignal): Promise<void> {
-    const dispatch = whole.trial ?? whole;
-    const { bytes, storage, precision } = dispatch.result;
-    const from = dispatch.buffers.at(-1)!;
-    const part = Math.min(bytes, COMPARED);
-    const staging = this.takeStaging(2 * part);
-    const able: Variant[] = [];
-    for (const variant of dispatch.variants) if (able.length === 0 || (await compiles(variant))) able.push(variant);
-    const ways = able.map((variant) => ({
-      name: variant.name,
-      run: async (calls: number) => {
-        signal?.throwIfAborted();
-        // A way that writes nothing must not be taken for one that repeats what stood there.
-        const clear = { kind: "clear", buffer: from, bytes } as const;
-        await this.submit([clear, ...new Array<Step>(calls).fill(step(dispatch, variant))]);
-        await this.device.queue.onSubmittedWorkDone();
-      },
-    }));
-    const { name, trials } = await choose(ways, precision, async () => {
-      const encoder = this.device.createCommandEncoder();
-      encoder.copyBufferToBuffer(from, 0, staging, 0, part);
-      encoder.copyBufferToBuffer(from, bytes - part, staging, part, part);
-      this.device.queue.submit([encoder.finish()]);
-      return decode(await this.take(staging, 2 * part), storage);
-    });
-    this.staging.push(staging);
-    if (name === undefined) return;
-    this.choices.set(dispatch.key, name);
-    this.trials.set(dispatch.key, trials);
-  }
-
-  /** The contents of a staging buffer. */
-  private async take(staging: GPUBuffer, bytes: number): Promise<ArrayBuffer> {
-    await staging.mapAsync(GPUMapMode.READ, 0, bytes);
-    const contents = staging.getMappedRange(0, bytes).slice(0);
-    staging.unmap();
-    return contents;
   }
 
   /** Submits in portions that fit the budget, and waits between them to learn the device's speed. */
@@ -321,22 +280,6 @@ export class Queue {
     );
     throw this.failure;
   }
-
-  private takeStaging(bytes: number): GPUBuffer {
-    const index = this.staging.findIndex((buffer) => buffer.size >= bytes);
-    if (index >= 0) return this.staging.splice(index, 1)[0];
-    const small = this.staging.pop();
-    if (small) this.free(small);
-    return this.buffer(bytes, GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST);
-  }
-}
-
-/** Whether a runtime takes a variant: what is experimental changes from one to the next, and a plain form always serves. */
-function compiles({ pipeline }: Variant): Promise<boolean> {
-  return pipeline.compiled.then(
-    () => true,
-    () => false,
-  );
 }
 
 /**

@@ -1,0 +1,76 @@
+import { type Choices, choose, decode, type Trial } from "./choose.ts";
+import type { Staging } from "./staging.ts";
+import { type Dispatch, type Step, step, type Variant } from "./steps.ts";
+
+/** How much of a result is compared in a trial, from its beginning and from its end. */
+const COMPARED = 16384;
+
+/** Which way a dispatch is done: chosen once by a trial on the device, on the real buffers, and then kept. */
+export class Trials {
+  /** Those of this session, by key. */
+  readonly trials = new Map<string, readonly Trial[]>();
+  private readonly choices: Choices;
+  private readonly device: GPUDevice;
+  private readonly staging: Staging;
+  private readonly submit: (steps: readonly Step[]) => Promise<void>;
+
+  /** `choices` may be filled beforehand. */
+  constructor(
+    choices: Choices,
+    device: GPUDevice,
+    staging: Staging,
+    submit: (steps: readonly Step[]) => Promise<void>,
+  ) {
+    this.choices = choices;
+    this.device = device;
+    this.staging = staging;
+    this.submit = submit;
+  }
+
+  /** The variant chosen for a dispatch, if one is, and if the runtime takes it. */
+  async chosen({ variants, key }: Dispatch): Promise<Variant | undefined> {
+    const name = this.choices.get(key);
+    const found = variants.find((variant) => variant.name === name);
+    return found && (await compiles(found)) ? found : undefined;
+  }
+
+  /** Runs every variant of a dispatch where it stands, which changes nothing but its result. */
+  async hold(whole: Dispatch, signal?: AbortSignal): Promise<void> {
+    const dispatch = whole.trial ?? whole;
+    const { bytes, storage, precision } = dispatch.result;
+    const from = dispatch.buffers.at(-1)!;
+    const part = Math.min(bytes, COMPARED);
+    const staging = this.staging.take(2 * part);
+    const able: Variant[] = [];
+    for (const variant of dispatch.variants) if (able.length === 0 || (await compiles(variant))) able.push(variant);
+    const ways = able.map((variant) => ({
+      name: variant.name,
+      run: async (calls: number) => {
+        signal?.throwIfAborted();
+        // A way that writes nothing must not be taken for one that repeats what stood there.
+        const clear = { kind: "clear", buffer: from, bytes } as const;
+        await this.submit([clear, ...new Array<Step>(calls).fill(step(dispatch, variant))]);
+        await this.device.queue.onSubmittedWorkDone();
+      },
+    }));
+    const { name, trials } = await choose(ways, precision, async () => {
+      const encoder = this.device.createCommandEncoder();
+      encoder.copyBufferToBuffer(from, 0, staging, 0, part);
+      encoder.copyBufferToBuffer(from, bytes - part, staging, part, part);
+      this.device.queue.submit([encoder.finish()]);
+      return decode(await this.staging.read(staging, 2 * part), storage);
+    });
+    this.staging.give(staging);
+    if (name === undefined) return;
+    this.choices.set(dispatch.key, name);
+    this.trials.set(dispatch.key, trials);
+  }
+}
+
+/** Whether a runtime takes a variant: what is experimental changes from one to the next, and a plain form always serves. */
+function compiles({ pipeline }: Variant): Promise<boolean> {
+  return pipeline.compiled.then(
+    () => true,
+    () => false,
+  );
+}
