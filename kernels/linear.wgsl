@@ -49,10 +49,12 @@ struct Shape {
 @group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
 @group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
 
-// A panel by k / 4 and k % 4, then by the vec4s that a thread reads of it, and last by threads: what is constant once
-// the loops are unrolled is an index of its own and need not be checked.
-var<workgroup> x_panel: array<array<array<array<vec4<operand>, THREADS_M>, TM / 4u>, 4>, BK / 4u>;
-var<workgroup> w_panel: array<array<array<array<vec4<operand>, THREADS_N>, TN / 4u>, 4>, BK / 4u>;
+// A panel by k / 4 and k % 4, then by the fours that a thread reads of it, and last by threads: what is constant once
+// the loops are unrolled is an index of its own and need not be checked. Fours are no vec4s: different threads write
+// their members, and a write to one component of a vector may rewrite the others, as it does on Metal.
+alias Four = array<operand, 4>;
+var<workgroup> x_panel: array<array<array<array<Four, THREADS_M>, TM / 4u>, 4>, BK / 4u>;
+var<workgroup> w_panel: array<array<array<array<Four, THREADS_N>, TN / 4u>, 4>, BK / 4u>;
 
 // Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. What is loaded need
 // not have arrived before it is widened, to f32.
@@ -131,7 +133,7 @@ fn fetch(first_row: u32, first_column: u32, first_k: u32, thread: u32) -> Pieces
   return pieces;
 }
 
-// Where the vec4 that thread `at` reads lies. A warp stages several fours of k at a time: each is shuffled in its own
+// Where the four that thread `at` reads lies. A warp stages several fours of k at a time: each is shuffled in its own
 // way, so that all that is written at once falls into different banks.
 fn place(k4: u32, at: u32) -> u32 {
   return at ^ (k4 * (32u / BK));
@@ -202,10 +204,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         let k4 = k8 * 2u + k / 4u;
         var b: array<vec4<operand>, TN / 4u>;
         for (var n = 0u; n < TN / 4u; n++) {
-          b[n] = w_panel[k4][k % 4u][n][place(k4, thread_n)];
+          let four = &w_panel[k4][k % 4u][n][place(k4, thread_n)];
+          b[n] = vec4((*four)[0], (*four)[1], (*four)[2], (*four)[3]);
         }
         for (var m = 0u; m < TM / 4u; m++) {
-          let a = x_panel[k4][k % 4u][m][place(k4, thread_m)];
+          let four = &x_panel[k4][k % 4u][m][place(k4, thread_m)];
+          let a = vec4((*four)[0], (*four)[1], (*four)[2], (*four)[3]);
           for (var n = 0u; n < TN / 4u; n++) {
             let at = m * TN + n;
             part[at] = fma(vec4(a.x), b[n], part[at]);

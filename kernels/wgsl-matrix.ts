@@ -21,6 +21,7 @@ const STRIDE = EIGHTS + 1u;
 const SCORES_STRIDE = KEYS / 4u + 1u;
 const TILE = QUERIES * SCORES_STRIDE;
 const SLACK = 8.0;
+const LIFT = 2.0;
 const FAR_BELOW = -1e30;
 alias Left = subgroup_matrix_left<f16, MK, MM>;
 alias Right = subgroup_matrix_right<f16, MN, MK>;
@@ -174,8 +175,8 @@ out[m][n] = subgroupMatrixLoad<Sums, row_major>(&staged, at, SCORES_STRIDE);
 workgroupBarrier();
 }
 for (var i = 0u; i < KEYS / 8u; i++) {
-let low = exp(scores[i * 2u] - top);
-let high = exp(scores[i * 2u + 1u] - top);
+let low = exp(scores[i * 2u] - top + LIFT);
+let high = exp(scores[i * 2u + 1u] - top + LIFT);
 sum += dot(low, vec4(1.0)) + dot(high, vec4(1.0));
 staged[place + i] = vec4(
 pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw),

@@ -36,6 +36,9 @@ describe("the matrix unit of a device", () => {
   tallied("is the one that does most, of those that take halves and sum in f32", tally, async () => {
     expect(await unitOf(fake([32, 32], [SMALL, LARGE, OTHERS]))).toEqual({ M: 16, N: 16, K: 16, subgroup: 32 });
     expect(await unitOf(fake([32, 32], [OTHERS]))).toBeUndefined();
+    // Too wide for the kernels, or with more rows than a subgroup has threads.
+    expect(await unitOf(fake([32, 32], [{ ...LARGE, N: 32 }, SMALL]))).toMatchObject({ N: 8 });
+    expect(await unitOf(fake([8, 8], [LARGE, { ...SMALL, M: 8 }]))).toMatchObject({ M: 8 });
   });
   tallied("is used where subgroups have several sizes only if one can be asked for", tally, async () => {
     expect(await unitOf(fake([32, 64], [LARGE]))).toBeUndefined();
@@ -52,7 +55,6 @@ describe("the forms worth a trial", () => {
     for (const device of [
       { half: true, memory: 49152 },
       { half: false, memory: 49152, unit }, // float32 activations are not worth halving
-      { half: true, memory: 49152, unit: { ...unit, subgroup: 8 } }, // fewer threads than rows
     ]) {
       expect(linearForms(729, device).some((name) => name.startsWith("matrix"))).toBe(false);
       expect(linearForms(729, device).some((name) => name.startsWith("tile"))).toBe(true);
@@ -63,7 +65,7 @@ describe("the forms worth a trial", () => {
   });
   tallied("are the plain one and those for matrix units where there are any", tally, () => {
     const device = { half: true, memory: 49152, unit };
-    expect(linearForms(729, device).every((name) => /^(direct|split|matrix-.*)$/.test(name))).toBe(true);
-    expect(attentionForms(72, 729, device)).toEqual(["16x16", "matrix-2", "matrix-4"]);
+    expect(linearForms(729, device).every((name) => /^(direct|split|tile-64x64|matrix-.*)$/.test(name))).toBe(true);
+    expect(attentionForms(72, 729, device)).toEqual(["16x16", "32x32", "matrix-2", "matrix-4"]);
   });
 });

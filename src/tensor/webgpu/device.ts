@@ -40,7 +40,10 @@ export function toldBy(adapter: GPUAdapter, device: GPUDevice): GPUDevice {
   return Object.defineProperty(device, "adapterInfo", { value: adapter.info });
 }
 
-/** What a device offers the kernels: of matrix units the one that does most at a time. */
+/**
+ * What a device offers the kernels: of the matrix units that they can use, at most 16 wide and of subgroups with a thread for
+ * every row, the one that does most at a time.
+ */
 export function capabilitiesOf(device: GPUDevice, half: boolean): Capabilities {
   const info = (device.adapterInfo ?? {}) as Partial<GPUAdapterInfo> & MatrixInfo;
   const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0, subgroupMatrixConfigs = [] } = info;
@@ -50,6 +53,7 @@ export function capabilitiesOf(device: GPUDevice, half: boolean): Capabilities {
   const [unit] = [...subgroupMatrixConfigs]
     .filter(({ componentType, resultComponentType }) => componentType === "f16" && resultComponentType === "f32")
     .map(({ M, N, K }) => ({ M, N, K, subgroup: Math.min(Math.max(N, least), most) }))
+    .filter(({ M, N, K, subgroup }) => Math.max(M, N, K) <= 16 && subgroup >= M && subgroup % M === 0)
     .sort((a, b) => b.M * b.N * b.K - a.M * a.N * a.K);
   return { half, memory, unit };
 }

@@ -99,12 +99,15 @@ export function rowClass(rows: number): number {
   return CLASSES.find((most) => rows <= most) ?? Number.POSITIVE_INFINITY;
 }
 
-/** The forms worth a trial for so many rows, the plain one first. Each costs compiling: matrix units leave the tiles out. */
+/**
+ * The forms worth a trial for so many rows, the plain one first. Each costs compiling, so that matrix units leave but one of
+ * the portable tiles, in case none of theirs compiles or is right.
+ */
 export function linearForms(rows: number, device: Capabilities): readonly LinearName[] {
-  const tiles = runs(LINEAR["matrix-64x64"], device) ? "linear_matrix" : "linear";
+  const units = runs(LINEAR["matrix-64x64"], device);
   return (Object.keys(LINEAR) as LinearName[]).filter((name) => {
     const form: LinearForm = LINEAR[name];
-    if (![tiles, "linear_direct", "linear_split"].includes(form.kernel)) return false;
+    if (units && form.kernel === "linear" && name !== "tile-64x64") return false;
     // A tile of which most rows would stand empty cannot win.
     return runs(form, device) && rows <= (form.most ?? rows) && (form.rows <= 32 || form.rows < 2 * rows);
   });
@@ -125,8 +128,7 @@ export function queriesOf(form: AttentionForm, { unit }: Capabilities): number {
 export function runs(form: LinearForm | AttentionForm, device: Capabilities): boolean {
   const { memory = WORKGROUP_MEMORY, half = false } = form;
   if (memory > device.memory || (half && !device.half)) return false;
-  // A subgroup is given as many rows as it has threads: whole matrices of them.
-  return !form.kernel.endsWith("_matrix") || (device.unit !== undefined && device.unit.subgroup % device.unit.M === 0);
+  return !form.kernel.endsWith("_matrix") || device.unit !== undefined;
 }
 
 /** A way to compute `attention`: a kernel, its constants, and how many queries a workgroup takes. */
@@ -146,7 +148,7 @@ function flash(QUERIES: number, KEYS: number, LANES: number): AttentionForm {
 
 /** Enough workgroup memory for heads of 96 features and subgroups of 32 threads. */
 function matrixAttention(SUBGROUPS: number): AttentionForm {
-  const memory = 16 * Math.max(32 * SUBGROUPS * 13, 32 * SUBGROUPS * 9 + 32 * 13);
+  const memory = 16 * Math.max(32 * SUBGROUPS * 13, 32 * SUBGROUPS * 9 + 32 * 13) + 16;
   return { kernel: "attention_matrix", constants: { KEYS: 32, SUBGROUPS }, queries: SUBGROUPS, memory, half: true };
 }
 
@@ -178,7 +180,7 @@ export function fits(form: AttentionForm, head: number, memory = WORKGROUP_MEMOR
   return 16 * ((QUERIES + KEYS) * (Math.ceil(head / 4) | 1) + ((KEYS + LANES) * QUERIES) / 4) <= memory;
 }
 
-const MATRIX: readonly AttentionName[] = ["matrix-2", "matrix-4"];
+const MATRIX: readonly AttentionName[] = ["32x32", "matrix-2", "matrix-4"];
 const BLOCKS: readonly AttentionName[] = ["32x32", "64x12", "64x24"];
 
 /** The forms worth a trial for heads of `head` features, the plainest first. */
