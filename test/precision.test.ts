@@ -5,6 +5,8 @@ import { Siglip } from "../src/node/index.ts";
 import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
+import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
+import { LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
 import { loadTowers } from "../src/towers.ts";
 import { onGpu, tallied } from "./cases.ts";
 import { COSINE_BOUND, cosineLoss, openGolden } from "./golden.ts";
@@ -64,6 +66,22 @@ for (const dtype of DTYPES) {
         model.dispose();
       },
     );
+
+    if (dtype !== "f32") {
+      const precision = `${dtype}, f16 activations`;
+      onGpu(
+        "keep the golden embeddings on matrix units",
+        { precision, features: ["shader-f16"] },
+        async (gpu, context) => {
+          const options = { linear: "matrix-64x64", attention: "matrix-2", activations: "f16" } as const;
+          if (!runs(LINEAR[options.linear], capabilitiesOf(gpu.device, true)))
+            context.skip("the adapter lacks matrix units");
+          const backend = new WebGpuBackend(gpu.device, options);
+          await check(backend, dtype);
+          backend.dispose();
+        },
+      );
+    }
 
     for (const activations of ["f32", "f16"] as const) {
       if (dtype === "f32" && activations === "f16") continue;
