@@ -8,6 +8,8 @@ import { random } from "./reference.ts";
 /** One operation on one shape, for any backend: returns what came out, what should have, and the shape. */
 export interface Case {
   name: string;
+  /** Of attention: features of a head, and queries of an item. */
+  attended?: { head: number; queries: number };
   run<T extends Tensor>(
     b: Backend<T>,
     dtype: WeightDType,
@@ -120,6 +122,7 @@ function layerNorm(shape: number[], scale = 1, massive = 0): Case {
 export function attention(batch: number, queries: number, keys: number, heads: number, head: number, scale = 1): Case {
   const self = queries === keys;
   return {
+    attended: { head, queries },
     name: `attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys${scale === 1 ? "" : ` times ${scale}`}`,
     async run(b) {
       const width = heads * head;

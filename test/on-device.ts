@@ -1,7 +1,7 @@
 import type { WeightDType } from "../src/tensor/backend.ts";
 import { WebGpuBackend, type WebGpuOptions } from "../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
-import { ATTENTION, LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
+import { ATTENTION, fits, LINEAR, runs } from "../src/tensor/webgpu/tiles.ts";
 import { onGpu } from "./cases.ts";
 import { compare } from "./compare.ts";
 import { type Case, GATE, poison } from "./conformance.ts";
@@ -19,6 +19,13 @@ export function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions):
     for (const wanted of [pinned.linear && LINEAR[pinned.linear], pinned.attention && ATTENTION[pinned.attention]]) {
       if (wanted && !runs(wanted, capabilities))
         context.skip("the adapter lacks the form's matrix unit or workgroup memory");
+    }
+    // A backend takes a pinned form of attention as far as it fits; what would run another one does not count for it.
+    if (one.attended && pinned.attention && !pinned.linear) {
+      const { head, queries } = one.attended;
+      if (queries === 1) context.skip("a single query has forms of its own");
+      if (!fits(ATTENTION[pinned.attention], head, capabilities.memory))
+        context.skip(`the form does not fit heads of ${head} on this adapter`);
     }
     const key = JSON.stringify(options);
     const b = backends.get(key) ?? new WebGpuBackend(device, options);

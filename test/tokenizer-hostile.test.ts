@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { SiglipError } from "../src/error.ts";
 import { MAX_MODEL_BYTES, MAX_PIECE_BYTES, parseModel } from "../src/tokenizer/model.ts";
 import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
@@ -184,4 +184,12 @@ describe("models that contradict themselves", () => {
     for (const value of [undefined, null, "model", new ArrayBuffer(8)])
       expect(() => SentencePiece.parse(value as unknown as Uint8Array)).toThrow(SiglipError);
   });
+});
+
+it("a BPE model is refused in a sentence before BPE is loaded", async () => {
+  vi.resetModules();
+  const fresh = await import("../src/tokenizer/sentencepiece.ts");
+  expect(() => fresh.SentencePiece.parse(readModel("gemma-like"))).toThrow(
+    /BPE was wanted, found it not loaded; await/,
+  );
 });

@@ -32,7 +32,7 @@ export interface Result<Row> {
 
 const FOLDER = fileURLToPath(new URL("../results/", import.meta.url));
 
-/** What git answers, or undefined where there is no repository: a bench may run as one file on a machine with little else. */
+/** What git answers, or undefined where there is no repository: a copy of the tree then says its commit in SIGLIP_COMMIT. */
 function git(...args: string[]): string | undefined {
   try {
     return execFileSync("git", args, { cwd: FOLDER, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();

@@ -1,3 +1,4 @@
+import { SiglipError } from "../error.ts";
 import type { Bpe } from "./bpe.ts";
 import {
   BYTE,
@@ -53,8 +54,8 @@ export class SentencePiece {
   }
 
   /**
-   * Reads a model file of at most 16 MiB, of a BPE model only after `prepareBpe`; takes at most about 50 bytes for each of its bytes, and keeps none of them. Anything but a sound
-   * unigram or BPE model is a SiglipError.
+   * Reads a model file of at most 16 MiB; takes at most about 50 bytes for each of its bytes, and keeps none of them. Anything but a sound
+   * unigram or BPE model is a SiglipError, and so is a BPE model before `prepareBpe`.
    */
   static parse(model: Uint8Array): SentencePiece {
     return new SentencePiece(parseModel(model));
@@ -73,10 +74,9 @@ export class SentencePiece {
     const bytes = this.#reserve(model);
     this.#byteIds = model.byteFallback ? bytes : undefined;
     this.#normalizer = new Normalizer(model, symbols);
-    this.#segmenter =
-      model.algorithm === "bpe"
-        ? new pairs!.Bpe(model, this.#trie, symbols, UNUSED, charLength)
-        : new Unigram(model, this.#trie);
+    if (model.algorithm === "unigram") this.#segmenter = new Unigram(model, this.#trie);
+    else if (pairs) this.#segmenter = new pairs.Bpe(model, this.#trie, symbols, UNUSED, charLength);
+    else throw new SiglipError("BPE was wanted, found it not loaded; await prepareBpe() first.");
     this.#divisible = model.algorithm === "unigram" || !pieces.some((piece) => piece.type === UNUSED);
   }
 

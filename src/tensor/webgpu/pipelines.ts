@@ -101,6 +101,7 @@ export class Pipelines {
   private async compile(kernel: Kernel, constants: Constants, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     const label = `${kernel} ${JSON.stringify(constants)}`;
     let code = specialise(await source(kernel), constants);
+    // Matrices want subgroups of one size, which a device that has several must be asked for.
     if ("SUBGROUP" in constants && this.device.features.has("subgroup-size-control" as GPUFeatureName)) {
       code = `enable subgroup_size_control;\n${code.replace("@workgroup_size", "@subgroup_size(SUBGROUP) @workgroup_size")}`;
     }

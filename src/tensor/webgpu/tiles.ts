@@ -146,7 +146,7 @@ function flash(QUERIES: number, KEYS: number, LANES: number): AttentionForm {
   return { kernel: "attention", constants: { QUERIES, KEYS, LANES }, queries: QUERIES };
 }
 
-/** Enough workgroup memory for heads of 96 features and subgroups of 32 threads. */
+/** Enough workgroup memory for heads of 96 features and subgroups of 32 threads, and 16 bytes for a flag. */
 function matrixAttention(SUBGROUPS: number): AttentionForm {
   const memory = 16 * Math.max(32 * SUBGROUPS * 13, 32 * SUBGROUPS * 9 + 32 * 13) + 16;
   return { kernel: "attention_matrix", constants: { KEYS: 32, SUBGROUPS }, queries: SUBGROUPS, memory, half: true };
