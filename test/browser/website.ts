@@ -92,10 +92,13 @@ export async function keepScreenshots(page: Page, name: string): Promise<void> {
 export async function phoneWidths(page: Page): Promise<{ wide: number; contents: number }> {
   const size = page.viewportSize()!;
   await page.setViewportSize({ width: 375, height: 780 });
-  const widths = await page.evaluate(() => ({
-    wide: document.documentElement.clientWidth,
-    contents: document.documentElement.scrollWidth,
-  }));
+  const widths = await page.evaluate(async () => {
+    // What a ResizeObserver lays out is there before the frame is painted, but not before there is a frame.
+    const frame = () => new Promise(requestAnimationFrame);
+    await frame();
+    await frame();
+    return { wide: document.documentElement.clientWidth, contents: document.documentElement.scrollWidth };
+  });
   await page.setViewportSize(size);
   return widths;
 }
