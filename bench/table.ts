@@ -16,12 +16,10 @@ import type { Row as PeerRow } from "./peers/table.ts";
 
 /** What bench/peers writes, as far as it is shown. */
 interface PeerResult {
-  readonly date: string;
-  readonly commit: string;
   readonly case: string;
   readonly batch: number;
-  readonly adapter: Pick<Adapter, "description" | "device" | "software"> | null;
-  readonly cpu: { readonly model: string; readonly cores: number };
+  readonly adapter: Adapter | null;
+  readonly environment: Environment;
   readonly rows: readonly PeerRow[];
 }
 
@@ -144,9 +142,7 @@ function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): st
   return `${heading(adapter, environment)} ${counts}. At most ${most.join(", ")}.\n\n${table(head, cells, 5)}`;
 }
 
-function peerTable({ adapter, cpu, commit, date, rows, ...result }: PeerResult): string {
-  const software = adapter?.software ? " (**software: the WebGPU rows say nothing about a GPU**)" : "";
-  const device = adapter ? `${adapter.description || adapter.device}${software}` : "no WebGPU adapter";
+function peerTable({ adapter, environment, rows, ...result }: PeerResult): string {
   const head = ["", "dtype", "median", "first", "load", "resident", "installed", "1 - cosine", ""];
   const cells = rows.map((row) => [
     row.engine,
@@ -155,12 +151,11 @@ function peerTable({ adapter, cpu, commit, date, rows, ...result }: PeerResult):
     duration(row.first ?? Number.NaN),
     duration(row.load ?? Number.NaN),
     row.peak === undefined ? "" : `${digits(row.peak / 1e9)} GB`,
-    `${digits(row.installed / 1e6)} MB`,
+    row.installed === undefined ? "" : `${digits(row.installed / 1e6)} MB`,
     row.distance?.toExponential(1) ?? "",
-    (row.error ?? row.note ?? "").replaceAll("|", "\\|"),
+    (row.error ?? row.note ?? row.on ?? "").replaceAll("|", "\\|"),
   ]);
-  const where = `${device}; ${cpu.model}, ${cpu.cores} cores; ${date.slice(0, 10)}, ${commit.slice(0, 7)}`;
-  return `${result.case}, batch ${result.batch}, on ${where}:\n\n${table(head, cells, 2)}`;
+  return `${result.case}, batch ${result.batch}. ${heading(adapter ?? undefined, environment)}\n\n${table(head, cells, 2)}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

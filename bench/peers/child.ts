@@ -5,6 +5,7 @@ import { type Loaded, measure, type Task } from "./measure.ts";
 import type { DType } from "./onnx.ts";
 import { type OrtEngine, ortTower } from "./ort.ts";
 import { ourAdapter, ourLayer, ourTower } from "./ours.ts";
+import { torchTower } from "./torch.ts";
 
 const task: Task = JSON.parse(process.argv[2]);
 const tell = (figures: object) => void process.stdout.write(`${JSON.stringify(figures)}\n`);
@@ -30,10 +31,12 @@ async function run(task: Task): Promise<void> {
     );
   } else {
     const files = task.files!;
-    const load = () =>
-      engine.startsWith("ours-")
+    const load = () => {
+      if (engine === "torch") return torchTower(dtype, files, pictures);
+      return engine.startsWith("ours-")
         ? ourTower(engine === "ours-cpu" ? "cpu" : "webgpu", dtype, config, files, pictures)
         : ortTower(engine as OrtEngine, files, pictures);
+    };
     await measure(load, async () => embeddings, task, tell);
   }
 }

@@ -1,5 +1,5 @@
 import { statSync } from "node:fs";
-import { mkdir, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
@@ -12,29 +12,46 @@ import { type Attention, imageTower } from "./tower.ts";
 
 /** Survives the `npm ci` in this folder. */
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/siglip/peers", import.meta.url));
+const GOLDEN = fileURLToPath(new URL("../../test/golden/", import.meta.url));
 
 /** The same image tower for everybody. */
 export interface ModelFiles {
-  /** For us: `model.safetensors`, in the precision that is measured. */
+  /** For us and for PyTorch: `model.safetensors`, in the precision that is measured, and `config.json`. */
   readonly folder: string;
-  /** For onnxruntime: the graph with attention written in either way, beside its external weights. */
-  readonly onnx: Record<Attention, string>;
-  readonly weights: string;
-  /** How many nodes of each type each graph has. */
-  readonly nodes: Record<Attention, Record<string, number>>;
+  /** For onnxruntime: the graph with attention written in either way, and their external weights. */
+  readonly onnx?: Record<Attention, Graph> & { readonly weights: string };
+}
+
+/** An ONNX file, and how many nodes of each type it has. */
+export interface Graph {
+  readonly path: string;
+  readonly nodes: Record<string, number>;
 }
 
 interface OnnxProto {
   onnx: { ModelProto: { encode(model: object): { finish(): Uint8Array } } };
 }
 
-/** Writes what is missing; the weights are written once and kept (so400m-384: 1.7 GB in f32, 0.9 GB in f16, for each of us). */
-export async function modelFiles(name: string, config: SiglipConfig, dtype: DType, batch: number): Promise<ModelFiles> {
+/**
+ * Writes what is missing; the weights are written once and kept (so400m-384: 1.7 GB in f32, 0.9 GB in f16, as safetensors and,
+ * if `onnx`, for onnxruntime).
+ */
+export async function modelFiles(
+  name: string,
+  config: SiglipConfig,
+  dtype: DType,
+  batch: number,
+  onnx: boolean,
+): Promise<ModelFiles> {
   const folder = join(CACHE, `${name}-${dtype}`);
   await mkdir(folder, { recursive: true });
   const checkpoint = join(folder, "model.safetensors");
-  if (sizeOf(checkpoint) === undefined) await writeFileAtomic(checkpoint, writeSafetensors(tensors(config, dtype), []));
+  if (sizeOf(checkpoint) === undefined) {
+    await writeFileAtomic(checkpoint, writeSafetensors(tensors(config, dtype), [["format", "pt"]]));
+  }
+  await copyFile(join(GOLDEN, name, "config.json"), join(folder, "config.json"));
 
+  if (!onnx) return { folder };
   const weights = join(folder, "weights.bin");
   const { onnx: proto } = ((await import("onnx-proto" as string)) as { default: OnnxProto }).default;
   const write = async (attention: Attention) => {
@@ -45,13 +62,7 @@ export async function modelFiles(name: string, config: SiglipConfig, dtype: DTyp
     await writeFile(path, proto.ModelProto.encode(model).finish());
     return { path, nodes };
   };
-  const [fused, plain] = [await write("fused"), await write("plain")];
-  return {
-    folder,
-    onnx: { fused: fused.path, plain: plain.path },
-    weights,
-    nodes: { fused: fused.nodes, plain: plain.nodes },
-  };
+  return { folder, onnx: { fused: await write("fused"), plain: await write("plain"), weights } };
 }
 
 function sizeOf(path: string): number | undefined {

@@ -1,7 +1,6 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const own = join(here, "node_modules");
@@ -38,15 +37,18 @@ const PARTS: Record<string, readonly string[]> = {
 
 /**
  * Unpacked bytes of what a row needs at run time. Ours is one unminified bundle of the towers, the backends, the checkpoint
- * reader and the tokenizer, to which Node's WebGPU comes.
+ * reader and the tokenizer, to which Node's WebGPU comes. Undefined of what no npm package brings, and without esbuild.
  */
-export async function installedBytes(engine: string): Promise<number> {
-  const paths = (PARTS[engine] ?? []).flatMap((part) => FILES[part]);
-  return (engine.includes("ours") ? await bundled() : 0) + paths.reduce((sum, path) => sum + bytes(path), 0);
+export async function installedBytes(engine: string): Promise<number | undefined> {
+  const own = engine.includes("ours") ? await bundled() : 0;
+  if (engine === "torch" || own === undefined) return undefined;
+  return (PARTS[engine] ?? []).flatMap((part) => FILES[part]).reduce((sum, path) => sum + bytes(path), own);
 }
 
-async function bundled(): Promise<number> {
-  const { outputFiles } = await build({
+async function bundled(): Promise<number | undefined> {
+  const esbuild = await import("esbuild").catch(() => undefined);
+  if (!esbuild) return undefined;
+  const { outputFiles } = await esbuild.build({
     stdin: { contents: 'export { ourTower } from "./ours.ts";', resolveDir: here, loader: "ts" },
     bundle: true,
     write: false,

@@ -16,6 +16,10 @@ export interface Task {
 
 /** Something loaded, ready to run. */
 export interface Loaded {
+  /** What it runs on, where that is another device or another program. */
+  readonly on?: string;
+  /** Largest resident memory of that program, in bytes. */
+  readonly peak?: () => number;
   /** The whole result, to be verified. */
   output(): Promise<Float32Array>;
   /** What is timed: the same work, waited for, where only the reading back may be left out. */
@@ -37,6 +41,8 @@ export interface Figures {
   distance?: number;
   /** The largest absolute difference between a result's element and its reference. */
   difference?: number;
+  /** See `Loaded`. */
+  on?: string;
   /** Why there is a first run only. */
   note?: string;
   error?: string;
@@ -60,9 +66,9 @@ export async function measure(
   tell: (figures: Figures) => void,
 ): Promise<void> {
   const started = performance.now();
-  const peak = () => tell({ peak: process.resourceUsage().maxRSS * 1024 });
-  const { output, run } = await load();
-  tell({ load: seconds(started) });
+  const { on, output, run, ...loaded } = await load();
+  const peak = () => tell({ peak: loaded.peak?.() ?? process.resourceUsage().maxRSS * 1024 });
+  tell({ load: seconds(started), on });
   peak();
   const from = performance.now();
   const actual = await output();

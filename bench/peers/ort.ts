@@ -35,16 +35,16 @@ const WAYS = {
 export type OrtEngine = keyof typeof WAYS;
 
 /** The tower through onnxruntime, with its default number of threads and all graph optimisations. */
-export async function ortTower(engine: OrtEngine, files: ModelFiles, pictures: Pictures): Promise<Loaded> {
+export async function ortTower(engine: OrtEngine, { onnx }: ModelFiles, pictures: Pictures): Promise<Loaded> {
   const { name, options } = WAYS[engine];
   const module = (await import(name)) as Ort & { default?: Ort };
   const { InferenceSession, Tensor } = module.default ?? module;
-  const session = await InferenceSession.create(files.onnx[engine.endsWith("-plain") ? "plain" : "fused"], {
+  const session = await InferenceSession.create(onnx![engine.endsWith("-plain") ? "plain" : "fused"].path, {
     ...options,
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
     // The native package finds the weights beside the graph by itself.
-    ...(engine === "ort-wasm" && { externalData: [{ path: "weights.bin", data: files.weights }] }),
+    ...(engine === "ort-wasm" && { externalData: [{ path: "weights.bin", data: onnx!.weights }] }),
   });
   const run = async () => {
     const feeds = { [INPUT]: new Tensor("float32", pictures.pixels, pictures.shape) };

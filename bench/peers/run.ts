@@ -1,9 +1,10 @@
-// Our image tower beside onnxruntime's and jax-js's: see README.md.
-import { execFileSync, spawn } from "node:child_process";
+// Our image tower beside onnxruntime's, PyTorch's and jax-js's: see README.md.
+import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, loadavg, totalmem } from "node:os";
+import { cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { environment } from "../lib/results.ts";
 import { modelFiles } from "./files.ts";
 import { goldenInputs } from "./inputs.ts";
 import { installedBytes } from "./installed.ts";
@@ -13,7 +14,7 @@ import type { Adapter } from "./ours.ts";
 import { type Row, table } from "./table.ts";
 
 const ENGINES = [
-  ...["ours-webgpu", "ort-webgpu", "ort-webgpu-plain", "ort-cpu", "ort-wasm", "ours-cpu"],
+  ...["ours-webgpu", "ort-webgpu", "ort-webgpu-plain", "torch", "ort-cpu", "ort-wasm", "ours-cpu"],
   ...["linear-ours-webgpu", "linear-jax-webgpu", "linear-jax-wasm", "linear-ours-cpu"],
 ];
 /** Golden cases; NaFlex has another graph. */
@@ -23,7 +24,10 @@ const USAGE = `usage: run.ts [--case so400m-384] [--dtype f32,f16] [--only ${ENG
 
 const options = readOptions();
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-if (!existsSync(here("node_modules"))) fail("The peers are not installed; run npm --prefix bench/peers ci.");
+const wantsOrt = options.engines.some((engine) => engine.startsWith("ort-"));
+if ((wantsOrt || options.engines.some((engine) => engine.includes("jax"))) && !existsSync(here("node_modules"))) {
+  fail("The peers are not installed; run npm --prefix bench/peers ci.");
+}
 
 const { config, batch } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
 const { adapter } = (await child({ engine: "adapter", dtype: "f32", case: options.case, batch, limit: 60 })) as {
@@ -36,18 +40,11 @@ console.log(
 const graph: Record<string, object> = {};
 const rows: Row[] = [];
 const results = {
-  date: new Date().toISOString(),
-  ...commit(),
+  environment: environment(),
   case: options.case,
   batch,
   adapter: adapter ?? null,
-  cpu: { model: cpus()[0].model, cores: cpus().length, memory: totalmem() },
-  platform: `${process.platform} ${process.arch}`,
-  versions: {
-    node: process.versions.node,
-    webgpu: version("../../node_modules/webgpu"),
-    ...Object.fromEntries(PACKAGES.map((name) => [name, version(`node_modules/${name}`)])),
-  },
+  versions: Object.fromEntries(PACKAGES.map((name) => [name, version(name)])),
   allowedDistance: ALLOWED,
   limitSeconds: options.limit,
   onnxNodes: graph,
@@ -58,8 +55,8 @@ mkdirSync(here("../results"), { recursive: true });
 
 for (const dtype of options.dtypes) {
   console.log(`${dtype}: the checkpoint, and the same tower as ONNX, in node_modules/.cache …`);
-  const files = await modelFiles(options.case, config, dtype, batch);
-  graph[dtype] = files.nodes;
+  const files = await modelFiles(options.case, config, dtype, batch, wantsOrt);
+  if (files.onnx) graph[dtype] = { fused: files.onnx.fused.nodes, plain: files.onnx.plain.nodes };
   for (const engine of options.engines) {
     process.stdout.write(`${engine} ${dtype} … `);
     const [busy] = loadavg();
@@ -152,15 +149,10 @@ function fail(message: string): never {
   process.exit(2);
 }
 
-function version(folder: string): string {
-  return JSON.parse(readFileSync(here(`${folder}/package.json`), "utf8")).version;
-}
-
-/** The commit, and whether the library or this bench differs from it. */
-function commit() {
-  const git = (...args: string[]) => execFileSync("git", args, { cwd: here("../.."), encoding: "utf8" }).trim();
-  const dirty = git("status", "--porcelain", "--", "src", "kernels", "bench/peers") !== "";
-  return { commit: git("rev-parse", "HEAD"), dirty };
+/** Undefined where the package is not installed. */
+function version(name: string): string | undefined {
+  const file = here(`node_modules/${name}/package.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : undefined;
 }
 
 /** The adapter's name, and the case's where it is not the real size. */

@@ -4,8 +4,8 @@ import type { Figures } from "./measure.ts";
 export interface Row extends Figures {
   readonly engine: string;
   readonly dtype: string;
-  /** What the row needs on disk at run time, in bytes, model files aside. */
-  readonly installed: number;
+  /** What the row needs on disk at run time, in bytes, model files aside; absent where no npm package brings it. */
+  readonly installed?: number;
   /** The machine's load average just before: others at work, beside what the row before left. */
   readonly busy: number;
 }
@@ -19,11 +19,11 @@ const COLUMNS: [string, (row: Row) => string][] = [
   ["median s", (row) => time(row.median)],
   ["runs", (row) => String(row.runs ?? "")],
   ["peak MB", (row) => (row.peak === undefined ? "" : (row.peak / 1e6).toFixed(0))],
-  ["installed MB", (row) => (row.installed / 1e6).toFixed(1)],
+  ["installed MB", (row) => (row.installed === undefined ? "" : (row.installed / 1e6).toFixed(1))],
   ["1 - cosine", (row) => row.distance?.toExponential(1) ?? ""],
   ["largest diff", (row) => row.difference?.toExponential(1) ?? ""],
   ["busy", (row) => row.busy.toFixed(1)],
-  ["", (row) => row.error ?? row.note ?? ""],
+  ["", (row) => row.error ?? row.note ?? row.on ?? ""],
 ];
 
 /** The rows as lines of equal columns, a heading first. */
