@@ -3,8 +3,8 @@
  * clock, beside what the device can do at most. On a software adapter one run of 64 rows each, every precision on one layer
  * only and nothing that takes long, unless --full.
  *
- *   --only linear|attention|layer_norm|rows   one operation        --form NAME      one form
- *   --rows 1,64                               rows of the result    --weights f16    precisions of the weights
+ *   --only linear|attention|layer_norm|patches  one operation      --form NAME      one form
+ *   --rows 1,64                                 rows of the result    --weights f16    precisions of the weights
  *   --full   all shapes, whatever the adapter                       --json           the result on stdout
  *
  * Writes bench/results/kernels-<adapter>.json unless something was left out. Ends with 1 if anything was wrong.

@@ -169,19 +169,19 @@ async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOpti
     throw new SiglipError(`backend: wanted "auto", "webgpu" or "cpu", found ${JSON.stringify(backend)}; choose one.`);
   }
   if (backend === "cpu") return cpu();
-  const webgpu = (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
+  const webgpu = async (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
     new WebGpuBackend(own, {
       ...deviceOptions(own, software, options.dtype),
-      choices: platform.choices(choicesKey(info)),
+      choices: await platform.choices(choicesKey(info)),
       ...options.forms,
     });
   if (device) {
-    const own = webgpu(device, device.adapterInfo, isSoftware(device.adapterInfo));
+    const own = await webgpu(device, device.adapterInfo, isSoftware(device.adapterInfo));
     return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
   }
   const opened = await openDevice(await platform.gpu());
   if (opened && (backend === "webgpu" || !opened.software)) {
-    const gpu = webgpu(opened.device, opened.info, opened.software);
+    const gpu = await webgpu(opened.device, opened.info, opened.software);
     return {
       backend: gpu,
       adapter: describe(opened.info) + (opened.software ? " (software)" : ""),

@@ -22,7 +22,7 @@ export interface Platform<Image> {
   decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
   gpu(): Promise<GPU | undefined>;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
-  choices(adapter: string): Map<string, string>;
+  choices(adapter: string): Map<string, string> | Promise<Map<string, string>>;
   /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
   keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
   /** What a user can do where there is no adapter; part of an error's sentence. */

@@ -1,7 +1,6 @@
 import type { Weights } from "./checkpoint/weights.ts";
 import type { SiglipConfig } from "./config.ts";
 import { SiglipError } from "./error.ts";
-import { patches } from "./image/preprocess.ts";
 import { Params } from "./model/params.ts";
 import { loadTextTower, textTower } from "./model/text.ts";
 import { TokenTable } from "./model/tokens.ts";
@@ -123,10 +122,12 @@ export async function loadTowers<T extends Tensor>(
       return inParts(backend, {
         count: pixelValues.length / item,
         width: hidden,
-        elements: count * Math.max(3 * hidden, mlp, depth) + PADDING * count,
-        input: async (from, to) =>
-          patches(pixelValues.subarray(from * item, to * item), to - from, imageSize, patchSize),
-        shape: (batch) => [batch, count, depth],
+        elements: Math.max(
+          count * (Math.max(3 * hidden, mlp, depth) + PADDING),
+          channels * imageSize * (imageSize + PADDING),
+        ),
+        input: async (from, to) => pixelValues.subarray(from * item, to * item),
+        shape: (batch) => [batch, channels, imageSize, imageSize],
         tower: (x, tap) => visionTower(backend, vision, x, tap),
         ...options,
       });
@@ -232,8 +233,11 @@ function checkPixels(values: Float32Array, item: number): void {
       `imageTower: wanted a Float32Array of [n, 3, size, size], ${item} an image, found ${(values as Float32Array | undefined)?.length}; use the checkpoint's image size.`,
     );
   }
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad >= 0) {
+  // Zero, or NaN where a value is not finite; a search with a callback takes longer than a GPU does for the picture.
+  let odd = 0;
+  for (let i = 0; i < values.length; i++) odd += values[i] - values[i];
+  if (odd !== 0) {
+    const bad = values.findIndex((value) => !Number.isFinite(value));
     throw new SiglipError(
       `imageTower: wanted finite pixel values, found ${values[bad]} at ${bad}; check the preprocessing.`,
     );

@@ -61,6 +61,22 @@ describe("a page", () => {
     expectLogits(found.logits);
   });
 
+  inChromium("keeps the kernel forms that a worker chose, by adapter", "chromium", async () => {
+    const context = await chromium.openContext();
+    const page = await chromium.openPage(undefined, context);
+    await page.evaluate(() =>
+      new Worker("/worker.js", { type: "module" }).postMessage({ adapter: "a b/c?#", chosen: ["linear", "direct"] }),
+    );
+    await page.waitForFunction(async () => (await siglip.keptChoices("a b/c?#")).get("linear") === "direct");
+    const later = await chromium.openPage(undefined, context);
+    const found = await later.evaluate(async () => [
+      [...(await siglip.keptChoices("a b/c?#"))],
+      [...(await siglip.keptChoices("another"))],
+    ]);
+    expect(found).toEqual([[["linear", "direct"]], []]);
+    await context.close();
+  });
+
   inChromium("gives them from a URL, without ever loading the demo's module", "cpu", async () => {
     const page = await chromium.openPage();
     const before = chromium.site.requests.length;

@@ -1,6 +1,7 @@
 import { floatToHalf, halfToFloat } from "../src/numbers.ts";
 import type { Backend, Linear, RowChunk, Tensor, WeightDType } from "../src/tensor/backend.ts";
-import { GROUP, quantise } from "../src/tensor/quantise.ts";
+import { GROUP } from "../src/tensor/backend.ts";
+import { quantise } from "../src/tensor/quantise.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import * as reference from "./reference.ts";
 import { random } from "./reference.ts";
@@ -150,6 +151,18 @@ export function attention(batch: number, queries: number, keys: number, heads: n
   };
 }
 
+function patches(batch: number, channels: number, size: number, patch: number): Case {
+  return {
+    name: `patches of ${patch} of ${batch} x ${channels} x ${size} x ${size}`,
+    async run(b) {
+      const values = random(batch * channels * size * size, 5);
+      const actual = await b.scope(() => b.read(b.patches(b.tensor(values, [batch, channels, size, size]), patch)));
+      const expected = reference.patches(values, { batch, channels, size, patch });
+      return { actual, expected, shape: [actual.length / (channels * patch * patch), channels * patch * patch] };
+    },
+  };
+}
+
 /** The padding a kernel leaves must not reach a sum: the operations one after another, on widths that are no multiple of 32. */
 const chain: Case = {
   name: "layerNorm, linear, attention, linear and rows in a row on ragged widths",
@@ -195,6 +208,10 @@ export const cases: Case[] = [
   // GELU's tanh far outside of where drivers define it, and activations that overflow half precision when squared.
   linear([9, 64], 64, { gelu: true }, 30),
   linear([9, 64], 64, { gelu: true }, 1000),
+  patches(1, 3, 64, 16),
+  patches(2, 3, 33, 14),
+  patches(3, 1, 5, 2),
+  patches(1, 2, 7, 7),
   layerNorm([1, 1]),
   layerNorm([3, 7]),
   layerNorm([2, 65, 144]),

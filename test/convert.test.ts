@@ -1,7 +1,8 @@
 import { describe, expect } from "vitest";
 import { float32ToHalf, halfToFloat, toFloat32 } from "../src/numbers.ts";
 import type { PackedChunk, RowChunk, WeightDType } from "../src/tensor/backend.ts";
-import { GROUP, packRows, unpackRows } from "../src/tensor/quantise.ts";
+import { GROUP } from "../src/tensor/backend.ts";
+import { packRows, unpackRows } from "../src/tensor/quantise.ts";
 import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { onGpu } from "./cases.ts";
 import { random } from "./reference.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { SiglipError } from "../src/error.ts";
 import { fromRgba, MAX_PIXELS, MAX_SIDE, type Pixels } from "../src/image/pixels.ts";
-import { type ImageProcessing, patches, pixelValues } from "../src/image/preprocess.ts";
+import { type ImageProcessing, pixelValues } from "../src/image/preprocess.ts";
 import { type Filter, resize, resizeSteps } from "../src/image/resize.ts";
 import { synthetic } from "./pictures.ts";
 
@@ -160,37 +160,6 @@ describe("pixelValues", () => {
   it("takes 0 to -1 and 255 to 1, channel by channel", () => {
     const red = { width: 1, height: 1, data: Uint8Array.of(255, 0, 0) };
     expect([...pixelValues(red, { ...half, size: 1 })]).toEqual([1, -1, -1]);
-  });
-});
-
-describe("patches", () => {
-  it("are rows of (channel, row, column), picture by picture, without the remainder", () => {
-    const size = 5;
-    const values = Float32Array.from({ length: 2 * 3 * size * size }, (_, i) => i);
-    const out = patches(values, 2, size, 2);
-    expect(out.length).toBe(2 * 4 * 12);
-    for (let b = 0; b < 2; b++) {
-      for (let cell = 0; cell < 4; cell++) {
-        for (let c = 0; c < 3; c++) {
-          for (let y = 0; y < 2; y++) {
-            for (let x = 0; x < 2; x++) {
-              const row = 2 * Math.floor(cell / 2) + y;
-              const column = 2 * (cell % 2) + x;
-              expect(out[((b * 4 + cell) * 3 + c) * 4 + y * 2 + x]).toBe(((b * 3 + c) * size + row) * size + column);
-            }
-          }
-        }
-      }
-    }
-  });
-
-  it.each([
-    [74, 1, 5, 2],
-    [75, 2, 5, 2],
-    [75, 1, 5, 6],
-    [75, 1, 5, 0],
-  ])("refuses %i values as %i picture(s) of side %i with patches of %i", (length, batch, size, patch) => {
-    expect(() => patches(new Float32Array(length), batch, size, patch)).toThrow(SiglipError);
   });
 });
 

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { halfToFloat } from "../src/numbers.ts";
-import { GROUP, packRows, quantise } from "../src/tensor/quantise.ts";
+import { GROUP } from "../src/tensor/backend.ts";
+import { packRows, quantise } from "../src/tensor/quantise.ts";
 import { random } from "./reference.ts";
 
 for (const [dtype, bits] of [

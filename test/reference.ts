@@ -87,3 +87,20 @@ export function random(length: number, seed: number, scale = 1): Float32Array {
   };
   return Float32Array.from({ length }, () => scale * Math.sqrt(3) * (uniform() + uniform() + uniform() + uniform()));
 }
+
+/** [torch.nn.functional.unfold] of pictures [batch, channels, size, size], transposed: rows in (channel, row, column) order. */
+export function patches(
+  x: Float32Array,
+  { batch, channels, size, patch }: { batch: number; channels: number; size: number; patch: number },
+): Float64Array {
+  const grid = Math.floor(size / patch);
+  const out: number[] = [];
+  for (let b = 0; b < batch; b++)
+    for (let top = 0; top < grid * patch; top += patch)
+      for (let left = 0; left < grid * patch; left += patch)
+        for (let c = 0; c < channels; c++)
+          for (let row = top; row < top + patch; row++)
+            for (let column = left; column < left + patch; column++)
+              out.push(x[((b * channels + c) * size + row) * size + column]);
+  return Float64Array.from(out);
+}

@@ -67,19 +67,17 @@ describe("the webgpu backend", () => {
     async (gpu) => {
       const queue = new Queue(gpu.device);
       const buffer = queue.buffer(16, GPUBufferUsage.COPY_SRC);
-      const list = queue.constant([1, 2, 3], GPUBufferUsage.STORAGE);
       for (let round = 0; round < 3; round++) {
-        for (let i = 0; i < 9000; i++) queue.constant([round, i], GPUBufferUsage.UNIFORM);
+        for (let i = 0; i < 9000; i++) queue.constant([round, i]);
         await queue.read(buffer, 16);
       }
-      // The buffer, the list and what is read through, of 16 bytes each.
-      expect(queue.bytes).toBe(3 * 16);
-      expect(queue.constant([1, 2, 3], GPUBufferUsage.STORAGE)).toBe(list);
+      // The buffer and what is read through, of 16 bytes each.
+      expect(queue.bytes).toBe(2 * 16);
       queue.dispose();
     },
   );
 
-  onGpu("takes seven dispatches a layer and nine more for an image", { precision: "f16" }, async ({ device }) => {
+  onGpu("takes seven dispatches a layer and ten more for an image", { precision: "f16" }, async ({ device }) => {
     const { golden, backend, towers, pixels } = await tiny(device);
     await towers.image(pixels);
     let dispatches = 0;
@@ -100,8 +98,8 @@ describe("the webgpu backend", () => {
     });
     await towers.image(pixels);
     vi.restoreAllMocks();
-    // So400m with its 27 layers is at 198 by the same count.
-    expect(dispatches).toBe(7 * golden.config.vision.layers + 9);
+    // So400m with its 27 layers is at 199 by the same count.
+    expect(dispatches).toBe(7 * golden.config.vision.layers + 10);
     backend.dispose();
   });
 

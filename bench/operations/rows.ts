@@ -47,43 +47,45 @@ export async function* layerNormTrials({
   }
 }
 
-/** Picking rows: the pooled token of every text. */
-export async function* rowsTrials({
-  device,
-  inputs,
-  rows: all,
-  activations: kinds,
-}: Plan): AsyncGenerator<Trial | Skip> {
-  for (const activations of kinds) {
-    const skipped = missing(device, activations);
-    if (skipped) {
-      yield { op: "rows", form: "one", activations, skipped };
-      continue;
-    }
-    const backend = new WebGpuBackend(device, { activations });
-    for (const rows of all) {
-      const x = await inputs.activation(activations, [rows, WIDTH]);
-      const reversed = Array.from({ length: rows }, (_, row) => rows - 1 - row);
-      const sample = sampleRows(rows);
-      yield {
-        op: "rows",
-        layer: "pooling",
-        rows,
-        shape: `${rows} x ${WIDTH}`,
-        form: "one",
-        activations,
-        backend,
-        kernel: "rows",
-        constants: {},
-        prepare: async () => () => backend.rows(x.tensor, reversed),
-        sample,
-        expected: async () => Float64Array.from(await x.host(sample.map((row) => reversed[row]))),
-        gate: 0,
-        flops: 0,
-        bytes: rows * WIDTH * 2 * bytesOf(activations),
-        ceiling: "copy",
-      };
-    }
-    backend.dispose();
+const [PATCH, SIDE] = [14, 384];
+
+/** Pictures cut into so400m's patches: whole ones, or a small square one where that makes as many rows. */
+export async function* patchesTrials({ device, inputs, rows: all }: Plan): AsyncGenerator<Trial | Skip> {
+  const backend = new WebGpuBackend(device);
+  for (const rows of all) {
+    const most = Math.floor(SIDE / PATCH);
+    const whole = rows % most ** 2 === 0;
+    const grid = whole ? most : Math.sqrt(rows);
+    if (!(Number.isInteger(grid) && grid < most + 1)) continue;
+    const pictures = whole ? rows / most ** 2 : 1;
+    const side = whole ? SIDE : grid * PATCH;
+    const x = await inputs.tensor([pictures, 3, side, side], 7);
+    const sample = sampleRows(rows);
+    const depth = 3 * PATCH ** 2;
+    const pixel = (row: number, d: number) => {
+      const plane = Math.floor(row / grid ** 2) * 3 + Math.floor(d / PATCH ** 2);
+      const y = (Math.floor(row / grid) % grid) * PATCH + (Math.floor(d / PATCH) % PATCH);
+      return x.host[(plane * side + y) * side + (row % grid) * PATCH + (d % PATCH)];
+    };
+    yield {
+      op: "patches",
+      layer: "pixels",
+      rows,
+      shape: `${rows} x ${depth}`,
+      form: "one",
+      activations: "f32",
+      backend,
+      kernel: "patches",
+      constants: {},
+      prepare: async () => () => backend.patches(x.tensor, PATCH),
+      sample,
+      expected: async () =>
+        Float64Array.from({ length: sample.length * depth }, (_, i) => pixel(sample[Math.floor(i / depth)], i % depth)),
+      gate: 0,
+      flops: 0,
+      bytes: rows * depth * 8,
+      ceiling: "copy",
+    };
   }
+  backend.dispose();
 }

@@ -6,10 +6,15 @@ import { attentionTrials } from "./attention.ts";
 import { Inputs } from "./inputs.ts";
 import { linearTrials } from "./linear.ts";
 import { type KernelRow, measure } from "./measure.ts";
-import { layerNormTrials, rowsTrials } from "./rows.ts";
+import { layerNormTrials, patchesTrials } from "./rows.ts";
 import { OPERATIONS, type Operation, type Plan, subject, type Trial } from "./trial.ts";
 
-const TRIALS = { linear: linearTrials, attention: attentionTrials, layer_norm: layerNormTrials, rows: rowsTrials };
+const TRIALS = {
+  linear: linearTrials,
+  attention: attentionTrials,
+  layer_norm: layerNormTrials,
+  patches: patchesTrials,
+};
 
 const ALL_ROWS = [1, 64, 729, 5832];
 const WEIGHTS: readonly WeightDType[] = ["f32", "f16", "q8", "q4"];

@@ -7,7 +7,7 @@ import type { Ceilings } from "../lib/ceilings.ts";
 import type { GpuTensor, Inputs, Storage } from "./inputs.ts";
 
 /** The operations by their names in the results, in the order in which they are measured. */
-export const OPERATIONS = ["linear", "attention", "layer_norm", "rows"] as const;
+export const OPERATIONS = ["linear", "attention", "layer_norm", "patches"] as const;
 
 export type Operation = (typeof OPERATIONS)[number];
 

@@ -3,8 +3,8 @@ import type { TensorInfo } from "../checkpoint/safetensors.ts";
 import type { Weights } from "../checkpoint/weights.ts";
 import { SiglipError } from "../error.ts";
 import { toFloat32 } from "../numbers.ts";
-import { type FloatChunk, padded, type RowChunk, size, type WeightDType } from "../tensor/backend.ts";
-import { GROUP, packRows } from "../tensor/quantise.ts";
+import { type FloatChunk, GROUP, padded, type RowChunk, size, type WeightDType } from "../tensor/backend.ts";
+import { packRows } from "../tensor/quantise.ts";
 import { type CacheFolder, reasonOf } from "./cache-folder.ts";
 
 /** Rows of a table of which single rows are asked for that are kept together: half a megabyte of half precision. */

@@ -1,18 +1,18 @@
-/** The forms chosen on an adapter so far, as a map that keeps what is added in localStorage, where there is one. */
-export function keptChoices(adapter: string): Map<string, string> {
-  const key = `siglip kernel forms, ${adapter}`;
-  let kept = {};
+/** The forms chosen on an adapter so far, as a map that keeps what is added in Cache Storage, which workers have, too. */
+export async function keptChoices(adapter: string): Promise<Map<string, string>> {
+  const map = new Map<string, string>();
   try {
-    kept = JSON.parse(localStorage.getItem(key) ?? "{}") ?? {};
-  } catch {} // no storage in workers, or none allowed: the trials are made again
-  const map = new Map<string, string>(Object.entries(kept));
-  const add = map.set.bind(map);
-  map.set = (name, value) => {
-    add(name, value);
-    try {
-      localStorage.setItem(key, JSON.stringify(Object.fromEntries(map)));
-    } catch {}
-    return map;
-  };
+    // An answer goes by an address, this one by nobody's.
+    const address = `https://kernel-forms.invalid/${encodeURIComponent(adapter)}`;
+    const cache = await caches.open("siglip kernel forms");
+    const kept = await (await cache.match(address))?.json();
+    for (const [key, name] of Object.entries<string>(kept ?? {})) map.set(key, name);
+    const add = map.set.bind(map);
+    map.set = (key, name) => {
+      add(key, name);
+      cache.put(address, new Response(JSON.stringify(Object.fromEntries(map)))).catch(() => {});
+      return map;
+    };
+  } catch {} // no storage, or none allowed: the trials are made again
   return map;
 }

@@ -1,4 +1,3 @@
-import { SiglipError } from "../error.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
@@ -49,31 +48,4 @@ function normalise({ data }: Pixels, p: ImageProcessing): Float32Array {
     for (let i = 0; i < area; i++) values[c * area + i] = level[data[3 * i + c]];
   }
   return values;
-}
-
-/**
- * `[batch, 3, size, size]` cut into `[batch, grid * grid, 3 * patch * patch]`, each row in (channel, row, column) order, which is that
- * of the convolution's weight `[D, 3, patch, patch]`. The last `size % patch` rows and columns are dropped, as a valid convolution does.
- */
-export function patches(values: Float32Array, batch: number, size: number, patch: number): Float32Array {
-  const grid = Math.floor(size / patch);
-  if (!(Number.isInteger(patch) && patch >= 1 && grid >= 1) || values.length !== batch * 3 * size * size) {
-    throw new SiglipError(
-      `pixel values: wanted ${batch} x 3 x ${size} x ${size} with patches of 1 to ${size} but found ${values.length} values and patches of ${patch}; pass [batch, 3, size, size].`,
-    );
-  }
-  const out = new Float32Array(batch * grid * grid * 3 * patch * patch);
-  let o = 0;
-  for (let b = 0; b < batch; b++) {
-    for (let cell = 0; cell < grid * grid; cell++) {
-      const corner = Math.floor(cell / grid) * patch * size + (cell % grid) * patch;
-      for (let c = 0; c < 3; c++) {
-        for (let y = 0; y < patch; y++, o += patch) {
-          const at = ((b * 3 + c) * size + y) * size + corner;
-          out.set(values.subarray(at, at + patch), o);
-        }
-      }
-    }
-  }
-  return out;
 }

@@ -26,10 +26,11 @@ export interface VisionTower<T> {
 }
 
 /**
- * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, hidden], not normalised.
+ * The image tower: pixel values [batch, channels, size, size] to the pooled image [batch, hidden], not normalised.
  * [HF SiglipVisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
-export function visionTower<T extends Tensor>(b: Backend<T>, w: VisionTower<T>, patches: T, tap?: Tap<T>): T {
+export function visionTower<T extends Tensor>(b: Backend<T>, w: VisionTower<T>, pixels: T, tap?: Tap<T>): T {
+  const patches = b.patches(pixels, w.config.patchSize);
   const embedded = b.linear(patches, w.patchEmbedding, { add: w.positions, exact: true });
   const x = encoder(b, embedded, w.blocks, w.config.heads, tap);
   const last = b.layerNorm(x, w.norm);

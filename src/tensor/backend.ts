@@ -97,7 +97,10 @@ export interface Backend<T extends Tensor> {
    * weight with a value that is not finite, where `weight` has not done so.
    */
   settle(): Promise<void>;
-  /** A float32 tensor from host data, row-major. It outlives every scope when it is made outside of all. */
+  /**
+   * A float32 tensor from host data, row-major. It outlives every scope when it is made outside of all. The data must not
+   * change before what is made of it has been read.
+   */
   tensor(data: Float32Array, shape: Shape): T;
   /** `x Wᵀ + b` on the last axis: [..., in] to [..., out]. */
   linear(x: T, w: Linear<T>, epilogue?: Epilogue<T>): T;
@@ -110,6 +113,12 @@ export interface Backend<T extends Tensor> {
   attention(q: View<T>, k: View<T>, v: View<T>, heads: number): T;
   /** Picks rows of the last axis, counted over all outer axes: [..., D] to [indices.length, D]. */
   rows(x: T, indices: readonly number[]): T;
+  /**
+   * Cuts pictures [batch, channels, size, size] into [batch, grid * grid, channels * patch * patch], each row in (channel, row,
+   * column) order, which is that of the convolution's weight. The last `size % patch` rows and columns are dropped, as a valid
+   * convolution does.
+   */
+  patches(x: T, patch: number): T;
   /** Runs `body`; tensors made within are recycled afterwards, except the one it returns. */
   scope<R>(body: () => R): R;
   /**
@@ -196,12 +205,38 @@ export function checkRows(x: Shape, indices: readonly number[]): void {
   if (bad !== undefined) fail("rows", `indices below ${count}`, String(bad));
 }
 
+/** The shape of `patches`' result; throws a SiglipError unless pictures are square and hold a patch. */
+export function patchesShape(x: Shape, patch: number): number[] {
+  const [batch, channels, size, width] = x;
+  const grid = Math.floor(size / patch);
+  if (x.length !== 4 || size !== width || patch % 1 || !(grid >= 1 && patch >= 1)) {
+    fail("patches", "[batch, channels, size, size] and patches of 1 to size", `${show(x)} and ${patch}`);
+  }
+  return [batch, grid * grid, channels * patch * patch];
+}
+
 /** Widths are padded so far: no kernel then has an edge along K, vec4 loads are aligned, and groups of scales are whole. */
 const PADDING = 32;
 
 /** A width, padded. */
 export function padded(width: number): number {
   return Math.ceil(width / PADDING) * PADDING;
+}
+
+/** Weights that share a scale: consecutive along K. */
+export const GROUP = 32;
+
+/** Rows of `width` elements, each filled up with zeros to `stride`. */
+export function padRows(data: Float32Array, width: number, stride: number): Float32Array<ArrayBuffer> {
+  const rows = data.length / width;
+  const out = new Float32Array(rows * stride);
+  for (let row = 0; row < rows; row++) out.set(data.subarray(row * width, (row + 1) * width), row * stride);
+  return out;
+}
+
+/** Tells of weights that no precision can hold. */
+export function notFinite(name: string): SiglipError {
+  return new SiglipError(`${name}: wanted finite weights, found others; the checkpoint is damaged, fetch it again.`);
 }
 
 /** Throws a SiglipError unless a chunk may become part of the weight and has the bytes of its rows. */

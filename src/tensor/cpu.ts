@@ -11,6 +11,7 @@ import {
   type Linear,
   linearShape,
   type Norm,
+  patchesShape,
   type RowChunk,
   rowCount,
   type Shape,
@@ -169,6 +170,28 @@ export class CpuBackend implements Backend<CpuTensor> {
       y.data = new Float32Array(size(y.shape));
       for (const [row, index] of indices.entries()) {
         y.data.set(x.data.subarray(index * width, (index + 1) * width), row * width);
+      }
+    });
+    return y;
+  }
+
+  patches(x: CpuTensor, patch: number): CpuTensor {
+    const y = new CpuTensor(patchesShape(x.shape, patch));
+    const [batch, channels, side] = x.shape;
+    const grid = Math.floor(side / patch);
+    this.record(() => {
+      y.data = new Float32Array(size(y.shape));
+      let to = 0;
+      for (let b = 0; b < batch; b++) {
+        for (let cell = 0; cell < grid * grid; cell++) {
+          const corner = Math.floor(cell / grid) * patch * side + (cell % grid) * patch;
+          for (let c = 0; c < channels; c++) {
+            for (let row = 0; row < patch; row++, to += patch) {
+              const from = ((b * channels + c) * side + row) * side + corner;
+              y.data.set(x.data.subarray(from, from + patch), to);
+            }
+          }
+        }
       }
     });
     return y;

@@ -1,9 +1,5 @@
-import { SiglipError } from "../error.ts";
 import { float32ToHalf, floatToHalf, halfToFloat } from "../numbers.ts";
-import { type PackedChunk, padded, type RowChunk } from "./backend.ts";
-
-/** Weights that share a scale: consecutive along K. */
-export const GROUP = 32;
+import { GROUP, notFinite, type PackedChunk, padded, padRows, type RowChunk } from "./backend.ts";
 
 /** Integer weights: `codes` times the group's scale (half precision bits). */
 export interface Quantised {
@@ -73,20 +69,6 @@ function bestScale(values: Float32Array, from: number, top: number): number {
     }
   }
   return best;
-}
-
-/** Rows of `width` elements, each filled up with zeros to `stride`. */
-export function padRows(data: Float32Array, width: number, stride: number): Float32Array<ArrayBuffer> {
-  const rows = data.length / width;
-  const out = new Float32Array(rows * stride);
-  if (width === stride) out.set(data);
-  else for (let row = 0; row < rows; row++) out.set(data.subarray(row * width, (row + 1) * width), row * stride);
-  return out;
-}
-
-/** Tells of weights that no precision can hold. */
-export function notFinite(name: string): SiglipError {
-  return new SiglipError(`${name}: wanted finite weights, found others; the checkpoint is damaged, fetch it again.`);
 }
 
 /**

@@ -1,4 +1,5 @@
 // What runs in the page: the library, and what the tests do with it there.
+import { keptChoices } from "../../src/browser/choices.ts";
 import { browserPlatform } from "../../src/browser/platform.ts";
 import { type BrowserImage, deleteCached, type LoadOptions, listCached, Siglip } from "../../src/index.ts";
 
@@ -40,7 +41,7 @@ export async function decode(image: BrowserImage): Promise<Sent> {
   return { width, height, base64: btoa(text) };
 }
 
-const inPage = { Siglip, score, decode, failure, fetchBytes, listCached, deleteCached };
+const inPage = { keptChoices, Siglip, score, decode, failure, fetchBytes, listCached, deleteCached };
 export type InPage = typeof inPage;
 declare global {
   var siglip: InPage;

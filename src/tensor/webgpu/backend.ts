@@ -10,13 +10,14 @@ import {
   linearShape,
   type Norm,
   padded,
+  padRows,
+  patchesShape,
   type RowChunk,
   rowCount,
   type Shape,
   type View,
   type WeightSpec,
 } from "../backend.ts";
-import { padRows } from "../quantise.ts";
 import { Arena } from "./arena.ts";
 import { decode, type Trial } from "./choose.ts";
 import { capabilitiesOf, isSoftware } from "./device.ts";
@@ -39,9 +40,6 @@ import { Uploads } from "./uploads.ts";
 import { rowBytes } from "./weights.ts";
 
 export { type Pinned, SOFTWARE, type WebGpuOptions } from "./options.ts";
-
-/** Operations of one call in a trial at most: a fraction of a second on the weakest GPU, a picture's worth on any. */
-const TRIED = 8e9;
 
 /** STORAGE, COPY_DST and COPY_SRC, whose names exist only where WebGPU does. */
 const USAGE = 0x80 | 0x08 | 0x04;
@@ -113,7 +111,8 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   tensor(data: Float32Array, shape: Shape): GpuTensor {
     checkData(data, shape);
     const tensor = this.make(shape, "f32");
-    const rows = padRows(data, shape.at(-1)!, tensor.stride);
+    const width = shape.at(-1)!;
+    const rows = width === tensor.stride ? data : padRows(data, width, tensor.stride);
     // A tensor that stays has a buffer of its own, which nothing recorded can still be using.
     if (this.scopes.length === 0) this.queue.device.queue.writeBuffer(tensor.buffer, 0, rows);
     else this.queue.write(tensor.buffer, rows);
@@ -140,10 +139,8 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     const forms = names.map((name) => ({
       name,
       form: LINEAR[name],
-      pipeline: this.queue.pipeline(LINEAR[name].kernel, {
-        ...constantsOf(LINEAR[name], this.capabilities),
-        ...constants,
-      }),
+      pipeline: () =>
+        this.queue.pipeline(LINEAR[name].kernel, { ...constantsOf(LINEAR[name], this.capabilities), ...constants }),
     }));
     this.record(rows, 2 * x.stride * y.stride, (count) => ({
       key: `linear ${rowClass(rows)} rows ${x.stride} to ${y.stride} ${weight.storage} ${x.storage} ${y.storage}`,
@@ -168,7 +165,7 @@ export class WebGpuBackend implements Backend<GpuTensor> {
       variants: [
         {
           name: "rows",
-          pipeline: this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
+          pipeline: () => this.queue.pipeline("layer_norm", { act: x.storage, result: y.storage }),
           groups: perRow(rows),
         },
       ],
@@ -196,12 +193,13 @@ export class WebGpuBackend implements Backend<GpuTensor> {
         : attentionForms(head, queries, this.capabilities);
     const forms = names.map((name) => ({
       name,
-      pipeline: this.queue.pipeline(ATTENTION[name].kernel, {
-        ...constantsOf(ATTENTION[name], this.capabilities),
-        HEAD: head,
-        act,
-        result: y.storage,
-      }),
+      pipeline: () =>
+        this.queue.pipeline(ATTENTION[name].kernel, {
+          ...constantsOf(ATTENTION[name], this.capabilities),
+          HEAD: head,
+          act,
+          result: y.storage,
+        }),
     }));
     this.record(batch, 4 * queries * keys * width, (count) => ({
       key: `attention ${rowClass(batch * queries)} rows ${keys} keys ${heads} heads of ${head} ${act}`,
@@ -233,14 +231,23 @@ export class WebGpuBackend implements Backend<GpuTensor> {
   rows(x: GpuTensor, indices: readonly number[]): GpuTensor {
     checkRows(x.shape, indices);
     const y = this.make([indices.length, x.shape.at(-1)!], x.storage === "f16" ? "f16" : "f32");
-    const list = this.queue.constant(indices, GPUBufferUsage.STORAGE);
+    const bytes = x.stride * (x.storage === "f16" ? 2 : 4);
+    for (const [row, index] of indices.entries()) {
+      this.queue.copy({ from: x.buffer, at: index * bytes, to: y.buffer, toAt: row * bytes, bytes });
+    }
+    return y;
+  }
+
+  patches(x: GpuTensor, patch: number): GpuTensor {
+    const y = this.make(patchesShape(x.shape, patch), "f32");
+    const rows = rowCount(y.shape);
     this.queue.dispatch({
-      key: "rows",
-      variants: [{ name: "rows", pipeline: this.queue.pipeline("rows", {}), groups: perRow(indices.length) }],
-      result: this.result(y, indices.length),
-      words: [indices.length, x.storage === "f16" ? x.stride / 2 : x.stride],
-      buffers: [x.buffer, list, y.buffer],
-      work: indices.length * x.stride,
+      key: "patches",
+      variants: [{ name: "patches", pipeline: () => this.queue.pipeline("patches", {}), groups: perRow(rows) }],
+      result: this.result(y, rows),
+      words: [rows, y.stride, y.shape[2], x.shape[2], x.stride, patch],
+      buffers: [x.buffer, y.buffer],
+      work: rows * y.stride,
     });
     return y;
   }
@@ -288,9 +295,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
 
   /** Records work on `count` rows or items that may be cut up, and tried out on its beginning. */
   private record(count: number, workEach: number, describe: (count: number) => Omit<Dispatch, "work">): void {
-    const make = (some: number): Dispatch => ({ ...describe(some), work: some * workEach, split: true });
-    const few = Math.max(1, Math.floor(TRIED / workEach));
-    this.queue.dispatch({ ...make(count), trial: few < count ? make(few) : undefined });
+    const part = (work: number): Dispatch => {
+      const some = Math.min(count, Math.max(1, Math.floor(work / workEach)));
+      return { ...describe(some), work: some * workEach, split: true, part };
+    };
+    this.queue.dispatch(part(Number.POSITIVE_INFINITY));
   }
 
   /** The first `rows` rows of a tensor of activations as the result of a dispatch. */

@@ -10,7 +10,7 @@ const BINDINGS = {
   layer_norm: "urrrw",
   attention: "urrrw",
   attention_matrix: "urrrw",
-  rows: "urrw",
+  patches: "urw",
   convert: "urwww",
 } as const;
 
@@ -63,12 +63,12 @@ export class Pipelines {
     return pipeline;
   }
 
-  /** A buffer of constants, one for all uses of the same contents. */
-  constant(words: readonly number[], usage: GPUBufferUsageFlags): GPUBuffer {
-    const key = `${usage}:${words}`;
+  /** A uniform buffer, one for all uses of the same contents. */
+  constant(words: readonly number[]): GPUBuffer {
+    const key = String(words);
     let buffer = this.constants.get(key);
     if (!buffer) {
-      buffer = this.create(words.length * 4, usage | GPUBufferUsage.COPY_DST);
+      buffer = this.create(words.length * 4, GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST);
       this.device.queue.writeBuffer(buffer, 0, new Uint32Array(words));
       this.constants.set(key, buffer);
     }
@@ -79,11 +79,8 @@ export class Pipelines {
   trim(): void {
     if (this.constants.size < KEPT && this.binds.size < KEPT) return;
     this.binds.clear();
-    for (const [key, buffer] of this.constants) {
-      if (!(buffer.usage & GPUBufferUsage.UNIFORM)) continue; // recorded work may be waiting with it
-      this.constants.delete(key);
-      this.free(buffer);
-    }
+    for (const buffer of this.constants.values()) this.free(buffer);
+    this.constants.clear();
   }
 
   /** The buffers bound for a pipeline. */

@@ -3,7 +3,7 @@ import type { Choices, Trial } from "./choose.ts";
 import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
 import type { Constants } from "./specialise.ts";
 import { Staging } from "./staging.ts";
-import { type Dispatch, portions, type Step, step, workOf } from "./steps.ts";
+import { type Copy, type Dispatch, portions, type Step, step, workOf } from "./steps.ts";
 import { Trials } from "./trials.ts";
 
 type Command = Exclude<Step, { kind: "run" }> | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
@@ -108,8 +108,8 @@ export class Queue {
   }
 
   /** A buffer of constants, one for all uses of the same contents. */
-  constant(words: readonly number[], usage: GPUBufferUsageFlags): GPUBuffer {
-    return this.pipelines.constant(words, usage);
+  constant(words: readonly number[]): GPUBuffer {
+    return this.pipelines.constant(words);
   }
 
   /** The pipeline of a kernel variant; it compiles in the background until work is submitted. */
@@ -118,18 +118,23 @@ export class Queue {
   }
 
   /** Records host data to be written at this point of the work. The array must not change afterwards. */
-  write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer>): void {
+  write(buffer: GPUBuffer, data: Float32Array): void {
     this.record({ kind: "write", buffer, data });
   }
 
+  copy(copy: Copy): void {
+    this.record({ kind: "copy", ...copy });
+  }
+
   dispatch(dispatch: Dispatch): void {
+    this.forms.prepare(dispatch);
     this.record({ kind: "dispatch", dispatch });
   }
 
   /** The first `bytes` of a buffer as they are at this point of the recorded work, which runs now. */
   async read(buffer: GPUBuffer, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> {
     const staging = this.staging.take(bytes);
-    this.record({ kind: "copy", from: buffer, to: staging, bytes });
+    this.copy({ from: buffer, at: 0, to: staging, toAt: 0, bytes });
     const commands = this.commands;
     this.commands = [];
     const done = this.running.then(() => this.run(commands, signal));
@@ -262,9 +267,9 @@ export class Queue {
         encoder.clearBuffer(command.buffer, 0, command.bytes);
       } else if (command.kind === "copy") {
         endPass();
-        encoder.copyBufferToBuffer(command.from, 0, command.to, 0, command.bytes);
+        encoder.copyBufferToBuffer(command.from, command.at, command.to, command.toAt, command.bytes);
       } else {
-        const uniform = this.constant(command.words, GPUBufferUsage.UNIFORM);
+        const uniform = this.constant(command.words);
         pass ??= encoder.beginComputePass();
         pass.setPipeline(compiled.get(command.pipeline)!);
         pass.setBindGroup(0, this.pipelines.bind(command.pipeline, [uniform, ...command.buffers]));

@@ -10,7 +10,8 @@ export interface Result {
 /** A way to do a dispatch: a kernel's form. */
 export interface Variant {
   readonly name: string;
-  readonly pipeline: Pipeline;
+  /** Starts to compile it at the first call. */
+  readonly pipeline: () => Pipeline;
   readonly groups: readonly [number, number, number];
 }
 
@@ -30,16 +31,25 @@ export interface Dispatch {
   readonly work: number;
   /** Whether it may be run in pieces along y. */
   readonly split?: boolean;
-  /** What a trial runs instead: the beginning of the same work, where all of it would take long. */
-  readonly trial?: Dispatch;
+  /** The beginning of the same work, of at most so many operations as far as whole rows or items allow: for a trial. */
+  readonly part?: (work: number) => Dispatch;
 }
 
 /** A command that can be encoded as it is. */
 export type Step =
-  | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array<ArrayBuffer> }
-  | { readonly kind: "copy"; readonly from: GPUBuffer; readonly to: GPUBuffer; readonly bytes: number }
+  | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array }
+  | ({ readonly kind: "copy" } & Copy)
   | { readonly kind: "clear"; readonly buffer: GPUBuffer; readonly bytes: number }
   | ({ readonly kind: "run" } & Run);
+
+/** Bytes from one buffer to another. */
+export interface Copy {
+  readonly from: GPUBuffer;
+  readonly at: number;
+  readonly to: GPUBuffer;
+  readonly toAt: number;
+  readonly bytes: number;
+}
 
 interface Run {
   readonly pipeline: Pipeline;
@@ -53,7 +63,7 @@ interface Run {
 /** A dispatch done one way. */
 export function step(dispatch: Dispatch, { pipeline, groups }: Variant): Step {
   const { words, buffers, work, split = false } = dispatch;
-  return { kind: "run", pipeline, words: split ? [...words, 0] : words, buffers, groups, work, split };
+  return { kind: "run", pipeline: pipeline(), words: split ? [...words, 0] : words, buffers, groups, work, split };
 }
 
 /**

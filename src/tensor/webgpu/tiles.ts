@@ -91,8 +91,8 @@ export const LINEAR: Readonly<Record<LinearName, LinearForm>> = {
   "matrix-256x128": matrix(256, 128, [4, 2]),
 };
 
-/** Rows by which choices are told apart: the MAP head, a text, a picture, a batch. */
-const CLASSES = [16, 128, 2048];
+/** Rows by which choices are told apart: the MAP head, a text, a picture, a few, a batch. */
+const CLASSES = [16, 128, 1024, 8192];
 
 /** The most rows of the class that `rows` falls into; Infinity for a batch. */
 export function rowClass(rows: number): number {

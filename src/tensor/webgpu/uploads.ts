@@ -1,6 +1,5 @@
 import { SiglipError } from "../../error.ts";
-import { checkChunk, padded, type RowChunk, type WeightSpec } from "../backend.ts";
-import { GROUP, notFinite } from "../quantise.ts";
+import { checkChunk, GROUP, notFinite, padded, type RowChunk, type WeightSpec } from "../backend.ts";
 import type { Queue } from "./queue.ts";
 import { isStored, rowBytes, store } from "./weights.ts";
 
@@ -54,7 +53,7 @@ export class Uploads {
       this.queue.check();
       if (onDevice && !isStored(chunk, spec)) await this.round(chunk, spec, row, buffer, scales);
       else {
-        const rows = store(chunk, spec);
+        const rows = await store(chunk, spec);
         queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
         if (rows.scales) gathered.set(rows.scales, row * stride.scales);
       }

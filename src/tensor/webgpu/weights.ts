@@ -1,6 +1,5 @@
 import { toFloat32 } from "../../numbers.ts";
-import { padded, type RowChunk, type WeightDType, type WeightSpec } from "../backend.ts";
-import { GROUP, packRows } from "../quantise.ts";
+import { GROUP, padded, type RowChunk, type WeightDType, type WeightSpec } from "../backend.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */
 const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
@@ -23,12 +22,16 @@ export function isStored(chunk: RowChunk, { dtype }: WeightSpec): boolean {
 }
 
 /** A chunk's rows as the device stores them: its own bytes where they are so already. */
-export function store(chunk: RowChunk, spec: WeightSpec): StoredRows {
+export async function store(chunk: RowChunk, spec: WeightSpec): Promise<StoredRows> {
   const { name, in: depth, dtype } = spec;
   if (chunk.scales) return chunk;
   if (isStored(chunk, spec)) return { bytes: padBytes(chunk, rowBytes(spec).codes) };
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  if (dtype !== "f32") return store(packRows(values, depth, dtype, name), spec);
+  if (dtype !== "f32") {
+    // On demand: where the device rounds, nothing is rounded here.
+    const { packRows } = await import("../quantise.ts");
+    return store(packRows(values, depth, dtype, name), spec);
+  }
   return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, spec);
 }
 
