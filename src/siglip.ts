@@ -100,25 +100,27 @@ export class Siglip<Image = unknown> {
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(images, "embedImages", "pictures");
     const { platform, config, towers } = await this.ready(options.signal);
-    return this.embed(items, options.batch ?? this.batch(8), options, async (part, signal) => {
+    const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
       const size = 3 * config.image.size ** 2;
       const values = new Float32Array(part.length * size);
       for (const [index, image] of part.entries()) {
         values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
       }
-      return towers.image(values, { signal });
-    });
+      return values;
+    };
+    return this.embed(items, options.batch ?? this.batch(8), options, prepare, towers.image);
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(texts, "embedTexts", "strings");
     const { tokenizer, towers } = await this.ready(options.signal);
-    return this.embed(items, options.batch ?? this.batch(32), options, async (part, signal) => {
+    const prepare = async (part: readonly string[]) => {
       if (!tokenizer)
         throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
-      return towers.text(tokenizer.encode(part), { signal });
-    });
+      return tokenizer.encode(part);
+    };
+    return this.embed(items, options.batch ?? this.batch(32), options, prepare, towers.text);
   }
 
   /** Scores of embedded images against embedded texts. */
@@ -153,7 +155,10 @@ export class Siglip<Image = unknown> {
     return Classifier.make(this, labels, options);
   }
 
-  /** Pixel values [n, 3, size, size] to pooled images [n, dim] before normalisation, with named intermediates on request. */
+  /**
+   * Pixel values [n, 3, size, size], which must not change meanwhile, to pooled images [n, dim] before normalisation, with named
+   * intermediates on request.
+   */
   async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
     return (await this.ready(options.signal)).towers.image(values, options);
   }
@@ -189,22 +194,31 @@ export class Siglip<Image = unknown> {
     return parts;
   }
 
-  private async embed<Item>(
+  /** Prepares a batch on the host while the one before it runs. */
+  private async embed<Item, Input>(
     items: readonly Item[],
     batch: number,
     { onProgress, signal }: EmbedOptions,
-    forward: (part: readonly Item[], signal?: AbortSignal) => Promise<Values>,
+    prepare: (part: readonly Item[], signal?: AbortSignal) => Promise<Input>,
+    tower: (input: Input, options: ForwardOptions) => Promise<Values>,
   ): Promise<Embeddings> {
     if (!(Number.isInteger(batch) && batch >= 1)) {
       throw new SiglipError(`batch: wanted a whole number from 1, found ${batch}; leave it out for the default.`);
     }
     const data = new Float32Array(items.length * this.dim);
+    const run = async (from: number, input: Input) => {
+      data.set((await tower(input, { signal })).data, from * this.dim);
+      onProgress?.(Math.min(items.length, from + batch), items.length);
+    };
+    let running = Promise.resolve();
     for (let from = 0; from < items.length; from += batch) {
       signal?.throwIfAborted();
-      const pooled = await forward(items.slice(from, from + batch), signal);
-      data.set(pooled.data, from * this.dim);
-      onProgress?.(Math.min(items.length, from + batch), items.length);
+      const input = await prepare(items.slice(from, from + batch), signal);
+      await running;
+      running = run(from, input);
+      running.catch(() => {}); // told where it is awaited
     }
+    await running;
     normalise(data, this.dim);
     return { data, shape: [items.length, this.dim] };
   }
