@@ -6,6 +6,7 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { KernelResult } from "./kernels.ts";
+import type { Ceilings } from "./lib/ceilings.ts";
 import type { Adapter } from "./lib/device.ts";
 import { type Environment, readResults } from "./lib/results.ts";
 import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
@@ -52,16 +53,29 @@ function heading(
   return `${device}${software}${portable}; ${cpu}, ${cores} cores; ${runtime}, webgpu ${webgpu}; ${date}, ${tree}${busyNote}:`;
 }
 
-function modelTable({ adapter, environment, rows }: ModelResult): string {
+/** What the device can do at most, in words. */
+function most({ f32, f16, matrix, copy }: Ceilings): string {
+  const rates = [
+    `${rate(f32)} of f32 multiply-adds`,
+    ...(f16 ? [`${rate(f16)} of f16`] : []),
+    ...(matrix ? [`${rate(matrix)} on matrix units`] : []),
+    `${digits(copy / 1e9)} GB/s of copying`,
+  ];
+  return ` At most ${rates.join(", ")}.`;
+}
+
+function modelTable({ adapter, environment, ceilings, rows }: ModelResult): string {
   const head = [
     "tower",
     "batch",
     "weights",
     "activations",
     "median",
+    "each",
     "in kernels",
     "items/s",
     "rate",
+    "of ceiling",
     "first",
     "load",
     "memory",
@@ -73,15 +87,17 @@ function modelTable({ adapter, environment, rows }: ModelResult): string {
     row.weights,
     row.activations,
     row.error ? "wrong" : duration(row.median!),
+    duration((row.median ?? Number.NaN) / row.batch),
     duration(row.device ?? Number.NaN),
     row.error ? "" : digits(row.itemsPerSecond!),
     row.error ? "" : rate(row.flopsPerSecond!),
+    row.ofCeiling === undefined ? "" : `${percent(row.ofCeiling)} of ${row.ceiling}`,
     duration(row.first),
     duration(row.load),
     `${digits((row.bytes ?? row.weightBytes) / 1e9)} GB`,
     row.distance.toExponential(1),
   ]);
-  return `${heading(adapter, environment)}\n\n${table(head, cells, 4)}`;
+  return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}\n\n${table(head, cells, 4)}`;
 }
 
 function loadTable({ adapter, environment, rows }: LoadResult): string {
@@ -112,12 +128,6 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
 
 /** The fastest form for every operation, shape and precision; the JSON file has all. */
 function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): string {
-  const most = [
-    `${rate(ceilings.f32)} of f32 multiply-adds`,
-    ...(ceilings.f16 ? [`${rate(ceilings.f16)} of f16`] : []),
-    ...(ceilings.matrix ? [`${rate(ceilings.matrix)} on matrix units`] : []),
-    `${digits(ceilings.copy / 1e9)} GB/s of copying`,
-  ];
   const best = new Map<string, KernelRow>();
   for (const row of rows) {
     if (row.median === undefined) continue;
@@ -139,7 +149,7 @@ function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): st
   ]);
   const count = (what: keyof KernelRow) => rows.filter((row) => row[what] !== undefined).length;
   const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong`;
-  return `${heading(adapter, environment)} ${counts}. At most ${most.join(", ")}.\n\n${table(head, cells, 5)}`;
+  return `${heading(adapter, environment)} ${counts}.${most(ceilings)}\n\n${table(head, cells, 5)}`;
 }
 
 function peerTable({ adapter, environment, rows, ...result }: PeerResult): string {
