@@ -13,7 +13,7 @@ import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
 import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
-import type { Row as PeerRow } from "./peers/table.ts";
+import { type Row as PeerRow, ratio, ratioCell } from "./peers/table.ts";
 
 /** What bench/peers writes, as far as it is shown. */
 interface PeerResult {
@@ -153,11 +153,12 @@ function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): st
 }
 
 function peerTable({ adapter, environment, rows, ...result }: PeerResult): string {
-  const head = ["", "dtype", "median", "first", "load", "resident", "installed", "1 - cosine", ""];
+  const head = ["", "dtype", "median", "times ours", "first", "load", "resident", "installed", "1 - cosine", ""];
   const cells = rows.map((row) => [
     row.engine,
     row.dtype,
     duration(row.median ?? Number.NaN),
+    ratioCell(ratio(row, rows)),
     duration(row.first ?? Number.NaN),
     duration(row.load ?? Number.NaN),
     row.peak === undefined ? "" : `${digits(row.peak / 1e9)} GB`,
