@@ -1,6 +1,6 @@
 /**
  * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
- * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, load, kernels or peers. With --check it writes nothing and ends
+ * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, start, load, kernels or peers. With --check it writes nothing and ends
  * with 1 where a file differs from what the results say.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -14,6 +14,7 @@ import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
 import { type Row as PeerRow, ratio, ratioCell } from "./peers/table.ts";
+import type { StartResult } from "./start.ts";
 
 /** What bench/peers writes, as far as it is shown. */
 interface PeerResult {
@@ -28,6 +29,7 @@ const FILES = ["README.md", "kernels/README.md"];
 const TABLES: Readonly<Record<string, () => string>> = {
   model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
   kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
+  start: () => readResults<StartResult>("start").map(startTable).join("\n\n"),
   load: () => readResults<LoadResult>("load").map(loadTable).join("\n\n"),
   peers: () => readResults<PeerResult>("peers").map(peerTable).join("\n\n"),
 };
@@ -98,6 +100,24 @@ function modelTable({ adapter, environment, ceilings, rows }: ModelResult): stri
     row.distance.toExponential(1),
   ]);
   return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}\n\n${table(head, cells, 4)}`;
+}
+
+function startTable({ adapter, environment, model, weights, activations, batch, pinned, rows }: StartResult): string {
+  const head = ["start", "part", "pipelines", "compiling", "tried", "trying", "first", "median", "beyond the work"];
+  const cells = rows.map((row) => [
+    String(row.start),
+    row.part,
+    String(row.pipelines),
+    duration(row.compile),
+    String(row.tried),
+    duration(row.trial),
+    duration(row.first ?? Number.NaN),
+    row.error ? "wrong" : duration(row.median ?? Number.NaN),
+    duration(row.extra),
+  ]);
+  const forms = pinned ? ", kernel forms pinned" : "";
+  const what = `${model}, weights ${weights}, activations ${activations}, batch ${batch}${forms}.`;
+  return `${what} ${heading(adapter, environment)}\n\n${table(head, cells, 2)}`;
 }
 
 function loadTable({ adapter, environment, rows }: LoadResult): string {

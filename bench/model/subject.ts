@@ -47,22 +47,24 @@ export async function openSubject(name: string, folder: string | undefined): Pro
       repeat(ids, tokens);
       return (towers) => towers.text(tokens);
     },
-    async distance(values, tower) {
-      const { data, shape } = await golden.values(`${tower}_embeds`);
-      const width = shape[1];
-      let worst = 0;
-      for (let row = 0; row < values.shape[0]; row++) {
-        const known = row % shape[0];
-        const found = apart(
-          values.data.subarray(row * width, (row + 1) * width),
-          data.subarray(known * width, (known + 1) * width),
-        );
-        // Negated, so that NaN stays.
-        if (!(found <= worst)) worst = found;
-      }
-      return worst;
-    },
+    distance: async (values, tower) => farthest(values, await golden.values(`${tower}_embeds`)),
   };
+}
+
+/** The largest 1 - cosine between a row and the known one that it repeats. */
+export function farthest(values: Values, { data, shape }: Values): number {
+  const width = shape[1];
+  let worst = 0;
+  for (let row = 0; row < values.shape[0]; row++) {
+    const known = row % shape[0];
+    const found = apart(
+      values.data.subarray(row * width, (row + 1) * width),
+      data.subarray(known * width, (known + 1) * width),
+    );
+    // Negated, so that NaN stays.
+    if (!(found <= worst)) worst = found;
+  }
+  return worst;
 }
 
 /** Fills `out` with the elements of `data` in turn. */
