@@ -8,7 +8,8 @@ const WIDTH = 1152;
 export async function* layerNormTrials({
   device,
   inputs,
-  rows: all,
+  rows: fewer,
+  more,
   activations: kinds,
 }: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of kinds) {
@@ -20,7 +21,7 @@ export async function* layerNormTrials({
     const backend = new WebGpuBackend(device, { activations });
     const [weight, bias] = [await inputs.tensor([WIDTH], 1), await inputs.tensor([WIDTH], 2)];
     const norm = { weight: weight.tensor, bias: bias.tensor, eps: 1e-6 };
-    for (const rows of all) {
+    for (const rows of [...fewer, ...more]) {
       // The residual stream is float32.
       const x = await inputs.activation("f32", [rows, WIDTH]);
       const sample = sampleRows(rows);
@@ -51,7 +52,8 @@ export async function* layerNormTrials({
 export async function* rowsTrials({
   device,
   inputs,
-  rows: all,
+  rows: fewer,
+  more,
   activations: kinds,
 }: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of kinds) {
@@ -61,7 +63,7 @@ export async function* rowsTrials({
       continue;
     }
     const backend = new WebGpuBackend(device, { activations });
-    for (const rows of all) {
+    for (const rows of [...fewer, ...more]) {
       const x = await inputs.activation(activations, [rows, WIDTH]);
       const reversed = Array.from({ length: rows }, (_, row) => rows - 1 - row);
       const sample = sampleRows(rows);
