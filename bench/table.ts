@@ -124,6 +124,7 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
   const head = [
     "weights",
     "towers",
+    "rounded on",
     "of the file",
     "load",
     "cat",
@@ -135,6 +136,7 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
   const cells = rows.map((row) => [
     row.dtype,
     row.towers,
+    row.rounding ?? "",
     `${digits(row.bytes / 1e9)} GB`,
     duration(row.load),
     duration(row.cat),
@@ -143,11 +145,11 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
     digits(row.ratio),
     `${digits(row.host / 1e6)} MB`,
   ]);
-  return `${heading(adapter, environment)}\n\n${table(head, cells, 2)}`;
+  return `${heading(adapter, environment)}\n\n${table(head, cells, 3)}`;
 }
 
 /** The fastest form for every operation, shape and precision; the JSON file has all. */
-function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): string {
+function kernelTable({ adapter, environment, ceilings, rows, unfinished }: KernelResult): string {
   const best = new Map<string, KernelRow>();
   for (const row of rows) {
     if (row.median === undefined) continue;
@@ -168,7 +170,7 @@ function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): st
     `${percent(row.ofCeiling)} of ${row.ceiling}`,
   ]);
   const count = (what: keyof KernelRow) => rows.filter((row) => row[what] !== undefined).length;
-  const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong`;
+  const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong${unfinished ? ", then broken off" : ""}`;
   return `${heading(adapter, environment)} ${counts}.${most(ceilings)}\n\n${table(head, cells, 5)}`;
 }
 
