@@ -1,7 +1,7 @@
 /**
- * `npm run bench`: every form of every kernel at so400m's shapes, verified against float64 and then timed by the device's own
- * clock, beside what the device can do at most. On a software adapter one run of 64 rows each, every precision on one layer
- * only and nothing that takes long, unless --full.
+ * `npm run bench`: every form of every kernel at so400m's shapes, verified against float64 and then timed by the device's
+ * own clock, beside what the device can do at most; the shapes of 32 texts and 32 pictures with f16 weights only. On a
+ * software adapter one run of 64 rows each, every precision on one layer only and nothing that takes long, unless --full.
  *
  *   --only linear|attention|layer_norm|patches  one operation      --form NAME      one form
  *   --rows 1,64                                 rows of the result    --weights f16    precisions of the weights
@@ -17,7 +17,7 @@ import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
 import { digits, duration, percent } from "./lib/statistics.ts";
 import type { KernelRow } from "./operations/measure.ts";
-import { isReduced, measureKernels } from "./operations/suite.ts";
+import { BATCH_ROWS, isReduced, measureKernels } from "./operations/suite.ts";
 import { OPERATIONS } from "./operations/trial.ts";
 
 /** bench/results/kernels-*.json. */
@@ -26,6 +26,8 @@ export interface KernelResult extends Result<KernelRow> {
   /** All shapes, and not the few that a software adapter is given. */
   readonly full: boolean;
   readonly ceilings: Ceilings;
+  /** The run was broken off: rows are missing. */
+  readonly unfinished?: boolean;
 }
 
 const { values: options } = parseArgs({
@@ -47,29 +49,31 @@ tell(adapter.timestamps ? "timed by timestamp queries" : "timed by the clock on 
 const ceilings = await measureCeilings(bench, CEILING_SHADERS, tell);
 tell(`half the multiply-adds took ${percent(ceilings.halved)} of the time\n`);
 
-const where = environment();
 const rows: KernelRow[] = [];
 const wanted = {
   ops: OPERATIONS.filter((op) => op === (options.only ?? op)),
   form: options.form,
   rows: options.rows?.split(",").map(Number),
   weights: options.weights?.split(",") as WeightDType[] | undefined,
+  more: options.rows || adapter.software ? [] : BATCH_ROWS,
   full: options.full,
 };
-for await (const row of measureKernels(bench, ceilings, wanted)) {
-  rows.push(row);
-  tell(line(row));
-}
-
 const result: KernelResult = {
   bench: "kernels",
   adapter,
-  environment: where,
+  environment: environment(),
   full: !isReduced(bench, options.full),
   ceilings,
   rows,
 };
 const partial = options.only ?? options.form ?? options.rows ?? options.weights;
+for await (const row of measureKernels(bench, ceilings, wanted)) {
+  rows.push(row);
+  tell(line(row));
+  // What is known so far survives a run that is broken off.
+  const sofar: KernelResult = { ...result, unfinished: true };
+  if (!partial && rows.length % 100 === 0) writeResult(sofar);
+}
 tell(partial ? "\nA part only: nothing written." : `\nwritten to ${writeResult(result)}`);
 tell(`${bench.profile.compiled().pipelines} pipelines compiled in ${duration(bench.profile.compiled().seconds)}`);
 const wrong = rows.filter((row) => row.error).length;

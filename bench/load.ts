@@ -5,6 +5,7 @@
  * of a process which only loads the modules and makes the device.
  *
  *   --dtype f16,q4   --towers image,text   --runs 3   --json
+ *   --rounding device,host   where weights are rounded, a row for each; by default as `Siglip.load` does it
  *
  * SIGLIP_FULL_DIR names the folder with so400m's synthetic weights (npx tsx test/write-synthetic.ts --out DIR). Writes
  * bench/results/load-<adapter>.json when both towers were loaded.
@@ -26,6 +27,8 @@ import type { Found } from "./load/child.ts";
 export interface LoadRow {
   readonly dtype: string;
   readonly towers: string;
+  /** Where the weights were rounded, if that was asked for. */
+  readonly rounding?: string;
   /** Bytes of the file that the towers need, the token table not among them. */
   readonly bytes: number;
   /** Bytes that cross to the device. */
@@ -51,6 +54,7 @@ const { values: options } = parseArgs({
     dtype: { type: "string", default: "f16,q8,q4" },
     towers: { type: "string", default: "image,text" },
     runs: { type: "string", default: "3" },
+    rounding: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -64,14 +68,20 @@ const runs = Number(options.runs);
 const bytes = await neededBytes();
 const rows: LoadRow[] = [];
 let adapter: Adapter | undefined;
-for (const dtype of options.dtype.split(",")) {
+const roundings = options.rounding?.split(",") ?? [undefined];
+if (roundings.some((where) => where !== undefined && where !== "device" && where !== "host")) {
+  console.error(`bench:load wants --rounding device, host or both, found ${options.rounding}.`);
+  process.exit(2);
+}
+const wanted = options.dtype.split(",").flatMap((dtype) => roundings.map((rounding) => ({ dtype, rounding })));
+for (const { dtype, rounding } of wanted) {
   const load: Found[] = [];
   const [cat, write]: number[][] = [[], []];
   const { peak: baseline } = await child("baseline", dtype);
   for (let run = 0; run < runs; run++) {
     // cat first: it also brings the file into the cache.
     cat.push(await catSeconds());
-    load.push(await child("load", dtype));
+    load.push(await child("load", dtype, 0, rounding));
     write.push((await child("write", dtype, load[run].written)).seconds);
   }
   adapter = load[0].adapter;
@@ -79,6 +89,7 @@ for (const dtype of options.dtype.split(",")) {
   const row: LoadRow = {
     dtype,
     towers: options.towers,
+    rounding,
     bytes,
     written: load[0].written,
     load: least(load.map(({ seconds }) => seconds)),
@@ -91,16 +102,16 @@ for (const dtype of options.dtype.split(",")) {
   rows.push(row);
   if (rows.length === 1) tell(describe(adapter));
   tell(
-    `${dtype}: ${duration(row.load)}, ${digits(row.ratio)} times cat (${duration(row.cat)} for ${digits(bytes / 1e9)} GB) + writeBuffer (${duration(row.writeBuffer)} for ${digits(row.written / 1e9)} GB); host memory ${digits(row.host / 1e6)} MB`,
+    `${dtype}${rounding ? `, rounded on the ${rounding}` : ""}: ${duration(row.load)}, ${digits(row.ratio)} times cat (${duration(row.cat)} for ${digits(bytes / 1e9)} GB) + writeBuffer (${duration(row.writeBuffer)} for ${digits(row.written / 1e9)} GB); host memory ${digits(row.host / 1e6)} MB`,
   );
 }
 const result: LoadResult = { bench: "load", adapter, environment: environment(), rows };
 if (options.json) console.log(JSON.stringify(result));
 if (options.towers === "image,text") tell(`written to ${writeResult(result)}`);
 
-async function child(what: string, dtype: string, written = 0): Promise<Found> {
+async function child(what: string, dtype: string, written = 0, rounding = ""): Promise<Found> {
   const script = fileURLToPath(new URL("load/child.ts", import.meta.url));
-  const args = [...process.execArgv, script, what, folder!, dtype, options.towers, String(written)];
+  const args = [...process.execArgv, script, what, folder!, dtype, options.towers, String(written), rounding];
   const { stdout } = await promisify(execFile)(process.execPath, args);
   return JSON.parse(stdout.trim().split("\n").at(-1)!);
 }

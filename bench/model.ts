@@ -1,7 +1,7 @@
 /**
  * `npm run bench:model`: both towers of so400m end to end, in every precision and at batches of 1, 8 and 32, each verified
- * against the golden embeddings and then timed; memory, loading, compilation, and the device's time by kernel. On a software
- * adapter batch 1 in f16, once.
+ * against the golden embeddings and then timed; memory, loading, compilation, the device's time by kernel, and the share of what
+ * the device was measured to do at most. On a software adapter batch 1 in f16, once.
  *
  *   --case tiny-hd72   another golden case       --towers image,text   --batch 1,8,32   --dtype f16,q8
  *   --cpu              the CPU backend            --json                the result on stdout
@@ -15,11 +15,13 @@ import { deviceOptions } from "../src/load.ts";
 import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
 import { loadTowers, type Tower } from "../src/towers.ts";
+import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
 import { type Bench, describe } from "./lib/device.ts";
-import { openNodeBench } from "./lib/node.ts";
+import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
-import { digits, duration, rate } from "./lib/statistics.ts";
+import { digits, duration, percent, rate } from "./lib/statistics.ts";
 import { type LoadFigures, type ModelRow, measure } from "./model/measure.ts";
 import { openSubject } from "./model/subject.ts";
 
@@ -27,6 +29,8 @@ import { openSubject } from "./model/subject.ts";
 export interface ModelResult extends Result<ModelRow> {
   readonly bench: "model";
   readonly model: string;
+  /** Absent on the CPU backend. */
+  readonly ceilings?: Ceilings;
 }
 
 const REAL = "so400m-384";
@@ -46,6 +50,7 @@ const tell = (line: string) => void (options.json ? console.error(line) : consol
 
 const bench: Bench | undefined = options.cpu ? undefined : await openNodeBench(options.portable);
 tell(bench ? describe(bench.adapter) : "the CPU backend");
+const ceilings = bench && (await measureCeilings(bench, CEILING_SHADERS, tell));
 const slow = !bench || bench.adapter.software;
 const batches = options.batch?.split(",").map(Number) ?? (slow ? [1] : [1, 8, 32]);
 const dtypes =
@@ -60,11 +65,13 @@ const result: ModelResult = {
   model: subject.name,
   adapter: bench?.adapter,
   environment: environment(),
+  ceilings,
   rows,
 };
 let written = "";
 for (const weights of dtypes) {
-  const { backend, activations } = makeBackend(weights);
+  const { backend, activations, matrix } = makeBackend(weights);
+  const where = { profile: bench?.profile, ceilings, matrix, held: () => backend.bytes };
   const checkpoint = await subject.open();
   const started = performance.now();
   const towers = await loadTowers(backend, checkpoint, subject.config, { dtype: weights, towers: wanted });
@@ -86,7 +93,7 @@ for (const weights of dtypes) {
     for (const batch of batches) {
       const once = slow && subject.name === REAL;
       const row = { ...figures, tower, batch, once };
-      rows.push(await measure(subject, towers, bench?.profile, () => backend.bytes, row));
+      rows.push(await measure(subject, towers, where, row));
       tell(line(rows.at(-1)!));
       // What is known so far survives a run that is broken off.
       if (!partial) written = writeResult(result);
@@ -101,10 +108,18 @@ const wrong = rows.some((row) => row.error);
 process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : "", () => process.exit(wrong ? 1 : 0));
 
 /** The backend that `Siglip.load` would make, on the device that is measured. */
-function makeBackend(weights: WeightDType): { backend: Backend<Tensor>; activations: "f32" | "f16" } {
-  if (!bench) return { backend: new CpuBackend(), activations: "f32" };
-  const backend = new WebGpuBackend(bench.device, deviceOptions(bench.device, bench.adapter.software, weights));
-  return { backend, activations: backend.activations };
+function makeBackend(weights: WeightDType): {
+  backend: Backend<Tensor>;
+  activations: "f32" | "f16";
+  matrix: boolean;
+} {
+  if (!bench) return { backend: new CpuBackend(), activations: "f32", matrix: false };
+  const { device, adapter } = bench;
+  const backend = new WebGpuBackend(device, deviceOptions(device, adapter.software, weights));
+  const half = backend.activations === "f16";
+  // Matrix units of a shape that no kernel of ours takes are not held against the row.
+  const matrix = half && ceilings?.matrix !== undefined && capabilitiesOf(device, half).unit !== undefined;
+  return { backend, activations: half ? "f16" : "f32", matrix };
 }
 
 function line(row: ModelRow): string {
@@ -117,8 +132,12 @@ function line(row: ModelRow): string {
   );
   return [
     `${head}${row.pipelines ? ` (${row.pipelines} pipelines compiled in ${duration(row.compile!)})` : ""}`,
-    `  ${duration(row.min!)} min, ${duration(row.median!)} median of ${row.runs}; ${digits(row.itemsPerSecond!)} ${noun}/s; ` +
-      `${rate(row.flopsPerSecond!)}; ${digits(row.bytes! / 1e6)} MB held${row.device === undefined ? "" : `; on the device ${duration(row.device)}:`}`,
+    `  ${duration(row.min!)} min, ${duration(row.median!)} median of ${row.runs}: ${duration(row.median! / row.batch)} each, ` +
+      `${digits(row.itemsPerSecond!)} ${noun}/s; ${rate(row.flopsPerSecond!)}${share(row)}; ${digits(row.bytes! / 1e6)} MB held${row.device === undefined ? "" : `; on the device ${duration(row.device)}:`}`,
     ...kernels,
   ].join("\n");
+}
+
+function share({ ceiling, ofCeiling }: ModelRow): string {
+  return ofCeiling === undefined ? "" : `, ${percent(ofCeiling)} of ${ceiling}`;
 }

@@ -1,18 +1,20 @@
 /**
  * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
- * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, load, kernels or peers. With --check it writes nothing and ends
+ * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, start, load, kernels or peers. With --check it writes nothing and ends
  * with 1 where a file differs from what the results say.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { KernelResult } from "./kernels.ts";
+import type { Ceilings } from "./lib/ceilings.ts";
 import type { Adapter } from "./lib/device.ts";
 import { type Environment, readResults } from "./lib/results.ts";
 import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
 import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
-import type { Row as PeerRow } from "./peers/table.ts";
+import { type Row as PeerRow, ratio, ratioCell } from "./peers/table.ts";
+import type { StartResult } from "./start.ts";
 
 /** What bench/peers writes, as far as it is shown. */
 interface PeerResult {
@@ -27,6 +29,7 @@ const FILES = ["README.md", "kernels/README.md"];
 const TABLES: Readonly<Record<string, () => string>> = {
   model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
   kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
+  start: () => readResults<StartResult>("start").map(startTable).join("\n\n"),
   load: () => readResults<LoadResult>("load").map(loadTable).join("\n\n"),
   peers: () => readResults<PeerResult>("peers").map(peerTable).join("\n\n"),
 };
@@ -52,16 +55,29 @@ function heading(
   return `${device}${software}${portable}; ${cpu}, ${cores} cores; ${runtime}, webgpu ${webgpu}; ${date}, ${tree}${busyNote}:`;
 }
 
-function modelTable({ adapter, environment, rows }: ModelResult): string {
+/** What the device can do at most, in words. */
+function most({ f32, f16, matrix, copy }: Ceilings): string {
+  const rates = [
+    `${rate(f32)} of f32 multiply-adds`,
+    ...(f16 ? [`${rate(f16)} of f16`] : []),
+    ...(matrix ? [`${rate(matrix)} on matrix units`] : []),
+    `${digits(copy / 1e9)} GB/s of copying`,
+  ];
+  return ` At most ${rates.join(", ")}.`;
+}
+
+function modelTable({ adapter, environment, ceilings, rows }: ModelResult): string {
   const head = [
     "tower",
     "batch",
     "weights",
     "activations",
     "median",
+    "each",
     "in kernels",
     "items/s",
     "rate",
+    "of ceiling",
     "first",
     "load",
     "memory",
@@ -73,21 +89,42 @@ function modelTable({ adapter, environment, rows }: ModelResult): string {
     row.weights,
     row.activations,
     row.error ? "wrong" : duration(row.median!),
+    duration((row.median ?? Number.NaN) / row.batch),
     duration(row.device ?? Number.NaN),
     row.error ? "" : digits(row.itemsPerSecond!),
     row.error ? "" : rate(row.flopsPerSecond!),
+    row.ofCeiling === undefined ? "" : `${percent(row.ofCeiling)} of ${row.ceiling}`,
     duration(row.first),
     duration(row.load),
     `${digits((row.bytes ?? row.weightBytes) / 1e9)} GB`,
     row.distance.toExponential(1),
   ]);
-  return `${heading(adapter, environment)}\n\n${table(head, cells, 4)}`;
+  return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}\n\n${table(head, cells, 4)}`;
+}
+
+function startTable({ adapter, environment, model, weights, activations, batch, pinned, rows }: StartResult): string {
+  const head = ["start", "part", "pipelines", "compiling", "tried", "trying", "first", "median", "beyond the work"];
+  const cells = rows.map((row) => [
+    String(row.start),
+    row.part,
+    String(row.pipelines),
+    duration(row.compile),
+    String(row.tried),
+    duration(row.trial),
+    duration(row.first ?? Number.NaN),
+    row.error ? "wrong" : duration(row.median ?? Number.NaN),
+    duration(row.extra),
+  ]);
+  const forms = pinned ? ", kernel forms pinned" : "";
+  const what = `${model}, weights ${weights}, activations ${activations}, batch ${batch}${forms}.`;
+  return `${what} ${heading(adapter, environment)}\n\n${table(head, cells, 2)}`;
 }
 
 function loadTable({ adapter, environment, rows }: LoadResult): string {
   const head = [
     "weights",
     "towers",
+    "rounded on",
     "of the file",
     "load",
     "cat",
@@ -99,6 +136,7 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
   const cells = rows.map((row) => [
     row.dtype,
     row.towers,
+    row.rounding ?? "",
     `${digits(row.bytes / 1e9)} GB`,
     duration(row.load),
     duration(row.cat),
@@ -107,17 +145,11 @@ function loadTable({ adapter, environment, rows }: LoadResult): string {
     digits(row.ratio),
     `${digits(row.host / 1e6)} MB`,
   ]);
-  return `${heading(adapter, environment)}\n\n${table(head, cells, 2)}`;
+  return `${heading(adapter, environment)}\n\n${table(head, cells, 3)}`;
 }
 
 /** The fastest form for every operation, shape and precision; the JSON file has all. */
-function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): string {
-  const most = [
-    `${rate(ceilings.f32)} of f32 multiply-adds`,
-    ...(ceilings.f16 ? [`${rate(ceilings.f16)} of f16`] : []),
-    ...(ceilings.matrix ? [`${rate(ceilings.matrix)} on matrix units`] : []),
-    `${digits(ceilings.copy / 1e9)} GB/s of copying`,
-  ];
+function kernelTable({ adapter, environment, ceilings, rows, unfinished }: KernelResult): string {
   const best = new Map<string, KernelRow>();
   for (const row of rows) {
     if (row.median === undefined) continue;
@@ -138,16 +170,17 @@ function kernelTable({ adapter, environment, ceilings, rows }: KernelResult): st
     `${percent(row.ofCeiling)} of ${row.ceiling}`,
   ]);
   const count = (what: keyof KernelRow) => rows.filter((row) => row[what] !== undefined).length;
-  const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong`;
-  return `${heading(adapter, environment)} ${counts}. At most ${most.join(", ")}.\n\n${table(head, cells, 5)}`;
+  const counts = `${count("median")} timed, ${count("skipped")} skipped, ${count("error")} wrong${unfinished ? ", then broken off" : ""}`;
+  return `${heading(adapter, environment)} ${counts}.${most(ceilings)}\n\n${table(head, cells, 5)}`;
 }
 
 function peerTable({ adapter, environment, rows, ...result }: PeerResult): string {
-  const head = ["", "dtype", "median", "first", "load", "resident", "installed", "1 - cosine", ""];
+  const head = ["", "dtype", "median", "times ours", "first", "load", "resident", "installed", "1 - cosine", ""];
   const cells = rows.map((row) => [
     row.engine,
     row.dtype,
     duration(row.median ?? Number.NaN),
+    ratioCell(ratio(row, rows)),
     duration(row.first ?? Number.NaN),
     duration(row.load ?? Number.NaN),
     row.peak === undefined ? "" : `${digits(row.peak / 1e9)} GB`,

@@ -1,5 +1,11 @@
 import type { SiglipConfig, TowerConfig } from "../../src/config.ts";
 import type { Tower } from "../../src/towers.ts";
+import type { Ceilings } from "./ceilings.ts";
+
+/** Half-precision work may be done in either precision, so the faster one is its ceiling. */
+export function fmaCeiling(ceilings: Ceilings, activations: "f32" | "f16"): "f32" | "f16" {
+  return activations === "f16" && (ceilings.f16 ?? 0) > ceilings.f32 ? "f16" : "f32";
+}
 
 /** Floating point operations of one item through a tower: linear maps and attention, a multiply-add counted as two. */
 export function towerFlops(config: SiglipConfig, tower: Tower): number {

@@ -1,5 +1,5 @@
 // One measurement in a process of its own, so that its largest resident size is its own: prints one line of JSON.
-// usage: child.ts load|write|baseline FOLDER f32|f16|q8|q4 TOWERS BYTES
+// usage: child.ts load|write|baseline FOLDER f32|f16|q8|q4 TOWERS BYTES [device|host]
 import { openCheckpoint, readConfig } from "../../src/files.ts";
 import { deviceOptions } from "../../src/load.ts";
 import { folderFiles } from "../../src/node/files.ts";
@@ -22,7 +22,7 @@ export interface Found {
   readonly adapter: ReturnType<typeof adapterOf>;
 }
 
-const [what, folder, dtype, towers, bytes] = process.argv.slice(2);
+const [what, folder, dtype, towers, bytes, rounding] = process.argv.slice(2);
 const opened = await openDevice(await findGpu());
 if (!opened) throw new Error("a WebGPU adapter was wanted, none found");
 const { device } = opened;
@@ -46,7 +46,10 @@ process.stdout.write(`${JSON.stringify(line)}\n`, () => process.exit(0));
 
 /** From the open file to weights on the device, waited for. */
 async function load(): Promise<{ seconds: number; held: number }> {
-  const backend = new WebGpuBackend(device, deviceOptions(device, opened!.software, dtype as WeightDType));
+  const backend = new WebGpuBackend(device, {
+    ...deviceOptions(device, opened!.software, dtype as WeightDType),
+    ...(rounding ? { rounding: rounding as "device" | "host" } : {}),
+  });
   const files = await folderFiles(folder);
   const config = await readConfig(files);
   const started = performance.now();

@@ -1,8 +1,9 @@
 import type { WeightDType } from "../../src/tensor/backend.ts";
 import type { Tower, Towers, Values } from "../../src/towers.ts";
+import type { Ceilings } from "../lib/ceilings.ts";
 import type { Profile, Span } from "../lib/profile.ts";
 import { type Timing, timing } from "../lib/statistics.ts";
-import { towerFlops } from "../lib/work.ts";
+import { fmaCeiling, towerFlops } from "../lib/work.ts";
 import { ALLOWED, type Subject } from "./subject.ts";
 
 /** What loading both towers took; seconds and bytes. */
@@ -30,6 +31,9 @@ export interface ModelRow extends LoadFigures, Partial<Timing> {
   readonly compile?: number;
   readonly itemsPerSecond?: number;
   readonly flopsPerSecond?: number;
+  /** The ceiling of the device that limits the row, and the share of it that the tower's useful work reached. */
+  readonly ceiling?: "f32" | "f16" | "matrix";
+  readonly ofCeiling?: number;
   /** Held by the backend afterwards: weights, activations, staging. */
   readonly bytes?: number;
   /** Seconds of one run that the device spent in kernels, from timestamps; what is missing to the median is the host's. */
@@ -37,6 +41,16 @@ export interface ModelRow extends LoadFigures, Partial<Timing> {
   /** The same by kernel. */
   readonly kernels?: Readonly<Record<string, { readonly seconds: number; readonly dispatches: number }>>;
   readonly error?: string;
+}
+
+/** What is measured on. */
+export interface Where {
+  readonly profile?: Profile;
+  readonly ceilings?: Ceilings;
+  /** The backend has matrix units to choose from. */
+  readonly matrix: boolean;
+  /** Bytes that the backend holds. */
+  held(): number;
 }
 
 /** Seconds that the timed runs of one row may take in all, and how many they are at most. */
@@ -50,18 +64,18 @@ const MOST = 50;
 export async function measure(
   subject: Subject,
   towers: Towers,
-  profile: Profile | undefined,
-  held: () => number,
+  { profile, ceilings, matrix, held }: Where,
   row: LoadFigures & { tower: Tower; batch: number; once: boolean },
 ): Promise<ModelRow> {
   const { once, ...head } = row;
   const { tower, batch } = row;
   const before = profile?.compiled();
+  const run = subject.prepare(tower, batch);
   let values: Values | undefined;
   let first = 0;
   const embed = async () => {
     const from = performance.now();
-    values = await subject.run(towers, tower, batch);
+    values = await run(towers);
     first = seconds(from);
   };
   // Where one run takes minutes it is the first that is profiled; compiling and two timestamps a dispatch cost nothing beside it.
@@ -85,17 +99,22 @@ export async function measure(
   if (!once) {
     for (let spent = 0; times.length < MOST && (times.length === 0 || spent < BUDGET); spent += times.at(-1)!) {
       const from = performance.now();
-      await subject.run(towers, tower, batch);
+      await run(towers);
       times.push(seconds(from));
     }
-    if (profile) spans = await profile.record(() => subject.run(towers, tower, batch));
+    if (profile) spans = await profile.record(() => run(towers));
   }
   const taken = timing(times);
+  const flopsPerSecond = (batch * towerFlops(subject.config, tower)) / taken.median;
+  const ceiling = ceilings && (matrix ? "matrix" : fmaCeiling(ceilings, row.activations));
+  const most = ceiling && ceilings?.[ceiling];
   return {
     ...found,
     ...taken,
     itemsPerSecond: batch / taken.median,
-    flopsPerSecond: (batch * towerFlops(subject.config, tower)) / taken.median,
+    flopsPerSecond,
+    ceiling,
+    ofCeiling: most && flopsPerSecond / most,
     bytes: held(),
     device: profile?.timestamps ? spans.reduce((sum, span) => sum + span.seconds, 0) : undefined,
     kernels: profile?.timestamps ? byKernel(spans) : undefined,

@@ -14,8 +14,8 @@ export interface Subject {
   /** Where the weights come from; made while they load, they make loading slower. */
   readonly source: "file" | "synthetic";
   open(): Promise<Checkpoint>;
-  /** Runs a tower on `batch` items, the golden ones over and over. */
-  run(towers: Towers, tower: Tower, batch: number): Promise<Values>;
+  /** Makes the input of `batch` items, the golden ones over and over; what it returns runs the tower on it. */
+  prepare(tower: Tower, batch: number): (towers: Towers) => Promise<Values>;
   /** The largest 1 - cosine between a row and its golden embedding. */
   distance(values: Values, tower: Tower): Promise<number>;
 }
@@ -37,38 +37,39 @@ export async function openSubject(name: string, folder: string | undefined): Pro
     config,
     source: folder ? "file" : "synthetic",
     open: async () => (folder ? openCheckpoint(await folderFiles(folder)) : Checkpoint.open([syntheticSource(config)])),
-    run: (towers, tower, batch) =>
-      tower === "image"
-        ? towers.image(repeat(pixels.data, pixels.data.length / pixels.shape[0], batch, (n) => new Float32Array(n)))
-        : towers.text(repeat(ids, config.text.positions, batch, (n) => new Float64Array(n))),
-    async distance(values, tower) {
-      const { data, shape } = await golden.values(`${tower}_embeds`);
-      const width = shape[1];
-      let worst = 0;
-      for (let row = 0; row < values.shape[0]; row++) {
-        const known = row % shape[0];
-        const found = apart(
-          values.data.subarray(row * width, (row + 1) * width),
-          data.subarray(known * width, (known + 1) * width),
-        );
-        // Negated, so that NaN stays.
-        if (!(found <= worst)) worst = found;
+    prepare(tower, batch) {
+      if (tower === "image") {
+        const values = new Float32Array((pixels.data.length / pixels.shape[0]) * batch);
+        repeat(pixels.data, values);
+        return (towers) => towers.image(values);
       }
-      return worst;
+      const tokens = new Float64Array(config.text.positions * batch);
+      repeat(ids, tokens);
+      return (towers) => towers.text(tokens);
     },
+    distance: async (values, tower) => farthest(values, await golden.values(`${tower}_embeds`)),
   };
 }
 
-/** `batch` items of `size` elements, those of `data` in turn. */
-function repeat<A extends Float32Array | Float64Array>(
-  data: A,
-  size: number,
-  batch: number,
-  make: (n: number) => A,
-): A {
-  const out = make(batch * size);
-  for (let i = 0; i < out.length; i++) out[i] = data[i % data.length];
-  return out;
+/** The largest 1 - cosine between a row and the known one that it repeats. */
+export function farthest(values: Values, { data, shape }: Values): number {
+  const width = shape[1];
+  let worst = 0;
+  for (let row = 0; row < values.shape[0]; row++) {
+    const known = row % shape[0];
+    const found = apart(
+      values.data.subarray(row * width, (row + 1) * width),
+      data.subarray(known * width, (known + 1) * width),
+    );
+    // Negated, so that NaN stays.
+    if (!(found <= worst)) worst = found;
+  }
+  return worst;
+}
+
+/** Fills `out` with the elements of `data` in turn. */
+function repeat<A extends Float32Array | Float64Array>(data: A, out: A): void {
+  for (let at = 0; at < out.length; at += data.length) out.set(data.subarray(0, out.length - at), at);
 }
 
 /** 1 - cosine, as half the squared distance of the unit vectors: no digits cancel. */

@@ -27,11 +27,14 @@ const PROBLEMS: readonly Problem[] = [
   { layer: "map", batch: 1, queries: 1, keys: 729 },
   { layer: "self", batch: 1, queries: 729, keys: 729 },
   { layer: "self", batch: 8, queries: 729, keys: 729 },
+  { layer: "text", batch: 32, queries: 64, keys: 64 },
+  { layer: "map", batch: 32, queries: 1, keys: 729 },
+  { layer: "self", batch: 32, queries: 729, keys: 729 },
 ];
 
 /** Every form of `attention` that fits, on all shapes with at most the plan's rows. */
 export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
-  const most = plan.rows.at(-1)!;
+  const most = Math.max(...plan.rows, ...plan.more);
   for (const activations of plan.activations) {
     for (const form of Object.keys(ATTENTION) as AttentionName[]) {
       if (plan.form && plan.form !== form) continue;
@@ -47,8 +50,10 @@ export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip>
       }
       const backend = new WebGpuBackend(plan.device, { attention: form, activations });
       for (const problem of PROBLEMS) {
-        if (suits(form, problem) && problem.batch * problem.queries <= most)
-          yield trial(plan, backend, form, problem, activations);
+        const { batch, queries, keys } = problem;
+        // Of a batch, keys and values are as large as the queries' tokens.
+        const tokens = batch === 1 ? queries : batch * keys;
+        if (suits(form, problem) && tokens <= most) yield trial(plan, backend, form, problem, activations);
       }
       backend.dispose();
     }

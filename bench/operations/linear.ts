@@ -38,7 +38,8 @@ export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
       const backend = new WebGpuBackend(plan.device, { linear: form, activations });
       for (const layer of LAYERS) {
         for (const weights of plan.weights) {
-          for (const rows of plan.rows) yield trial(plan, backend, form, layer, rows, weights, activations);
+          const all = weights === "f16" ? [...plan.rows, ...plan.more] : plan.rows;
+          for (const rows of all) yield trial(plan, backend, form, layer, rows, weights, activations);
         }
       }
       backend.dispose();

@@ -4,6 +4,7 @@ import type { Ceilings } from "../lib/ceilings.ts";
 import type { Bench } from "../lib/device.ts";
 import type { Span } from "../lib/profile.ts";
 import { type Timing, timing } from "../lib/statistics.ts";
+import { fmaCeiling } from "../lib/work.ts";
 import type { GpuTensor } from "./inputs.ts";
 import { type Skip, type Subject, subject, type Trial } from "./trial.ts";
 
@@ -56,9 +57,9 @@ export async function measure(bench: Bench, ceilings: Ceilings | undefined, tria
   };
 }
 
-/** Half-precision work may be done in either precision, so the faster one is its ceiling. */
+/** The ceiling of a trial on this device. */
 function limiting(ceilings: Ceilings, name: Trial["ceiling"]): Trial["ceiling"] {
-  return name === "f16" && !((ceilings.f16 ?? 0) > ceilings.f32) ? "f32" : name;
+  return name === "f16" ? fmaCeiling(ceilings, name) : name;
 }
 
 /** Throws unless the form that was wanted ran and made what float64 makes. */

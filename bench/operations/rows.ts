@@ -8,7 +8,8 @@ const WIDTH = 1152;
 export async function* layerNormTrials({
   device,
   inputs,
-  rows: all,
+  rows: fewer,
+  more,
   activations: kinds,
 }: Plan): AsyncGenerator<Trial | Skip> {
   for (const activations of kinds) {
@@ -20,7 +21,7 @@ export async function* layerNormTrials({
     const backend = new WebGpuBackend(device, { activations });
     const [weight, bias] = [await inputs.tensor([WIDTH], 1), await inputs.tensor([WIDTH], 2)];
     const norm = { weight: weight.tensor, bias: bias.tensor, eps: 1e-6 };
-    for (const rows of all) {
+    for (const rows of [...fewer, ...more]) {
       // The residual stream is float32.
       const x = await inputs.activation("f32", [rows, WIDTH]);
       const sample = sampleRows(rows);
@@ -50,9 +51,9 @@ export async function* layerNormTrials({
 const [PATCH, SIDE] = [14, 384];
 
 /** Pictures cut into so400m's patches: whole ones, or a small square one where that makes as many rows. */
-export async function* patchesTrials({ device, inputs, rows: all }: Plan): AsyncGenerator<Trial | Skip> {
+export async function* patchesTrials({ device, inputs, rows: fewer, more }: Plan): AsyncGenerator<Trial | Skip> {
   const backend = new WebGpuBackend(device);
-  for (const rows of all) {
+  for (const rows of [...fewer, ...more]) {
     const most = Math.floor(SIDE / PATCH);
     const whole = rows % most ** 2 === 0;
     const grid = whole ? most : Math.sqrt(rows);

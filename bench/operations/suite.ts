@@ -17,6 +17,9 @@ const TRIALS = {
 };
 
 const ALL_ROWS = [1, 64, 729, 5832];
+
+/** Rows of 32 texts and of 32 pictures: more memory than a page can count on. */
+export const BATCH_ROWS = [2048, 23328];
 const WEIGHTS: readonly WeightDType[] = ["f32", "f16", "q8", "q4"];
 
 /** Seconds that one run may take on a software adapter without `full`, foretold from the form's smaller shapes. */
@@ -29,6 +32,8 @@ export interface Wanted {
   /** Rows of the result, in ascending order. */
   readonly rows?: readonly number[];
   readonly weights?: readonly WeightDType[];
+  /** Further rows, of linear maps with f16 weights only. */
+  readonly more?: readonly number[];
   /** All shapes on a software adapter, too. */
   readonly full?: boolean;
 }
@@ -50,6 +55,7 @@ export async function* measureKernels(bench: Bench, ceilings: Ceilings, wanted: 
     device,
     inputs,
     rows: wanted.rows ?? (reduced ? [64] : ALL_ROWS),
+    more: wanted.more ?? [],
     activations: ["f32", "f16"],
     weights: wanted.weights ?? WEIGHTS,
     form: wanted.form,

@@ -65,6 +65,8 @@ export interface Plan {
   readonly inputs: Inputs;
   /** Rows of the result, in ascending order. */
   readonly rows: readonly number[];
+  /** More of them, of linear maps with f16 weights only. */
+  readonly more: readonly number[];
   readonly activations: readonly Storage[];
   readonly weights: readonly WeightDType[];
   readonly form?: string;

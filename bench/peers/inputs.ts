@@ -10,7 +10,9 @@ export interface Pictures {
   readonly width: number;
 }
 
-/** A golden case's configuration, `batch` pictures (its own, over and over), and its own embeddings [pictures, width]. */
+/**
+ * A golden case's configuration, `batch` pictures (its `own`, over and over), and the embeddings of its own [pictures, width].
+ */
 export async function goldenInputs(name: string, batch?: number) {
   const golden = await openGolden(name);
   const { data, shape } = await golden.values("pixel_values");
@@ -22,7 +24,7 @@ export async function goldenInputs(name: string, batch?: number) {
   const pixels = new Float32Array((data.length / shape[0]) * count);
   for (let at = 0; at < pixels.length; at += data.length) pixels.set(data, at);
   const pictures: Pictures = { pixels, shape: [count, ...shape.slice(1)], width: embeddings.shape[1] };
-  return { config: golden.config, pictures, embeddings, batch: count };
+  return { config: golden.config, pictures, embeddings, batch: count, own: shape[0] };
 }
 
 /** Rows of unit length. */

@@ -1,3 +1,4 @@
+import { readdir, readlink } from "node:fs/promises";
 import type { ModelFiles } from "./files.ts";
 import { normalised, type Pictures } from "./inputs.ts";
 import type { Loaded } from "./measure.ts";
@@ -50,5 +51,17 @@ export async function ortTower(engine: OrtEngine, { onnx }: ModelFiles, pictures
     const feeds = { [INPUT]: new Tensor("float32", pictures.pixels, pictures.shape) };
     return normalised((await session.run(feeds))[OUTPUT].data, pictures.width);
   };
-  return { output: run, run };
+  return { on: engine.startsWith("ort-webgpu") ? await adapterNote() : undefined, output: run, run };
+}
+
+/**
+ * onnxruntime says nowhere which adapter it took. On Linux the device files that the process holds open tell which it can have
+ * been; a software adapter has none.
+ */
+async function adapterNote(): Promise<string> {
+  const links = (await readdir("/proc/self/fd").catch(() => [])).map((fd) => readlink(`/proc/self/fd/${fd}`));
+  const open = (await Promise.allSettled(links)).flatMap((link) => (link.status === "fulfilled" ? [link.value] : []));
+  const devices = [...new Set(open)].filter((path) => /^\/dev\/(nvidia\d|dri\/|dxg|kfd)/.test(path)).sort();
+  const held = process.platform === "linux" ? `; device files open: ${devices.join(", ") || "none"}` : "";
+  return `onnxruntime does not tell its adapter${held}`;
 }

@@ -11,7 +11,7 @@ import { installedBytes } from "./installed.ts";
 import { ALLOWED, type Figures, type Task } from "./measure.ts";
 import type { DType } from "./onnx.ts";
 import type { Adapter } from "./ours.ts";
-import { type Row, table } from "./table.ts";
+import { type Row, ratio, table } from "./table.ts";
 
 const ENGINES = [
   ...["ours-webgpu", "ort-webgpu", "ort-webgpu-plain", "torch", "ort-cpu", "ort-wasm", "ours-cpu"],
@@ -29,7 +29,7 @@ if ((wantsOrt || options.engines.some((engine) => engine.includes("jax"))) && !e
   fail("The peers are not installed; run npm --prefix bench/peers ci.");
 }
 
-const { config, batch } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
+const { config, batch, own } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
 const { adapter } = (await child({ engine: "adapter", dtype: "f32", case: options.case, batch, limit: 60 })) as {
   adapter?: Adapter;
 };
@@ -43,12 +43,13 @@ const results = {
   environment: environment(),
   case: options.case,
   batch,
+  /** Some of the rows were asked for. */
+  part: options.engines.length < ENGINES.length,
   adapter: adapter ?? null,
   versions: Object.fromEntries(PACKAGES.map((name) => [name, version(name)])),
   allowedDistance: ALLOWED,
   limitSeconds: options.limit,
   onnxNodes: graph,
-  rows,
 };
 const out = options.out ?? here(`../results/peers-${slug()}.json`);
 mkdirSync(here("../results"), { recursive: true });
@@ -64,7 +65,8 @@ for (const dtype of options.dtypes) {
     rows.push({ engine, dtype, installed: await installedBytes(engine), busy, ...figures });
     console.log(figures.error ?? figures.note ?? `${figures.median!.toPrecision(3)} s`);
     // What is known so far survives a run that is broken off.
-    writeFileSync(out, `${JSON.stringify(results, undefined, 2)}\n`);
+    const measured = rows.map((row) => ({ ...row, ...ratio(row, rows) }));
+    writeFileSync(out, `${JSON.stringify({ ...results, rows: measured }, undefined, 2)}\n`);
   }
 }
 console.log(`\n${table(rows)}\n\n${out}`);
@@ -155,9 +157,18 @@ function version(name: string): string | undefined {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : undefined;
 }
 
-/** The adapter's name, and the case's where it is not the real size. */
+/**
+ * The adapter's name and whatever differs from the whole: case, batch, a single dtype, "part" for some rows only. No run
+ * writes over the result of one that did more.
+ */
 function slug(): string {
   const name = (adapter?.device || adapter?.description || "cpu").toLowerCase();
-  const suffix = options.case === "so400m-384" ? "" : `-${options.case}`;
-  return `${name.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, "")}${suffix}`;
+  const parts = [
+    name.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
+    options.case !== "so400m-384" && options.case,
+    batch !== own && `batch-${batch}`,
+    options.dtypes.length === 1 && options.dtypes[0],
+    results.part && "part",
+  ];
+  return parts.filter(Boolean).join("-");
 }

@@ -10,13 +10,39 @@ export interface Row extends Figures {
   readonly busy: number;
 }
 
-const COLUMNS: [string, (row: Row) => string][] = [
+/** How many times as long as ours on WebGPU a row took: above 1 it is slower than ours. */
+export interface Ratio {
+  readonly timesOurs?: number;
+  /** The figures compared: medians, or first runs (compilation and all) where either row has nothing else. */
+  readonly ratioOf?: "median" | "first";
+}
+
+/** A row beside ours of the same dtype, a linear layer beside our linear layer. Nothing of a wrong row or without ours. */
+export function ratio(row: Row, rows: readonly Row[]): Ratio {
+  const engine = row.engine.startsWith("linear-") ? "linear-ours-webgpu" : "ours-webgpu";
+  const ours = rows.find((other) => other.engine === engine && other.dtype === row.dtype);
+  if (!ours || ours.error !== undefined || row.error !== undefined) return {};
+  for (const ratioOf of ["median", "first"] as const) {
+    const [theirs, own] = [row[ratioOf], ours[ratioOf]];
+    if (theirs !== undefined && own !== undefined) return { timesOurs: theirs / own, ratioOf };
+  }
+  return {};
+}
+
+/** A ratio in a table's cell, labelled where it is of first runs. */
+export function ratioCell({ timesOurs, ratioOf }: Ratio): string {
+  if (timesOurs === undefined) return "";
+  return `${timesOurs.toPrecision(3)}${ratioOf === "first" ? " (first)" : ""}`;
+}
+
+const COLUMNS: [string, (row: Row, rows: readonly Row[]) => string][] = [
   ["", (row) => row.engine],
   ["dtype", (row) => row.dtype],
   ["load s", (row) => time(row.load)],
   ["first s", (row) => time(row.first)],
   ["min s", (row) => time(row.min)],
   ["median s", (row) => time(row.median)],
+  ["times ours", (row, rows) => ratioCell(ratio(row, rows))],
   ["runs", (row) => String(row.runs ?? "")],
   ["peak MB", (row) => (row.peak === undefined ? "" : (row.peak / 1e6).toFixed(0))],
   ["installed MB", (row) => (row.installed === undefined ? "" : (row.installed / 1e6).toFixed(1))],
@@ -28,7 +54,7 @@ const COLUMNS: [string, (row: Row) => string][] = [
 
 /** The rows as lines of equal columns, a heading first. */
 export function table(rows: readonly Row[]): string {
-  const cells = [COLUMNS.map(([title]) => title), ...rows.map((row) => COLUMNS.map(([, cell]) => cell(row)))];
+  const cells = [COLUMNS.map(([title]) => title), ...rows.map((row) => COLUMNS.map(([, cell]) => cell(row, rows)))];
   const last = COLUMNS.length - 1;
   const widths = COLUMNS.map((_, column) => Math.max(...cells.map((line) => line[column].length)));
   const pad = (cell: string, column: number) =>
