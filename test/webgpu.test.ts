@@ -127,6 +127,22 @@ describe("the webgpu backend", () => {
     backend.dispose();
   });
 
+  onGpu("submits nothing more once a forward is aborted", { precision: "f16" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device, SOFTWARE);
+    const abort = new AbortController();
+    const submit = device.queue.submit.bind(device.queue);
+    const spy = vi.spyOn(device.queue, "submit").mockImplementation((buffers) => {
+      abort.abort(new Error("enough"));
+      return submit(buffers);
+    });
+    // Of as many pictures as take several submits, see above.
+    const running = towers.image(repeated(pixels, 14), { signal: abort.signal });
+    await expect(running).rejects.toThrow("enough");
+    expect(spy).toHaveBeenCalledTimes(1);
+    vi.restoreAllMocks();
+    backend.dispose();
+  });
+
   onGpu("rejects an aborted forward and serves the next one", { precision: "f16" }, async ({ device }) => {
     const { backend, towers, pixels } = await tiny(device);
     const expected = await towers.image(pixels);
