@@ -2,43 +2,10 @@ import { describe, expect, it } from "vitest";
 import { adapterEnvironment } from "./adapter.ts";
 import { onGpu, tallied } from "./cases.ts";
 import { compare } from "./compare.ts";
-import { type Gpu, nullDevice } from "./gpu.ts";
+import { nullDevice } from "./gpu.ts";
+import { runShader } from "./shader.ts";
 
 const length = 1000;
-
-/** Runs `out[i] = body` over a poisoned output and returns it, with one element more than the shader may write. */
-async function run({ device }: Gpu, body: string, preamble = ""): Promise<Float32Array> {
-  const module = device.createShaderModule({
-    code: `${preamble}
-      @group(0) @binding(0) var<storage, read_write> out: array<f32>;
-      @compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3u) {
-        let i = id.x;
-        if (i < ${length}) { out[i] = ${body}; }
-      }`,
-  });
-  const pipeline = await device.createComputePipelineAsync({ layout: "auto", compute: { module } });
-  const bytes = (length + 1) * 4;
-  const out = device.createBuffer({
-    size: bytes,
-    usage: GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST,
-  });
-  const copy = device.createBuffer({ size: bytes, usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST });
-  device.queue.writeBuffer(out, 0, new Float32Array(length + 1).fill(12345));
-  const encoder = device.createCommandEncoder();
-  const pass = encoder.beginComputePass();
-  pass.setPipeline(pipeline);
-  const layout = pipeline.getBindGroupLayout(0);
-  pass.setBindGroup(0, device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: out } }] }));
-  pass.dispatchWorkgroups(Math.ceil(length / 64));
-  pass.end();
-  encoder.copyBufferToBuffer(out, 0, copy, 0, bytes);
-  device.queue.submit([encoder.finish()]);
-  await copy.mapAsync(GPUMapMode.READ);
-  const values = new Float32Array(copy.getMappedRange().slice(0));
-  out.destroy();
-  copy.destroy();
-  return values;
-}
 
 /** Float32 rounds once on each side: half an ulp is 6e-8. */
 const float32 = 1e-7;
@@ -46,13 +13,13 @@ const expected = Float64Array.from({ length }, (_, i) => i * 0.5 + 0.25);
 
 describe("the test adapter", () => {
   onGpu("executes a shader", { precision: "f32" }, async (gpu) => {
-    const values = await run(gpu, "f32(i) * 0.5 + 0.25");
+    const values = await runShader(gpu, length, "f32(i) * 0.5 + 0.25");
     compare(values.subarray(0, length), expected, { shape: [length], relative: float32, label: "f32" });
     expect(values[length]).toBe(12345);
   });
 
   onGpu("executes half precision", { precision: "f16", features: ["shader-f16"] }, async (gpu) => {
-    const values = await run(gpu, "f32(f16(i) * 0.5h + 0.25h)", "enable f16;");
+    const values = await runShader(gpu, length, "f32(f16(i) * 0.5h + 0.25h)", "enable f16;");
     // Below 1000 the steps of f16 are at most 0.5, so the product is exact and the sum is off by a quarter at most.
     for (let i = 0; i < length; i++) expect(Math.abs(values[i] - expected[i])).toBeLessThanOrEqual(0.25);
     expect(values[length]).toBe(12345);

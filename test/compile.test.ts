@@ -2,6 +2,7 @@ import { afterAll, describe, expect } from "vitest";
 import { wgsl as common } from "../kernels/wgsl.ts";
 import { wgsl as convert } from "../kernels/wgsl-convert.ts";
 import { wgsl as matrix } from "../kernels/wgsl-matrix.ts";
+import { sized } from "../src/tensor/webgpu/pipelines.ts";
 import { type Constants, specialise } from "../src/tensor/webgpu/specialise.ts";
 import { ATTENTION, type AttentionForm, fits, LINEAR } from "../src/tensor/webgpu/tiles.ts";
 import { tallied } from "./cases.ts";
@@ -51,6 +52,18 @@ describe("kernels compile on Dawn's null backend", () => {
   compiles("layer_norm", "in every precision", {}, combinations(PRECISIONS));
   const conversions = { SOURCE: ["F32", "F16", "BF16"], WEIGHTS: ["F32", "F16", "Q8", "Q4"] };
   compiles("convert", "from and to every precision", {}, combinations(conversions));
+
+  // As a device with subgroups of several sizes is given them, in tiles that fit the null backend.
+  for (const [kernel, small] of [["linear_matrix", SMALL] as const, ["attention_matrix", { SUBGROUPS: 2 }] as const]) {
+    for (const unit of UNITS) {
+      tallied(called(`${kernel} sized`, unit), { backend: "compiled", precision: "all" }, async (context) => {
+        const found = await nullDevice();
+        if ("reason" in found) return context.skip(found.reason);
+        expect(found.device.features).toContain("subgroup-size-control");
+        expect(await failure(found.device, sized(specialise(matrix[kernel], { ...small, ...unit })))).toBeUndefined();
+      });
+    }
+  }
 
   afterAll(() => {
     console.log(`${compiled} combinations compiled, ${shrunk} of them not as pipelines of their full size`);

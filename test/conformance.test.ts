@@ -4,7 +4,7 @@ import { SOFTWARE } from "../src/tensor/webgpu/backend.ts";
 import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../src/tensor/webgpu/tiles.ts";
 import { tallied } from "./cases.ts";
 import { compare } from "./compare.ts";
-import { attention, cases, GATE, linear, WEIGHTS } from "./conformance.ts";
+import { attention, cases, GATE, linear, vast, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./on-device.ts";
 
 describe("cpu", () => {
@@ -39,7 +39,7 @@ describe("webgpu", () => {
     if (name === SOFTWARE.linear) continue;
     const { half = false } = LINEAR[name];
     if (!half) for (const dtype of WEIGHTS) for (const one of linears) onDevice(one, dtype, { linear: name });
-    for (const dtype of half ? WEIGHTS.slice(1) : (["f16"] as const)) {
+    for (const dtype of WEIGHTS.slice(1)) {
       for (const one of linears) onDevice(one, dtype, { linear: name, activations: "f16" });
     }
   }
@@ -47,6 +47,7 @@ describe("webgpu", () => {
     attention(2, 33, 33, 2, 72),
     attention(2, 65, 65, 1, 64),
     attention(1, 65, 65, 1, 64, 50),
+    vast,
     attention(2, 1, 70, 2, 96),
     attention(1, 5, 40, 3, 7),
   ];

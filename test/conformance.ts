@@ -120,15 +120,27 @@ function layerNorm(shape: number[], scale = 1, massive = 0): Case {
   };
 }
 
-export function attention(batch: number, queries: number, keys: number, heads: number, head: number, scale = 1): Case {
+export function attention(
+  batch: number,
+  queries: number,
+  keys: number,
+  heads: number,
+  head: number,
+  scale = 1,
+  whole = false,
+): Case {
   const self = queries === keys;
+  const numbers = (length: number, seed: number) => {
+    const values = random(length, seed, scale);
+    return whole ? values.map(Math.round) : values;
+  };
   return {
     attended: { head, queries },
     name: `attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys${scale === 1 ? "" : ` times ${scale}`}`,
     async run(b) {
       const width = heads * head;
-      const q = random((self ? batch : 1) * queries * width * (self ? 3 : 1), 8, scale);
-      const kv = self ? q : random(batch * keys * width * 2, 9, scale);
+      const q = numbers((self ? batch : 1) * queries * width * (self ? 3 : 1), 8);
+      const kv = self ? q : numbers(batch * keys * width * 2, 9);
       const part = (data: Float32Array, tokens: number, parts: number, index: number) => ({
         data,
         tokens,
@@ -195,6 +207,12 @@ const chain: Case = {
   },
 };
 
+/**
+ * Scores beyond 1e5, which no half holds: whole numbers, also once they are scaled by 1/4, which sums of float32 keep exactly;
+ * of others a rounding would be as large as what softmax tells apart.
+ */
+export const vast = attention(1, 33, 33, 2, 16, 300, true);
+
 /** Every operation on every kind of shape. */
 export const cases: Case[] = [
   ...[1, 3, 63, 64, 65, 729, 730].map((rows) => linear([rows, 48], 40)),
@@ -232,6 +250,7 @@ export const cases: Case[] = [
   attention(2, 2, 65, 2, 64),
   // Scores of some thousands: softmax without its maximum taken off would be infinite.
   attention(1, 33, 33, 2, 16, 50),
+  vast,
   chain,
 ];
 

@@ -11,3 +11,9 @@ it("everything exported is documented", async () => {
   });
   await expect(checked.catch(({ stdout, stderr }) => stdout + stderr)).resolves.toMatchObject({ stderr: "" });
 });
+
+it("the tables of the READMEs are what bench/results says", async () => {
+  const cwd = fileURLToPath(new URL("..", import.meta.url));
+  const checked = promisify(execFile)(process.execPath, ["--import", "tsx", "bench/table.ts", "--check"], { cwd });
+  await expect(checked.catch(({ stdout, stderr }) => stdout + stderr)).resolves.toMatchObject({ stderr: "" });
+});

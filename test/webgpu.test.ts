@@ -1,6 +1,6 @@
 import { describe, expect, vi } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
-import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
+import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { Queue } from "../src/tensor/webgpu/queue.ts";
 import { loadTowers } from "../src/towers.ts";
 import { onGpu } from "./cases.ts";
@@ -8,12 +8,18 @@ import { openGolden } from "./golden.ts";
 import { forTest } from "./gpu.ts";
 import { syntheticSource } from "./synthetic.ts";
 
-async function tiny(device: GPUDevice) {
+async function tiny(device: GPUDevice, forms = forTest(device)) {
   const golden = await openGolden("tiny-hd72");
-  const backend = new WebGpuBackend(device, forTest(device));
+  const backend = new WebGpuBackend(device, forms);
   const checkpoint = await Checkpoint.open([syntheticSource(golden.config)]);
   const towers = await loadTowers(backend, checkpoint, golden.config, { dtype: "f16", towers: ["image", "text"] });
   return { golden, backend, towers, pixels: (await golden.values("pixel_values")).data };
+}
+
+/** The first of two pictures, so many times over. */
+function repeated(pixels: Float32Array, count: number): Float32Array {
+  const item = pixels.subarray(0, pixels.length / 2);
+  return Float32Array.from({ length: count * item.length }, (_, i) => item[i % item.length]);
 }
 
 describe("the webgpu backend", () => {
@@ -37,18 +43,14 @@ describe("the webgpu backend", () => {
     "holds what the largest batch needs, whatever batches came before",
     { precision: "f16" },
     async ({ device }) => {
-      const batch = (pixels: Float32Array, count: number) => {
-        const item = pixels.subarray(0, pixels.length / 2);
-        return Float32Array.from({ length: count * item.length }, (_, i) => item[i % item.length]);
-      };
       const largest = await tiny(device);
       const weights = largest.backend.bytes;
-      const alone = await largest.towers.image(batch(largest.pixels, 5));
+      const alone = await largest.towers.image(repeated(largest.pixels, 5));
       const { backend, towers, pixels } = await tiny(device);
       expect(backend.bytes).toBe(weights);
       const held: number[] = [];
       for (const count of [1, 3, 2, 4, 1, 5, 2, 4, 5, 1, 3, 2]) {
-        const { data } = await towers.image(batch(pixels, count));
+        const { data } = await towers.image(repeated(pixels, count));
         // All items are the same picture, and come out alike whatever the batch.
         expect(data).toEqual(alone.data.subarray(0, data.length));
         held.push(backend.bytes - weights);
@@ -80,6 +82,7 @@ describe("the webgpu backend", () => {
   onGpu("takes seven dispatches a layer and ten more for an image", { precision: "f16" }, async ({ device }) => {
     const { golden, backend, towers, pixels } = await tiny(device);
     await towers.image(pixels);
+    const submit = vi.spyOn(device.queue, "submit");
     let dispatches = 0;
     const encode = device.createCommandEncoder.bind(device);
     vi.spyOn(device, "createCommandEncoder").mockImplementation((descriptor) => {
@@ -97,9 +100,44 @@ describe("the webgpu backend", () => {
       return encoder;
     });
     await towers.image(pixels);
+    // What was written before and what is read afterwards belong to it.
+    expect(submit).toHaveBeenCalledTimes(1);
     vi.restoreAllMocks();
     // So400m with its 27 layers is at 199 by the same count.
     expect(dispatches).toBe(7 * golden.config.vision.layers + 10);
+    backend.dispose();
+  });
+
+  onGpu("submits more at a time the faster a device shows itself", { precision: "f16" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device, SOFTWARE);
+    const submit = vi.spyOn(device.queue, "submit");
+    let [now, tick] = [0, 1000];
+    vi.spyOn(performance, "now").mockImplementation(() => (now += tick));
+    const slow = await towers.image(repeated(pixels, 14));
+    expect(submit.mock.calls.length).toBeGreaterThan(1);
+    tick = 1e-6;
+    await towers.image(repeated(pixels, 14));
+    submit.mockClear();
+    const fast = await towers.image(repeated(pixels, 14));
+    expect(submit).toHaveBeenCalledTimes(1);
+    vi.restoreAllMocks();
+    expect(fast).toEqual(slow);
+    backend.dispose();
+  });
+
+  onGpu("submits nothing more once a forward is aborted", { precision: "f16" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device, SOFTWARE);
+    const abort = new AbortController();
+    const submit = device.queue.submit.bind(device.queue);
+    const spy = vi.spyOn(device.queue, "submit").mockImplementation((buffers) => {
+      abort.abort(new Error("enough"));
+      return submit(buffers);
+    });
+    // Of as many pictures as take several submits, see above.
+    const running = towers.image(repeated(pixels, 14), { signal: abort.signal });
+    await expect(running).rejects.toThrow("enough");
+    expect(spy).toHaveBeenCalledTimes(1);
+    vi.restoreAllMocks();
     backend.dispose();
   });
 

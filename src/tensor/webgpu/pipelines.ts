@@ -98,9 +98,8 @@ export class Pipelines {
   private async compile(kernel: Kernel, constants: Constants, layout: GPUBindGroupLayout): Promise<GPUComputePipeline> {
     const label = `${kernel} ${JSON.stringify(constants)}`;
     let code = specialise(await source(kernel), constants);
-    // Matrices want subgroups of one size, which a device that has several must be asked for.
     if ("SUBGROUP" in constants && this.device.features.has("subgroup-size-control" as GPUFeatureName)) {
-      code = `enable subgroup_size_control;\n${code.replace("@workgroup_size", "@subgroup_size(SUBGROUP) @workgroup_size")}`;
+      code = sized(code);
     }
     this.device.pushErrorScope("validation");
     const pipeline = this.device.createComputePipelineAsync({
@@ -135,6 +134,11 @@ export class Pipelines {
     }
     return id;
   }
+}
+
+/** Matrices want subgroups of one size, which a device that has several must be asked for. */
+export function sized(code: string): string {
+  return `enable subgroup_size_control;\n${code.replace("@workgroup_size", "@subgroup_size(SUBGROUP) @workgroup_size")}`;
 }
 
 /** A kernel's text. Those that not every device or load has a use for come in modules of their own. */

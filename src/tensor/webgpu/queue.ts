@@ -28,8 +28,6 @@ export class Queue {
   readonly device: GPUDevice;
   /** Bytes of all buffers made here and not destroyed. */
   bytes = 0;
-  /** Submits so far. */
-  submits = 0;
   private commands: Command[] = [];
   private running: Promise<void> = Promise.resolve();
   /** What made the device unusable. */
@@ -252,7 +250,6 @@ export class Queue {
       endPass();
       if (!encoder) return;
       this.device.queue.submit([encoder.finish()]);
-      this.submits++;
       encoder = undefined;
     };
     for (const command of steps) {
