@@ -23,13 +23,17 @@ describe("the choice of a kernel's form", () => {
     expect(trials.map(({ right }) => right)).toEqual([true, true, false]);
   });
 
-  tallied("takes no way for free whose many calls seem to last no longer than one", { backend: "other", precision: "-" }, async () => {
-    const times = [0, 1, 0, 9, 0, 8, 0, 9, 0, 8, 0, 9, 0, 8].values();
-    vi.spyOn(performance, "now").mockImplementation(() => times.next().value ?? 0);
-    const { trials } = await choose([{ name: "plain", run: async () => {} }], "f32", async () => Float32Array.of(1));
-    vi.restoreAllMocks();
-    expect(trials[0].milliseconds).toBeGreaterThan(0);
-  });
+  tallied(
+    "takes no way for free whose many calls seem to last no longer than one",
+    { backend: "other", precision: "-" },
+    async () => {
+      const times = [0, 1, 0, 9, 0, 8, 0, 9, 0, 8, 0, 9, 0, 8].values();
+      vi.spyOn(performance, "now").mockImplementation(() => times.next().value ?? 0);
+      const { trials } = await choose([{ name: "plain", run: async () => {} }], "f32", async () => Float32Array.of(1));
+      vi.restoreAllMocks();
+      expect(trials[0].milliseconds).toBeGreaterThan(0);
+    },
+  );
 
   onGpu(
     "is made at the first run, right at once, kept and given to the next backend",

@@ -1,7 +1,8 @@
 import { floatToHalf, halfToFloat } from "../../src/numbers.ts";
 import type { RowChunk, WeightSpec } from "../../src/tensor/backend.ts";
+import { GROUP } from "../../src/tensor/backend.ts";
 import { CpuBackend, type CpuTensor } from "../../src/tensor/cpu.ts";
-import { GROUP, quantise } from "../../src/tensor/quantise.ts";
+import { quantise } from "../../src/tensor/quantise.ts";
 import { random } from "../../test/reference.ts";
 
 type Bits = "q8" | "q4";
