@@ -65,6 +65,7 @@ const task: Task = {
   trials: options.trials,
 };
 const cache = mkdtempSync(join(tmpdir(), "siglip-start-"));
+process.once("exit", () => rmSync(cache, { recursive: true, force: true }));
 const rows: StartRow[] = [];
 const starts: Start[] = [];
 let cached: Record<string, number> = {};
@@ -80,7 +81,6 @@ for (const start of [1, 2] as const) {
     tell(line(part));
   }
 }
-rmSync(cache, { recursive: true, force: true });
 
 const result: StartResult = {
   bench: "start",
