@@ -264,11 +264,13 @@ export const WEIGHTS = ["f32", "f16", "q8", "q4"] as const;
  */
 export const GATE = { cpu: 1e-13, f32: 1e-10, f16: 1e-6 };
 
+const NAN = new Float32Array(2 ** 20).fill(Number.NaN);
+
 /** Fills the buffers that the next operations will be given with NaN, padding included. */
 export function poison(b: WebGpuBackend): void {
   b.scope(() => {
-    for (const width of [32, 64, 128, 1024, 8192, 65536, 262144]) {
-      for (let copy = 0; copy < 3; copy++) b.tensor(new Float32Array(width).fill(Number.NaN), [1, width]);
+    for (const width of [32, 64, 128, 1024, 8192, 65536, 262144, NAN.length]) {
+      for (let copy = 0; copy < 3; copy++) b.tensor(NAN.subarray(0, width), [1, width]);
     }
   });
 }
