@@ -1,6 +1,6 @@
-// Cuts pictures into patches: x [pictures, channels, size, size] to y [pictures, grid * grid, channels * patch * patch].
-// Each row is in (channel, row, column) order, which is that of the convolution's weight. The last size % patch rows and
-// columns of a picture are dropped, as a valid convolution does.
+// Cuts pictures into patches: x [batch, channels, size, size] to y [batch, grid * grid, channels * patch * patch]. Each
+// row is in (channel, row, column) order, that of the convolution's weight. The last size % patch rows and columns of a
+// picture are dropped, as a valid convolution does.
 
 const THREADS = 64u;
 

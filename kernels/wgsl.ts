@@ -69,4 +69,4 @@ const THREADS=SPLIT*THREADS_N;struct O{F:u32,T:u32,I:u32,H0:u32,I0:u32}@group(0)
   patches: `const THREADS=64u;struct O{F:u32,w0:u32,T:u32,a2:u32,x2:u32,N:u32}@group(0)@binding(0)var<uniform>d:O;@group(0)@binding(1)var<storage,read>x:array<f32>;@group(0)@binding(2)var<storage,read_write>y:array<f32>;@compute@workgroup_size(THREADS)fn main(@builtin(workgroup_id)e:vec3u,@builtin(num_workgroups)K1:vec3u,@builtin(local_invocation_index)f:u32){let g=e.y*K1.x+e.x;if(g>=d.F){return;}let N=d.N;let L0=d.a2/N;let w2=g/(L0*L0);let n2=d.T/(N*N);let E0=g/L0%L0*N;let u2=g%L0*N;for(var i=f;i<d.w0;i+=THREADS){var m=0.0;if(i<d.T){let m2=w2*n2+i/(N*N);m=x[(m2*d.a2+E0+i/N%N)*d.x2+u2+i%N];}y[g*d.w0+i]=m;}}`,
 } as const;
 /** Tells these kernels from all others, those in modules of their own too. */
-export const version = "9ba17354";
+export const version = "d8b90b8d";
