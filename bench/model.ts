@@ -31,6 +31,8 @@ export interface ModelResult extends Result<ModelRow> {
   readonly model: string;
   /** Absent on the CPU backend. */
   readonly ceilings?: Ceilings;
+  /** The run was broken off, or is not done. */
+  readonly unfinished?: boolean;
 }
 
 const REAL = "so400m-384";
@@ -95,13 +97,15 @@ for (const weights of dtypes) {
       const row = { ...figures, tower, batch, once };
       rows.push(await measure(subject, towers, where, row));
       tell(line(rows.at(-1)!));
+      const unfinished: ModelResult = { ...result, unfinished: true };
       // What is known so far survives a run that is broken off.
-      if (!partial) written = writeResult(result);
+      if (!partial) written = writeResult(unfinished);
     }
   }
   backend.dispose();
 }
 
+if (!partial) writeResult(result);
 tell(partial ? "\nNot the whole: nothing written." : `\nwritten to ${written}`);
 const wrong = rows.some((row) => row.error);
 // Dawn keeps the process alive, so it is ended once everything is out.

@@ -66,6 +66,7 @@ const task: Task = {
 };
 const cache = mkdtempSync(join(tmpdir(), "siglip-start-"));
 process.once("exit", () => rmSync(cache, { recursive: true, force: true }));
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 const rows: StartRow[] = [];
 const starts: Start[] = [];
 let cached: Record<string, number> = {};

@@ -66,7 +66,7 @@ function most({ f32, f16, matrix, copy }: Ceilings): string {
   return ` At most ${rates.join(", ")}.`;
 }
 
-function modelTable({ adapter, environment, ceilings, rows }: ModelResult): string {
+function modelTable({ adapter, environment, ceilings, rows, unfinished }: ModelResult): string {
   const head = [
     "tower",
     "batch",
@@ -99,7 +99,8 @@ function modelTable({ adapter, environment, ceilings, rows }: ModelResult): stri
     `${digits((row.bytes ?? row.weightBytes) / 1e9)} GB`,
     row.distance.toExponential(1),
   ]);
-  return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}\n\n${table(head, cells, 4)}`;
+  const whole = unfinished ? " Broken off." : "";
+  return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}${whole}\n\n${table(head, cells, 4)}`;
 }
 
 function startTable({ adapter, environment, model, weights, activations, batch, pinned, rows }: StartResult): string {

@@ -211,14 +211,19 @@ export class Siglip<Image = unknown> {
       onProgress?.(Math.min(items.length, from + batch), items.length);
     };
     let running = Promise.resolve();
-    for (let from = 0; from < items.length; from += batch) {
-      signal?.throwIfAborted();
-      const input = await prepare(items.slice(from, from + batch), signal);
+    try {
+      for (let from = 0; from < items.length; from += batch) {
+        signal?.throwIfAborted();
+        const input = await prepare(items.slice(from, from + batch), signal);
+        await running;
+        running = run(from, input);
+        running.catch(() => {}); // told where it is awaited
+        // Preparing that never waits would keep the device from being given this batch.
+        if (from + batch < items.length) await new Promise((resolve) => setTimeout(resolve));
+      }
+    } finally {
       await running;
-      running = run(from, input);
-      running.catch(() => {}); // told where it is awaited
     }
-    await running;
     normalise(data, this.dim);
     return { data, shape: [items.length, this.dim] };
   }

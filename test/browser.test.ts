@@ -69,6 +69,11 @@ describe("a page", () => {
     );
     await page.waitForFunction(async () => (await siglip.keptChoices("a b/c?#")).get("linear") === "direct");
     const later = await chromium.openPage(undefined, context);
+    await later.evaluate(async () => {
+      await (await caches.open("siglip kernel forms")).put("https://kernel-forms.invalid/broken", new Response("{"));
+      (await siglip.keptChoices("broken")).set("linear", "split");
+    });
+    await later.waitForFunction(async () => (await siglip.keptChoices("broken")).get("linear") === "split");
     const found = await later.evaluate(async () => [
       [...(await siglip.keptChoices("a b/c?#"))],
       [...(await siglip.keptChoices("another"))],

@@ -266,18 +266,6 @@ describe("the choice of models", () => {
     await page.close();
   });
 
-  inChromium("lends its worker the page's storage, where chosen kernels are kept", "cpu", async () => {
-    // A software adapter has no choice of kernels, so the worker's part is played.
-    const script = `addEventListener("message", () => setTimeout(() =>
-      localStorage.setItem("worker", localStorage.getItem("page") + localStorage.getItem("nobody"))), { once: true });`;
-    const { page } = await website.visit(undefined, async (page) => {
-      await page.addInitScript(() => localStorage.setItem("page", "from the page, "));
-      await prefixWorker(page, script);
-    });
-    await page.waitForFunction(() => localStorage.getItem("worker") === "from the page, null");
-    await page.close();
-  });
-
   it("knows how many parameters the published checkpoints have", () => {
     const { image, text, table } = parameters(KNOWN[0]);
     expect([image, text + table].map((count) => Math.round(count / 1e4) / 100)).toEqual([428.23, 449.73]);

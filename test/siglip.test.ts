@@ -105,6 +105,14 @@ describe("Siglip", async () => {
     expect(ranked.map(({ label }) => label)).toEqual(["$& cat", "plane"]);
   });
 
+  it("has told of the batches before a picture that cannot be read, and tells nothing after", async () => {
+    const told: number[] = [];
+    const onProgress = (done: number) => void told.push(done);
+    const bad = Uint8Array.of(1, 2, 3);
+    await expect(model.embedImages([cats, bad], { batch: 1, onProgress })).rejects.toThrow(/wanted/);
+    expect(told).toEqual([1]);
+  });
+
   it("embeds the empty string and ten megabytes of text", async () => {
     const { data, shape } = await model.embedTexts(["", "cat ".repeat(2.5e6)]);
     expect(shape).toEqual([2, model.dim]);

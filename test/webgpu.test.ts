@@ -1,5 +1,7 @@
 import { describe, expect, vi } from "vitest";
 import { Checkpoint } from "../src/checkpoint/checkpoint.ts";
+import type { Backend, Tensor } from "../src/tensor/backend.ts";
+import { CpuBackend } from "../src/tensor/cpu.ts";
 import { SOFTWARE, WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { Queue } from "../src/tensor/webgpu/queue.ts";
 import { loadTowers } from "../src/towers.ts";
@@ -165,6 +167,27 @@ describe("the webgpu backend", () => {
     expect(shapes).toHaveLength(golden.config.vision.layers + 2);
     expect(shapes.every((shape) => shape.endsWith(" 2,16,144"))).toBe(true);
     backend.dispose();
+  });
+
+  onGpu("takes pixels from memory that threads share", { precision: "f32" }, async ({ device }) => {
+    const { backend, towers, pixels } = await tiny(device);
+    const shared = new Float32Array(new SharedArrayBuffer(pixels.byteLength));
+    shared.set(pixels);
+    expect(await towers.image(shared)).toEqual(await towers.image(pixels));
+    const tensor = backend.tensor(new Float32Array(new SharedArrayBuffer(128)).fill(3), [32]);
+    expect(await backend.read(tensor)).toEqual(new Float32Array(32).fill(3));
+    backend.dispose();
+  });
+
+  onGpu("refuses pictures that hold no patch", { precision: "f32" }, async ({ device }) => {
+    const backends = [new CpuBackend(), new WebGpuBackend(device, forTest(device))];
+    for (const b of backends as Backend<Tensor>[]) {
+      const picture = b.tensor(new Float32Array(75), [1, 3, 5, 5]);
+      for (const patch of [0, 6, 1.5, Number.NaN]) expect(() => b.patches(picture, patch)).toThrow(/patches: wanted/);
+      expect(() => b.patches(b.tensor(new Float32Array(60), [1, 3, 4, 5]), 2)).toThrow(/found \[1, 3, 4, 5\] and 2/);
+      expect(() => b.patches(b.tensor(new Float32Array(25), [5, 5]), 2)).toThrow(/found \[5, 5\]/);
+      b.dispose();
+    }
   });
 
   onGpu("tells of a disposed backend in one sentence", { precision: "f32" }, async ({ device }) => {

@@ -18,7 +18,7 @@ export interface Environment {
   readonly cpu: string;
   readonly cores: number;
   readonly memory: number;
-  /** The load average of the last minute when the result was written: more than one process of ours means others at work. */
+  /** The load average of the last minute when this was asked: more than one process of ours means others at work. */
   readonly busy: number;
 }
 

@@ -5,8 +5,11 @@ memory, and a line of JSON. A line that is not empty names the file for the embe
 """
 
 import json
+import os
+import queue
 import resource
 import sys
+import threading
 
 import torch
 import transformers
@@ -19,8 +22,17 @@ images = torch.frombuffer(bytearray(open(pixels, "rb").read()), dtype=torch.floa
 
 name = torch.cuda.get_device_name() if device == "cuda" else "CPU"
 print(json.dumps({"on": f"{name}, torch {torch.__version__}, transformers {transformers.__version__}"}), flush=True)
-with torch.inference_mode():
+
+def read():
     for line in sys.stdin:
+        lines.put(line)
+    os._exit(0)  # Whoever asked has ended, perhaps while a pass ran for it.
+
+
+lines = queue.Queue()
+threading.Thread(target=read, daemon=True).start()
+with torch.inference_mode():
+    while line := lines.get():
         pooled = model(pixel_values=images.to(device).to(model.dtype)).pooler_output.float().cpu()
         if line.strip():
             with open(line.strip(), "wb") as file:

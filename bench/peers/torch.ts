@@ -22,6 +22,7 @@ export async function torchTower(
   const python = spawn("python3", [SCRIPT, folder, dtype, inputs, JSON.stringify(shape)]);
   let complaint = "";
   python.on("error", ({ message }) => (complaint = message));
+  python.stdin.on("error", () => {}); // that it has ended, its silence tells
   python.stderr.on("data", (data) => (complaint = (complaint + data).slice(-2000)));
   const lines = createInterface({ input: python.stdout })[Symbol.asyncIterator]();
   const next = async () => {

@@ -5,7 +5,7 @@ export async function keptChoices(adapter: string): Promise<Map<string, string>>
     // An answer goes by an address, this one by nobody's.
     const address = `https://kernel-forms.invalid/${encodeURIComponent(adapter)}`;
     const cache = await caches.open("siglip kernel forms");
-    const kept = await (await cache.match(address))?.json();
+    const kept = await (await cache.match(address))?.json().catch(() => {});
     for (const [key, name] of Object.entries<string>(kept ?? {})) map.set(key, name);
     const add = map.set.bind(map);
     map.set = (key, name) => {

@@ -112,7 +112,11 @@ export class WebGpuBackend implements Backend<GpuTensor> {
     checkData(data, shape);
     const tensor = this.make(shape, "f32");
     const width = shape.at(-1)!;
-    const rows = width === tensor.stride ? data : padRows(data, width, tensor.stride);
+    // Memory shared with other threads is copied: it may change, and runtimes do not all take it.
+    const rows =
+      width === tensor.stride && data.buffer instanceof ArrayBuffer
+        ? (data as Float32Array<ArrayBuffer>)
+        : padRows(data, width, tensor.stride);
     // A tensor that stays has a buffer of its own, which nothing recorded can still be using.
     if (this.scopes.length === 0) this.queue.device.queue.writeBuffer(tensor.buffer, 0, rows);
     else this.queue.write(tensor.buffer, rows);

@@ -12,9 +12,9 @@ export interface Trial {
 /** Which way was chosen for which work, by a key that names operation, shape and precision. */
 export type Choices = Map<string, string>;
 
-/** Milliseconds that the calls of one timed submit take beyond the first's, and how many calls they are at most. */
+/** Milliseconds that the calls of one timed submit take beyond the first's, unless they are so many. */
 const LASTING = 4;
-const CALLS = 32;
+const CALLS = 64;
 const REPEATS = 3;
 
 /** Where a single call takes longer, in milliseconds, it is timed once: the differences are then plain. */
@@ -50,21 +50,24 @@ export async function choose(
   const right = trials.filter((trial) => trial.right);
   const least = Math.min(...right.map(({ milliseconds }) => milliseconds));
   if (least < LONG) {
-    const calls = Math.min(CALLS, Math.ceil(LASTING / least));
     for (const [index, { name, milliseconds, right }] of trials.entries()) {
       // Twice the fastest with what a submit costs by itself: more than twice without.
       if (!right || milliseconds > 2 * least) continue;
-      trials[index] = { name, milliseconds: await time(ways[index], calls), right };
+      trials[index] = { name, milliseconds: await time(ways[index], milliseconds), right };
     }
   }
   const [best] = trials.filter((trial) => trial.right).sort((a, b) => a.milliseconds - b.milliseconds);
   return { name: best?.name, trials };
 }
 
-/** Milliseconds of one call: of many less those of one, so that what a submit costs by itself cancels. */
-async function time(way: Way, calls: number): Promise<number> {
-  let once = Number.POSITIVE_INFINITY;
-  let many = Number.POSITIVE_INFINITY;
+/** Milliseconds of one call: of many less those of one (`once`), so that what a submit costs by itself cancels. */
+async function time(way: Way, once: number): Promise<number> {
+  let calls = 1;
+  let many = await clock(() => way.run(1 + calls));
+  while (calls < CALLS && many - once < LASTING) {
+    calls *= 4;
+    many = await clock(() => way.run(1 + calls));
+  }
   for (let repeat = 0; repeat < REPEATS; repeat++) {
     once = Math.min(once, await clock(() => way.run(1)));
     many = Math.min(many, await clock(() => way.run(1 + calls)));

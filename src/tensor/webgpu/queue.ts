@@ -116,7 +116,7 @@ export class Queue {
   }
 
   /** Records host data to be written at this point of the work. The array must not change afterwards. */
-  write(buffer: GPUBuffer, data: Float32Array): void {
+  write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer>): void {
     this.record({ kind: "write", buffer, data });
   }
 

@@ -37,7 +37,7 @@ export interface Dispatch {
 
 /** A command that can be encoded as it is. */
 export type Step =
-  | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array }
+  | { readonly kind: "write"; readonly buffer: GPUBuffer; readonly data: Float32Array<ArrayBuffer> }
   | ({ readonly kind: "copy" } & Copy)
   | { readonly kind: "clear"; readonly buffer: GPUBuffer; readonly bytes: number }
   | ({ readonly kind: "run" } & Run);

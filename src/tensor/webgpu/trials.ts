@@ -11,6 +11,9 @@ const TRIED = 8e9;
 /** Milliseconds that the plain form takes in a trial where there is work for that: the others are to fill a large GPU, too. */
 const PLAIN = 8;
 
+/** How many times TRIED a trial is at most, whatever a clock says. */
+const MOST = 16;
+
 /** Which way a dispatch is done: chosen once by a trial on the device, on the real buffers, and then kept. */
 export class Trials {
   /** Those of this session, by key. */
@@ -63,9 +66,10 @@ export class Trials {
     };
     let dispatch = whole.part?.(TRIED) ?? whole;
     if (dispatch.work < whole.work) {
-      const plain = () => run(dispatch, names[0], 1);
-      await plain();
-      dispatch = whole.part!(Math.max(TRIED, (dispatch.work * PLAIN) / (await clock(plain))));
+      const plain = (calls: number) => clock(() => run(dispatch, names[0], calls));
+      await plain(1);
+      const took = (await plain(3)) - (await plain(1));
+      dispatch = whole.part!(TRIED * Math.max(1, Math.min(MOST, (2 * PLAIN) / Math.max(took, 0))));
     }
     const { bytes, storage, precision } = dispatch.result;
     const from = dispatch.buffers.at(-1)!;

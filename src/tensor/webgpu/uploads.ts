@@ -50,10 +50,10 @@ export class Uploads {
         onDevice = false;
         if (row > 0) gathered.set(new Uint8Array(await this.queue.read(scales!, gathered.length)));
       }
-      this.queue.check();
       if (onDevice && !isStored(chunk, spec)) await this.round(chunk, spec, row, buffer, scales);
       else {
         const rows = await store(chunk, spec);
+        this.queue.check();
         queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
         if (rows.scales) gathered.set(rows.scales, row * stride.scales);
       }

@@ -55,7 +55,7 @@ export class RemoteModel {
     const abort = () => worker.end(signal?.reason);
     signal?.addEventListener("abort", abort);
     try {
-      const facts = await worker.call("load", [source, options, keptTexts()]);
+      const facts = await worker.call("load", [source, options]);
       return new RemoteModel(nameOf(source), worker, options.towers ?? ["image", "text"], facts);
     } catch (error) {
       worker.end(error);
@@ -102,7 +102,6 @@ class WorkerCalls {
     this.worker.onmessage = ({ data }: MessageEvent<Answer>) => {
       if ("progress" in data) return onProgress?.(data.progress);
       if ("warning" in data) return onWarning?.(data.warning);
-      if ("kept" in data) return keepText(...data.kept);
       const { resolve, reject } = this.waiting.get(data.id)!;
       this.waiting.delete(data.id);
       "error" in data ? reject(data.error) : resolve(data.result);
@@ -137,21 +136,6 @@ class WorkerCalls {
 function workerUrl(): string {
   const { worker } = document.querySelector<HTMLScriptElement>("script[data-worker]")!.dataset;
   return new URL(worker!, document.baseURI).href;
-}
-
-/** What this page keeps of texts: a worker, which cannot read it, is lent a copy. */
-function keptTexts(): Record<string, string> {
-  try {
-    return { ...localStorage };
-  } catch {
-    return {}; // not allowed
-  }
-}
-
-function keepText(key: string, value: string): void {
-  try {
-    localStorage.setItem(key, value);
-  } catch {} // full or not allowed
 }
 
 function nameOf(source: ModelSource): string {

@@ -5,8 +5,7 @@ import type { ModelOptions, ModelSource, Picture } from "./remote.ts";
 let model: Siglip;
 
 const calls = {
-  async load(source: ModelSource, options: ModelOptions, kept: Readonly<Record<string, string>>) {
-    lendStorage(kept);
+  async load(source: ModelSource, options: ModelOptions) {
     model = await Siglip.load(source, {
       ...options,
       onProgress: (progress) => answer({ progress }),
@@ -34,24 +33,10 @@ export type Answer =
   | { readonly id: number; readonly result: unknown }
   | { readonly id: number; readonly error: unknown }
   | { readonly progress: LoadProgress }
-  | { readonly warning: string }
-  | { readonly kept: readonly [key: string, value: string] };
+  | { readonly warning: string };
 
 function answer(message: Answer): void {
   self.postMessage(message);
-}
-
-/** Workers lack localStorage, where the library keeps which kernel forms were fastest on this device: the page lends its own. */
-function lendStorage(kept: Readonly<Record<string, string>>): void {
-  const texts = new Map(Object.entries(kept));
-  const value = {
-    getItem: (key: string) => texts.get(key) ?? null,
-    setItem(key: string, text: string) {
-      texts.set(key, text);
-      answer({ kept: [key, text] });
-    },
-  };
-  Object.defineProperty(globalThis, "localStorage", { value });
 }
 
 self.onmessage = async ({ data: { id, name, args } }: MessageEvent<Call>) => {
