@@ -83,8 +83,10 @@ for (const dtype of DTYPES) {
       );
     }
 
-    // The forms that a GPU's trial chooses among, where the bound is tightest.
+    // The forms that a GPU's trial chooses among, where the bound is tightest: half precision's own first.
     for (const [linear, attention] of [
+      ["half-64x64", "32x32"],
+      ["half-128x128", "64x12"],
       ["tile-32x64", "16x16"],
       ["tile-64x64", "32x32"],
       ["tile-128x128", "64x12"],
