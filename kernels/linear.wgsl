@@ -23,7 +23,7 @@ const BN = 64u;
 const BK = 16u; // 8, 16 or 32
 const TM = 4u;
 const TN = 4u;
-const PARTS = false; // a panel's products are added up as `operand` before they go to the f32 sums
+const PARTS = false; // four products are added up as `operand` before they go to the f32 sums
 const GELU = false;
 const ADD = false;
 
@@ -218,12 +218,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             part[at + TN / 4u * 3u] = fma(vec4(a.w), b[n], part[at + TN / 4u * 3u]);
           }
         }
-      }
-    }
-    if (PARTS) {
-      for (var at = 0u; at < TM * TN / 4u; at++) {
-        sums[at] += vec4<f32>(part[at]);
-        part[at] = vec4<operand>();
+        if (PARTS && k % 4u == 3u) {
+          for (var at = 0u; at < TM * TN / 4u; at++) {
+            sums[at] += vec4<f32>(part[at]);
+            part[at] = vec4<operand>();
+          }
+        }
       }
     }
     workgroupBarrier();

@@ -37,7 +37,7 @@ function tiled(BM: number, BN: number, BK: number, TM: number, TN: number): Line
   return { kernel: "linear", constants: { BM, BN, BK, TM, TN }, rows: BM, columns: BN };
 }
 
-/** The same in halves, of which a panel's products are added up before they go to f32 sums. */
+/** The same in halves, of which four products are added up before they go to f32 sums. */
 function halved(BM: number, BN: number, BK: number, TM: number, TN: number): LinearForm {
   const { constants, ...form } = tiled(BM, BN, BK, TM, TN);
   return { ...form, constants: { ...constants, operand: "f16", PARTS: true }, half: true };
