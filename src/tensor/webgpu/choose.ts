@@ -45,7 +45,10 @@ export async function choose(
     const result = await read();
     expected ??= result;
     const right = agree(result, expected, AGREE[precision]);
-    trials.push({ name: way.name, milliseconds: await clock(() => way.run(1)), right });
+    let milliseconds = await clock(() => way.run(1));
+    // Once more: one odd clock must not put a fast way out of the running.
+    if (milliseconds < LONG) milliseconds = Math.min(milliseconds, await clock(() => way.run(1)));
+    trials.push({ name: way.name, milliseconds, right });
   }
   const right = trials.filter((trial) => trial.right);
   const least = Math.min(...right.map(({ milliseconds }) => milliseconds));
