@@ -103,7 +103,8 @@ export function workOf(one: Step): number {
 function cut(one: Step, most: number): [Step, Step?] {
   if (one.kind !== "run" || !one.split) return [one];
   const [across, down, deep] = one.groups;
-  const count = Math.max(1, Math.floor((most / one.work) * down));
+  // Powers of two: where a piece may begin takes few values, and each has a uniform, however the device's speed varies.
+  const count = 2 ** Math.floor(Math.log2(Math.max(1, (most / one.work) * down)));
   if (count >= down) return [one];
   const part = (first: number, groups: number): Step => ({
     ...one,
