@@ -33,6 +33,7 @@ export async function setUp(
     openContext: () => browser!.newContext(),
     async openPage(before, context) {
       const page = await (context ?? browser!).newPage();
+      page.setDefaultTimeout(120_000);
       if (before) await page.addInitScript(before);
       await page.goto(site.url);
       await page.addScriptTag({ url: "/page.js", type: "module" });

@@ -49,6 +49,8 @@ export async function openWebsite(): Promise<Website> {
     newContext,
     async visit(context, before) {
       const page = await (context ?? (await newContext())).newPage();
+      // Half a minute is too little for a software adapter beside other tests; a hang still ends.
+      page.setDefaultTimeout(120_000);
       const faults: string[] = [];
       page.on("console", (message) => {
         if (["error", "warning"].includes(message.type())) faults.push(message.text());
