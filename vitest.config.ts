@@ -1,6 +1,6 @@
 import { defineConfig } from "vitest/config";
-import { adapterEnvironment } from "./test/adapter.ts";
-import { TallyReporter } from "./test/tally.ts";
+import { adapterEnvironment } from "./test/harness/adapter.ts";
+import { TallyReporter } from "./test/harness/tally.ts";
 import { embedDemo } from "./weights/embed.ts";
 
 // Suites that take long, or want the real size or the real checkpoint, run only when asked for: `vitest --mode full`, or
@@ -11,12 +11,12 @@ export default defineConfig(({ mode }) => {
   // Not in git, and stale where the model has changed since it was last written.
   embedDemo();
   const suites = asked.filter((name) => mode === name || process.env[`SIGLIP_${name.toUpperCase()}`] === "1");
-  const alone = suites.filter((name) => name !== "long").map((name) => `test/${name}.test.ts`);
+  const alone = suites.filter((name) => name !== "long").map((name) => `test/long/${name}.test.ts`);
   const everything = ["test/**/*.test.ts", ...(suites.includes("long") ? ["test/**/*.long.ts"] : [])];
   return {
     test: {
       include: alone.length > 0 ? alone : everything,
-      exclude: alone.length > 0 ? [] : ["test/full.test.ts", "test/published.test.ts"],
+      exclude: alone.length > 0 ? [] : ["test/long/full.test.ts", "test/long/published.test.ts"],
       // Workers are processes that start with this environment, the only way to bring a Vulkan driver along.
       pool: "forks",
       maxWorkers: 2,

@@ -5,7 +5,7 @@
  *   --case tiny-hd72,tiny-giant   golden cases; all small ones by default
  */
 import { parseArgs } from "node:util";
-import { loadTowers } from "../src/towers.ts";
+import { loadTowers } from "../src/model/towers.ts";
 import { checkSame, Grouped } from "./groups/grouped.ts";
 import { table } from "./lib/statistics.ts";
 import { openSubject } from "./model/subject.ts";

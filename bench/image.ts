@@ -7,8 +7,8 @@ import encode, { init } from "@jsquash/jpeg/encode.js";
 import { PNG } from "pngjs";
 import { fromRgba, type Pixels } from "../src/image/pixels.ts";
 import { type Filter, resize } from "../src/image/resize.ts";
-import { decode } from "../src/node/decode.ts";
-import { IMAGES, png, synthetic } from "../test/pictures.ts";
+import { decode } from "../src/node/images/decode.ts";
+import { IMAGES, png, synthetic } from "../test/harness/pictures.ts";
 
 // `npx tsx bench/image.ts`: milliseconds to decode pictures and to resize them to 384 x 384, after the results have been verified.
 

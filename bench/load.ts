@@ -7,7 +7,7 @@
  *   --dtype f16,q4   --towers image,text   --runs 3   --json
  *   --rounding device,host   where weights are rounded, a row for each; by default as `Siglip.load` does it
  *
- * SIGLIP_FULL_DIR names the folder with so400m's synthetic weights (npx tsx test/write-synthetic.ts --out DIR). Writes
+ * SIGLIP_FULL_DIR names the folder with so400m's synthetic weights (npx tsx test/judge/write-synthetic.ts --out DIR). Writes
  * bench/results/load-<adapter>.json when both towers were loaded.
  */
 import { execFile } from "node:child_process";
@@ -15,8 +15,8 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import { openCheckpoint } from "../src/files.ts";
-import { folderFiles } from "../src/node/files.ts";
+import { openCheckpoint } from "../src/files/read-model.ts";
+import { folderFiles } from "../src/node/folder.ts";
 import type { Adapter } from "./lib/device.ts";
 import { describe } from "./lib/device.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
@@ -60,7 +60,7 @@ const { values: options } = parseArgs({
 });
 const folder = process.env.SIGLIP_FULL_DIR;
 if (!folder) {
-  console.error("bench:load wants SIGLIP_FULL_DIR: the folder of npx tsx test/write-synthetic.ts --out DIR.");
+  console.error("bench:load wants SIGLIP_FULL_DIR: the folder of npx tsx test/judge/write-synthetic.ts --out DIR.");
   process.exit(2);
 }
 const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));

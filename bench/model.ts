@@ -7,16 +7,16 @@
  *   --cpu              the CPU backend            --json                the result on stdout
  *   --portable         as if there were no matrix units: writes model-<adapter>-portable.json
  *
- * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/write-synthetic.ts); without it they are made as they
+ * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/judge/write-synthetic.ts); without it they are made as they
  * load. Writes bench/results/model-<adapter>.json when so400m ran as planned. Ends with 1 if anything was wrong.
  */
 import { parseArgs } from "node:util";
-import { deviceOptions } from "../src/load.ts";
+import { loadTowers, type Tower } from "../src/model/towers.ts";
+import { deviceOptions } from "../src/siglip/load.ts";
 import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
-import { loadTowers, type Tower } from "../src/towers.ts";
 import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
 import { type Bench, describe } from "./lib/device.ts";
 import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";

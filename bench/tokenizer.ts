@@ -5,7 +5,7 @@
 import { cpus } from "node:os";
 import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonical } from "../src/tokenizer/siglip.ts";
-import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer-model.ts";
+import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer/tokenizer-model.ts";
 
 await prepareBpe();
 

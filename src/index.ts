@@ -2,18 +2,20 @@
  * SigLIP in pages and workers: everything that bundlers and browsers get from `siglip`.
  * @module siglip
  */
-import type { CachedModel } from "./browser/cache.ts";
-import { demoFiles } from "./browser/demo.ts";
-import { listFiles } from "./browser/list.ts";
-import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
-import type { ModelFiles } from "./checkpoint/model-files.ts";
-import { SiglipError } from "./error.ts";
-import { type LoadOptions, loadModel } from "./load.ts";
-import { Siglip as SiglipModel } from "./siglip.ts";
 
-export type { CachedModel } from "./browser/cache.ts";
+import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
+import type { CachedModel } from "./browser/storage/cache.ts";
+import { demoFiles } from "./files/demo.ts";
+import { listFiles } from "./files/list.ts";
+import type { ModelFiles } from "./files/model-files.ts";
+import { type LoadOptions, loadModel } from "./siglip/load.ts";
+import { Siglip as SiglipModel } from "./siglip/siglip.ts";
+import { SiglipError } from "./support/error.ts";
+
 export type { BrowserImage } from "./browser/platform.ts";
-export * from "./public.ts";
+export type { CachedModel } from "./browser/storage/cache.ts";
+export { type Hit, SearchIndex } from "./search/search-index.ts";
+export * from "./siglip/public.ts";
 
 /** A SigLIP model in a page or a worker: pictures are URLs, files, bytes, whatever can be drawn, or pixels. */
 export class Siglip extends SiglipModel<BrowserImage> {
@@ -31,7 +33,7 @@ export class Siglip extends SiglipModel<BrowserImage> {
 
 /** The models in the browser's cache, in each precision; none where the browser has no storage for one. */
 export async function listCached(): Promise<CachedModel[]> {
-  return (await import("./browser/cache.ts")).listCached();
+  return (await import("./browser/storage/cache.ts")).listCached();
 }
 
 /**
@@ -39,17 +41,17 @@ export async function listCached(): Promise<CachedModel[]> {
  * where one is being written.
  */
 export async function deleteCached(model?: CachedModel | string): Promise<void> {
-  return (await import("./browser/cache.ts")).deleteCached(model);
+  return (await import("./browser/storage/cache.ts")).deleteCached(model);
 }
 
 async function findFiles(model: string | URL | Iterable<File>, options: LoadOptions): Promise<ModelFiles> {
   if (model === "demo") return demoFiles();
   if (typeof model === "string" || model instanceof URL) {
     // A chunk of its own: files that were chosen, and the demo, need none of it.
-    const { networkFiles } = await import("./network.ts");
+    const { networkFiles } = await import("./network/network-files.ts");
     const base = /^[./]/.test(String(model)) ? (globalThis.document?.baseURI ?? globalThis.location?.href) : undefined;
     const found = networkFiles(URL.canParse(model, base) ? new URL(model, base) : (model as string), options, {
-      spool: async (file, signal) => (await import("./browser/spool.ts")).spool(file, signal),
+      spool: async (file, signal) => (await import("./browser/storage/spool.ts")).spool(file, signal),
     });
     if (found) return found;
   } else if (typeof model === "object" && model !== null && Symbol.iterator in model) {

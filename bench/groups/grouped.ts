@@ -1,9 +1,9 @@
-import { floatToHalf, halfToFloat } from "../../src/numbers.ts";
+import { floatToHalf, halfToFloat } from "../../src/support/numbers.ts";
 import type { RowChunk, WeightSpec } from "../../src/tensor/backend.ts";
 import { GROUP } from "../../src/tensor/backend.ts";
 import { CpuBackend, type CpuTensor } from "../../src/tensor/cpu.ts";
 import { quantise } from "../../src/tensor/quantise.ts";
-import { random } from "../../test/reference.ts";
+import { random } from "../../test/judge/reference.ts";
 
 type Bits = "q8" | "q4";
 

@@ -1,4 +1,4 @@
-import { float32ToHalf } from "../../src/numbers.ts";
+import { float32ToHalf } from "../../src/support/numbers.ts";
 import { type Constants, specialise } from "../../src/tensor/webgpu/specialise.ts";
 import type { Bench as Device } from "./device.ts";
 import { timing } from "./statistics.ts";

@@ -1,5 +1,5 @@
-import type { SiglipConfig, TowerConfig } from "../../src/config.ts";
-import type { Tower } from "../../src/towers.ts";
+import type { SiglipConfig, TowerConfig } from "../../src/model/config.ts";
+import type { Tower } from "../../src/model/towers.ts";
 import type { Ceilings } from "./ceilings.ts";
 
 /** Half-precision work may be done in either precision, so the faster one is its ceiling. */

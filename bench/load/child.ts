@@ -1,13 +1,13 @@
 // One measurement in a process of its own, so that its largest resident size is its own: prints one line of JSON.
 // usage: child.ts load|write|baseline FOLDER f32|f16|q8|q4 TOWERS BYTES [device|host]
-import { openCheckpoint, readConfig } from "../../src/files.ts";
-import { deviceOptions } from "../../src/load.ts";
-import { folderFiles } from "../../src/node/files.ts";
+import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
+import { loadTowers, type Tower } from "../../src/model/towers.ts";
+import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
+import { deviceOptions } from "../../src/siglip/load.ts";
 import type { WeightDType } from "../../src/tensor/backend.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
-import { loadTowers, type Tower } from "../../src/towers.ts";
 import { adapterOf } from "../lib/device.ts";
 
 /** What a child found; seconds and bytes. */

@@ -1,11 +1,11 @@
 import { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
-import type { SiglipConfig } from "../../src/config.ts";
-import { openCheckpoint } from "../../src/files.ts";
-import { folderFiles } from "../../src/node/files.ts";
+import { openCheckpoint } from "../../src/files/read-model.ts";
+import type { SiglipConfig } from "../../src/model/config.ts";
+import type { Tower, Towers, Values } from "../../src/model/towers.ts";
+import { folderFiles } from "../../src/node/folder.ts";
 import type { WeightDType } from "../../src/tensor/backend.ts";
-import type { Tower, Towers, Values } from "../../src/towers.ts";
-import { openGolden } from "../../test/golden.ts";
-import { syntheticSource } from "../../test/synthetic.ts";
+import { openGolden } from "../../test/harness/golden.ts";
+import { syntheticSource } from "../../test/judge/synthetic.ts";
 
 /** A model with inputs of which the embeddings are known. */
 export interface Subject {

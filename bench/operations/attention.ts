@@ -6,7 +6,7 @@ import {
   fits,
   WORKGROUP_MEMORY,
 } from "../../src/tensor/webgpu/tiles.ts";
-import * as reference from "../../test/reference.ts";
+import * as reference from "../../test/judge/reference.ts";
 import type { GpuTensor, Storage } from "./inputs.ts";
 import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
 

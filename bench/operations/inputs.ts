@@ -1,7 +1,7 @@
 import type { Norm, RowChunk, WeightDType } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { random } from "../../test/reference.ts";
+import { random } from "../../test/judge/reference.ts";
 
 /** A tensor on the device. */
 export type GpuTensor = ReturnType<WebGpuBackend["linear"]>;

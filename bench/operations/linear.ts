@@ -1,7 +1,7 @@
 import type { Linear, WeightDType } from "../../src/tensor/backend.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
-import * as reference from "../../test/reference.ts";
+import * as reference from "../../test/judge/reference.ts";
 import type { GpuTensor, Storage } from "./inputs.ts";
 import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
 

@@ -1,5 +1,5 @@
 import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { compare } from "../../test/compare.ts";
+import { compare } from "../../test/judge/compare.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { Bench } from "../lib/device.ts";
 import type { Span } from "../lib/profile.ts";

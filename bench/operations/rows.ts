@@ -1,5 +1,5 @@
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import * as reference from "../../test/reference.ts";
+import * as reference from "../../test/judge/reference.ts";
 import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
 
 const WIDTH = 1152;

@@ -3,10 +3,10 @@ import { copyFile, mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import type { SiglipConfig } from "../../src/config.ts";
+import type { SiglipConfig } from "../../src/model/config.ts";
 import { writeFileAtomic } from "../../src/node/file.ts";
-import { float32ToHalf } from "../../src/numbers.ts";
-import { syntheticData, syntheticShapes } from "../../test/synthetic.ts";
+import { float32ToHalf } from "../../src/support/numbers.ts";
+import { syntheticData, syntheticShapes } from "../../test/judge/synthetic.ts";
 import type { DType, External } from "./onnx.ts";
 import { type Attention, imageTower } from "./tower.ts";
 

@@ -1,7 +1,7 @@
-import type { SiglipConfig } from "../../src/config.ts";
-import type { Values } from "../../src/towers.ts";
-import { openGolden } from "../../test/golden.ts";
-import { syntheticTensor } from "../../test/synthetic.ts";
+import type { SiglipConfig } from "../../src/model/config.ts";
+import type { Values } from "../../src/model/towers.ts";
+import { openGolden } from "../../test/harness/golden.ts";
+import { syntheticTensor } from "../../test/judge/synthetic.ts";
 
 /** Pixel values [batch, 3, size, size], and the width of an embedding. */
 export interface Pictures {

@@ -1,4 +1,4 @@
-import type { Values } from "../../src/towers.ts";
+import type { Values } from "../../src/model/towers.ts";
 import type { ModelFiles } from "./files.ts";
 import type { DType } from "./onnx.ts";
 

@@ -1,4 +1,4 @@
-import { float32ToHalf } from "../../src/numbers.ts";
+import { float32ToHalf } from "../../src/support/numbers.ts";
 
 /** Precision of a graph's weights and activations. */
 export type DType = "f32" | "f16";

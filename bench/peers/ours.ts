@@ -1,13 +1,13 @@
-import type { SiglipConfig } from "../../src/config.ts";
-import { openCheckpoint } from "../../src/files.ts";
-import { deviceOptions } from "../../src/load.ts";
-import { folderFiles } from "../../src/node/files.ts";
+import { openCheckpoint } from "../../src/files/read-model.ts";
+import type { SiglipConfig } from "../../src/model/config.ts";
+import { loadTowers } from "../../src/model/towers.ts";
+import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
+import { deviceOptions } from "../../src/siglip/load.ts";
 import type { Backend, RowChunk, Tensor } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
-import { loadTowers } from "../../src/towers.ts";
 import type { ModelFiles } from "./files.ts";
 import { type Layer, normalised, type Pictures, sampled } from "./inputs.ts";
 import type { Loaded } from "./measure.ts";

@@ -1,5 +1,5 @@
-import type { VisionConfig } from "../../src/config.ts";
-import { syntheticTensor } from "../../test/synthetic.ts";
+import type { VisionConfig } from "../../src/model/config.ts";
+import { syntheticTensor } from "../../test/judge/synthetic.ts";
 import { transposed } from "./inputs.ts";
 import { type DType, Graph } from "./onnx.ts";
 

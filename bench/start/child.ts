@@ -1,10 +1,11 @@
 // One start in a process of its own, as a program that loads a model and embeds for the first time: prints one line of JSON.
 // usage: child.ts JSON, a Task
-import { choicesKey, deviceOptions } from "../../src/load.ts";
-import { keptChoices } from "../../src/node/choices.ts";
+
+import { loadTowers, type Tower } from "../../src/model/towers.ts";
+import { keptChoices } from "../../src/node/cache/choices.ts";
+import { choicesKey, deviceOptions } from "../../src/siglip/load.ts";
 import type { WeightDType } from "../../src/tensor/backend.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { loadTowers, type Tower } from "../../src/towers.ts";
 import type { Adapter } from "../lib/device.ts";
 import { openNodeBench } from "../lib/node.ts";
 import { timing } from "../lib/statistics.ts";

@@ -1,9 +1,9 @@
 import { fileURLToPath } from "node:url";
-import { openCheckpoint, readConfig } from "../../src/files.ts";
-import { folderFiles } from "../../src/node/files.ts";
+import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
+import { loadTowers } from "../../src/model/towers.ts";
+import { folderFiles } from "../../src/node/folder.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
-import { loadTowers } from "../../src/towers.ts";
-import { random } from "../../test/reference.ts";
+import { random } from "../../test/judge/reference.ts";
 import { farthest, type Subject } from "../model/subject.ts";
 
 const FOLDER = fileURLToPath(new URL("../../weights/demo/", import.meta.url));

@@ -1,5 +1,5 @@
-import { SiglipError } from "../error.ts";
 import { checkSize, type Pixels } from "../image/pixels.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** Pixels read at a time, 4 MiB of them, so that the page can paint in between. */
 const TILE = 2 ** 20;

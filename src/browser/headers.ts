@@ -1,7 +1,7 @@
-import { SiglipError } from "../error.ts";
 import { exifOrientation } from "../image/exif.ts";
 import { readMarkers } from "../image/jpeg-markers.ts";
 import { checkSize } from "../image/pixels.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** Deflate turns a byte into at most 1032, each of at most 8 pixels. */
 const PNG_PIXELS_A_BYTE = 8 * 1032;

@@ -1,12 +1,12 @@
-import { SiglipError, shorten } from "../error.ts";
+import { readBlob } from "../files/list.ts";
 import { orient } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
-import type { Platform } from "../siglip.ts";
+import { readBody, request } from "../network/request.ts";
+import type { Platform } from "../siglip/siglip.ts";
+import { SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
-import { keptChoices } from "./choices.ts";
 import { checkHeaders } from "./headers.ts";
-import { readBody, request } from "./http.ts";
-import { readBlob } from "./list.ts";
+import { keptChoices } from "./storage/choices.ts";
 
 /**
  * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
@@ -32,7 +32,7 @@ export const browserPlatform: Platform<BrowserImage> = {
     return globalThis.navigator?.gpu;
   },
   choices: keptChoices,
-  keep: async (files, options) => (await import("./cache.ts")).keepFiles(files, options),
+  keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, signal) {
     try {

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** The element types of safetensors, but for the complex and sub-byte ones (C64, F4, F6), as the typed arrays that hold them. */
 export interface TypedArrays {

@@ -4,7 +4,7 @@
  * Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
  * @module siglip/safetensors
  */
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** Random access to the bytes of one file, wherever it lies. */
 export interface Source {

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import { exifOrientation } from "./exif.ts";
 import { checkSize } from "./pixels.ts";
 

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** A decoded picture: 8-bit RGB, no alpha, already turned upright. */
 export interface Pixels {

@@ -1,7 +1,6 @@
 import type { Weights } from "../checkpoint/weights.ts";
-import type { TowerConfig } from "../config.ts";
-import { SiglipError } from "../error.ts";
-import { toFloat32 } from "../numbers.ts";
+import { SiglipError } from "../support/error.ts";
+import { toFloat32 } from "../support/numbers.ts";
 import {
   type Backend,
   type Linear,
@@ -12,6 +11,7 @@ import {
   type WeightDType,
   type WeightSpec,
 } from "../tensor/backend.ts";
+import type { TowerConfig } from "./config.ts";
 import type { Block, Mlp } from "./transformer.ts";
 
 /** A range of rows of a tensor in the checkpoint. */

@@ -1,5 +1,5 @@
-import type { TextConfig } from "../config.ts";
 import type { Backend, Linear, Norm, Tensor } from "../tensor/backend.ts";
+import type { TextConfig } from "./config.ts";
 import type { Params } from "./params.ts";
 import { type Block, encoder, type Tap } from "./transformer.ts";
 

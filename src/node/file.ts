@@ -3,7 +3,7 @@ import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** The path of a file URL; throws a SiglipError for one that names another host. */
 export function filePath(url: URL): string {

@@ -1,16 +1,16 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { demoFiles } from "../browser/demo.ts";
-import { listFiles } from "../browser/list.ts";
-import type { ModelFiles } from "../checkpoint/model-files.ts";
-import { SiglipError } from "../error.ts";
-import type { LoadOptions } from "../load.ts";
-import { type NetworkOptions, networkFiles, type Ways } from "../network.ts";
-import type { KeptFiles } from "./cache.ts";
-import { keptUrlFiles } from "./cache-url.ts";
+import { demoFiles } from "../files/demo.ts";
+import { listFiles } from "../files/list.ts";
+import type { ModelFiles } from "../files/model-files.ts";
+import { type NetworkOptions, networkFiles, type Ways } from "../network/network-files.ts";
+import type { LoadOptions } from "../siglip/load.ts";
+import { SiglipError } from "../support/error.ts";
+import type { KeptFiles } from "./cache/cache.ts";
+import { keptHubFiles } from "./cache/hub-files.ts";
+import { keptUrlFiles } from "./cache/url-files.ts";
 import { filePath } from "./file.ts";
-import { folderFiles } from "./files.ts";
-import { keptHubFiles } from "./hub.ts";
+import { folderFiles } from "./folder.ts";
 import { temporarySpool } from "./spool.ts";
 import { hubDefaults } from "./token.ts";
 

@@ -1,11 +1,11 @@
-import { readBody } from "../browser/http.ts";
-import { SiglipError, shorten } from "../error.ts";
 import { checkPixels, type Pixels } from "../image/pixels.ts";
-import type { Platform } from "../siglip.ts";
-import { keptChoices } from "./choices.ts";
-import { decode } from "./decode.ts";
+import { readBody } from "../network/request.ts";
+import type { Platform } from "../siglip/siglip.ts";
+import { SiglipError, shorten } from "../support/error.ts";
+import { keptChoices } from "./cache/choices.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
+import { decode } from "./images/decode.ts";
 
 /** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
 export type NodeImage = string | URL | Uint8Array | ArrayBuffer | Blob | Pixels;

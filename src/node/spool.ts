@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { Spool } from "../checkpoint/remote.ts";
+import type { Spool } from "../network/ranges.ts";
 import { attempt, fileSource, writeFileAtomic } from "./file.ts";
 
 /** Brings a whole file to a temporary one, which is gone when it is closed, and nearly everywhere when the process ends. */

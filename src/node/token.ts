@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { huggingFaceHome } from "./folders.ts";
+import { huggingFaceHome } from "./cache/folders.ts";
 
 /**
  * The Hub and the token that Hugging Face's own tools would use: `HF_ENDPOINT`; `HF_TOKEN`, else the file that `hf auth login` wrote

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /** A shape, outermost axis first. */
 export type Shape = readonly number[];

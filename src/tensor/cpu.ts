@@ -1,5 +1,5 @@
-import { SiglipError } from "../error.ts";
-import { toFloat32 } from "../numbers.ts";
+import { SiglipError } from "../support/error.ts";
+import { toFloat32 } from "../support/numbers.ts";
 import {
   attentionShape,
   type Backend,

@@ -1,4 +1,4 @@
-import { float32ToHalf, floatToHalf, halfToFloat } from "../numbers.ts";
+import { float32ToHalf, floatToHalf, halfToFloat } from "../support/numbers.ts";
 import { GROUP, notFinite, type PackedChunk, padded, padRows, type RowChunk } from "./backend.ts";
 
 /** Integer weights: `codes` times the group's scale (half precision bits). */

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import { invalid, MAX_PIECE_BYTES } from "./model.ts";
 
 /**

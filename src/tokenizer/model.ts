@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import { ProtoReader } from "./protobuf.ts";
 
 /** Piece types, as sentencepiece_model.proto numbers them. */

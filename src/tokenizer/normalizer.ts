@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import { Charsmap } from "./charsmap.ts";
 import type { ModelProto } from "./model.ts";
 import { charLength, MAX_TEXT } from "./text.ts";

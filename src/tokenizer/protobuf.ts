@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 const VARINT = 0;
 const FIXED64 = 1;

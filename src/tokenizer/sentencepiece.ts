@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import type { Bpe } from "./bpe.ts";
 import {
   BYTE,

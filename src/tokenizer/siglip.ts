@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 import type { SentencePiece } from "./sentencepiece.ts";
 import { checkText } from "./text.ts";
 

@@ -1,4 +1,4 @@
-import { SiglipError } from "../error.ts";
+import { SiglipError } from "../support/error.ts";
 
 /**
  * The longest text taken, in UTF-16 code units, and the longest normalised text, in bytes: 32 Mi. Encoding takes up to 64 bytes for each

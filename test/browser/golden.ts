@@ -4,9 +4,9 @@ import type { WeightDType } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import { SOFTWARE, WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
-import { compare } from "../compare.ts";
-import { cases, GATE, poison } from "../conformance.ts";
-import { BOUND, checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../golden-judge.ts";
+import { compare } from "../judge/compare.ts";
+import { BOUND, checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../judge/golden.ts";
+import { cases, GATE, poison } from "../tensor/conformance.ts";
 
 let opened: Promise<OpenedDevice | undefined> | undefined;
 /** Errors that no scope of the library caught. */

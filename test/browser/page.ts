@@ -1,6 +1,7 @@
 // What runs in the page: the library, and what the tests do with it there.
-import { keptChoices } from "../../src/browser/choices.ts";
+
 import { browserPlatform } from "../../src/browser/platform.ts";
+import { keptChoices } from "../../src/browser/storage/choices.ts";
 import { type BrowserImage, deleteCached, type LoadOptions, listCached, Siglip } from "../../src/index.ts";
 
 /** Logits and probabilities of a picture against texts, and where the model ran. */

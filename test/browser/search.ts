@@ -1,5 +1,5 @@
 // Runs in a page: the search index among as many embeddings as a large folder has.
-import { SearchIndex } from "../../src/search.ts";
+import { SearchIndex } from "../../src/search/search-index.ts";
 
 /** Milliseconds of the median of ten searches, and whether each finds what was sought. */
 export function timeSearch(count: number, width: number): { median: number; found: boolean } {

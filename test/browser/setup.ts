@@ -1,6 +1,6 @@
 import type { BrowserContext, Page } from "playwright-core";
 import type { TestContext } from "vitest";
-import { tallied } from "../cases.ts";
+import { tallied } from "../harness/cases.ts";
 import { type Bundle, bundle } from "./bundle.ts";
 import { noChromium, openChromium } from "./chromium.ts";
 import { type Site, serveSite } from "./site.ts";

@@ -2,10 +2,10 @@
 import { readFileSync } from "node:fs";
 import type { Page } from "playwright-core";
 import { expect, onTestFinished } from "vitest";
-import { parseConfig } from "../../src/config.ts";
 import type { CachedModel, LoadOptions } from "../../src/index.ts";
-import { serveFiles } from "../server.ts";
-import { syntheticSource } from "../synthetic.ts";
+import { parseConfig } from "../../src/model/config.ts";
+import { serveFiles } from "../harness/server.ts";
+import { syntheticSource } from "../judge/synthetic.ts";
 import type { Setup } from "./setup.ts";
 
 const demo = new URL("../../weights/demo/", import.meta.url);

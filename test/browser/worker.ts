@@ -1,5 +1,5 @@
 // A module worker that scores a picture, with the demo model or another, and answers with what it found; or keeps choices.
-import { keptChoices } from "../../src/browser/choices.ts";
+import { keptChoices } from "../../src/browser/storage/choices.ts";
 import { score } from "./page.ts";
 
 self.onmessage = async ({ data: { adapter, chosen, model = "demo", options, image, texts } }) => {

@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 import { writeSync } from "node:fs";
 import { getHeapStatistics } from "node:v8";
-import { SiglipError } from "../../src/error.ts";
+import { SiglipError } from "../../src/support/error.ts";
 import { Random } from "./random.ts";
 import { TARGETS, type Target } from "./targets.ts";
 

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { deflateSync } from "node:zlib";
 import { type DType, encodeHeader } from "../../src/checkpoint/safetensors.ts";
-import { chunk, exif, png, withSegment } from "../pictures.ts";
-import { readModel, writeModel } from "../tokenizer-model.ts";
+import { chunk, exif, png, withSegment } from "../harness/pictures.ts";
+import { readModel, writeModel } from "../tokenizer/tokenizer-model.ts";
 import { join } from "./random.ts";
 
 const fixture = (path: string) => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)));

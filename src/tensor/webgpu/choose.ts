@@ -1,4 +1,4 @@
-import { toFloat32 } from "../../numbers.ts";
+import { toFloat32 } from "../../support/numbers.ts";
 
 /** One way to do a piece of work, timed and compared with the first. */
 export interface Trial {

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../error.ts";
+import { SiglipError } from "../../support/error.ts";
 import type { Capabilities } from "./tiles.ts";
 
 /** A device, and what kind of adapter it belongs to. */

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../error.ts";
+import { SiglipError } from "../../support/error.ts";
 import type { Choices, Trial } from "./choose.ts";
 import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
 import type { Constants } from "./specialise.ts";

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../error.ts";
+import { SiglipError } from "../../support/error.ts";
 
 /** Values for the top-level `const NAME = …;` and `alias name = …;` of a shader. Numbers are written as u32. */
 export type Constants = Readonly<Record<string, number | boolean | string>>;

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../error.ts";
+import { SiglipError } from "../../support/error.ts";
 import type { Constants } from "./specialise.ts";
 
 /** A matrix unit: M x K times K x N in halves, summed in f32, by all threads of a subgroup of one size. */

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../error.ts";
+import { SiglipError } from "../../support/error.ts";
 import { checkChunk, GROUP, notFinite, padded, type RowChunk, type WeightSpec } from "../backend.ts";
 import type { Queue } from "./queue.ts";
 import { isStored, rowBytes, store } from "./weights.ts";

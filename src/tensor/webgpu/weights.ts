@@ -1,4 +1,4 @@
-import { toFloat32 } from "../../numbers.ts";
+import { toFloat32 } from "../../support/numbers.ts";
 import { GROUP, padded, type RowChunk, type WeightDType, type WeightSpec } from "../backend.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */

@@ -1,7 +1,7 @@
 import type { Ceilings } from "../../../bench/lib/ceilings.ts";
 import { percent, rate } from "../../../bench/lib/statistics.ts";
+import { bytes, grouped } from "../../support/units.ts";
 import { isSoftware, type MatrixInfo } from "../../tensor/webgpu/device.ts";
-import { bytes, grouped } from "../../units.ts";
 import { make } from "../dom.ts";
 
 /** A term and what is so. */

@@ -1,5 +1,5 @@
 import type { LoadProgress } from "../../index.ts";
-import { bytes, duration } from "../../units.ts";
+import { bytes, duration } from "../../support/units.ts";
 import { BITS, KNOWN, type Known, parameters } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 

@@ -1,5 +1,5 @@
 import { type CachedModel, deleteCached, listCached } from "../../index.ts";
-import { bytes } from "../../units.ts";
+import { bytes } from "../../support/units.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { ModelOptions, ModelSource } from "./remote.ts";
 

@@ -1,4 +1,4 @@
-import { duration } from "../../units.ts";
+import { duration } from "../../support/units.ts";
 import type { AppContext } from "../context.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { RemoteModel } from "../models/remote.ts";

@@ -1,4 +1,4 @@
-import { SearchIndex } from "../../search.ts";
+import { SearchIndex } from "../../search/search-index.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import type { Folder, Found } from "./files.ts";
 import { Indexer } from "./indexer.ts";

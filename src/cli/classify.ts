@@ -1,0 +1,57 @@
+import type { Command } from "commander";
+import { DEFAULT_TEMPLATE, type Ranked } from "../siglip/classifier.ts";
+import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
+import { Progress } from "./progress.ts";
+import { rankedTable } from "./table.ts";
+import { print } from "./terminal.ts";
+
+interface ClassifyOptions extends RunOptions {
+  readonly labels: readonly string[];
+  readonly template?: readonly string[];
+}
+
+/** `siglip classify`: how well each label fits each picture. */
+export function addClassify(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command("classify")
+    .description("Say how probable each label is for each picture.")
+    .argument("<image...>", "PNG or JPEG pictures: paths or URLs")
+    .requiredOption("--labels <label...>", "what may be in the pictures; name the pictures first")
+    .option(
+      "--template <text>",
+      `sentence around {label}, repeatable: several are averaged (default: "${DEFAULT_TEMPLATE}")`,
+      (text: string, before: readonly string[] = []) => [...before, text],
+    );
+  addRunOptions(addModelOption(command)).addHelpText(
+    "after",
+    `
+Every label is judged by itself: probabilities need not sum to 1. With --json:
+[{ image, labels: [{ label, probability, logit }] }], the most probable first.
+
+Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"`,
+  );
+  command.action((images: string[], options: ClassifyOptions) => classify(images, options, signal));
+}
+
+async function classify(images: readonly string[], options: ClassifyOptions, signal: AbortSignal): Promise<void> {
+  await checkPictures(images);
+  const model = await openModel(options, ["image", "text"], signal);
+  const progress = new Progress("classifying", signal);
+  try {
+    const labels = await model.classifier(options.labels, { templates: options.template, signal });
+    const results: { image: string; labels: Ranked[] }[] = [];
+    for (const [done, image] of images.entries()) {
+      progress.update(done, images.length);
+      const ranked = await labels.classify(image, { signal });
+      results.push({ image, labels: ranked });
+      if (options.json) continue;
+      progress.pause();
+      print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
+    }
+    progress.stop();
+    if (options.json) print(JSON.stringify(results, undefined, 2));
+  } finally {
+    progress.stop();
+    model.dispose();
+  }
+}

@@ -1,0 +1,101 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { Siglip } from "../node.ts";
+import { duration } from "../support/units.ts";
+import { type Embedded, FORMATS, type Format, formatOf, type Items, rehearse, save } from "./formats.ts";
+import { readLines } from "./lines.ts";
+import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
+import { Progress } from "./progress.ts";
+import { plain, print } from "./terminal.ts";
+
+interface EmbedOptions extends RunOptions {
+  readonly text?: readonly string[];
+  readonly texts?: string;
+  readonly out: { readonly path: string; readonly format: Format };
+}
+
+/** `siglip embed`: vectors of pictures and texts into a file. */
+export function addEmbed(program: Command, signal: AbortSignal): void {
+  const command = program
+    .command("embed")
+    .description("Write the embeddings of pictures and texts, vectors of length 1, into a file.")
+    .argument("[image...]", "PNG or JPEG pictures: paths or URLs")
+    .option("--text <string>", "a text; repeatable", (text: string, before: readonly string[] = []) => [
+      ...before,
+      text,
+    ])
+    .option("--texts <file>", "a UTF-8 file of texts, one a line, after those of --text; - is stdin")
+    .requiredOption("--out <file>", "a name that ends in .safetensors, .jsonl or .npy", parseOut);
+  addRunOptions(addModelOption(command)).addHelpText(
+    "after",
+    `
+What is written, float32, a row for each picture or text in the order given:
+  .safetensors  image_embeds and text_embeds [n, dim]; in the metadata,
+                images and texts: their names, as JSON lists
+  .jsonl        one { kind: "image" | "text", name, embedding } a line
+  .npy          either pictures or texts [n, dim]; for vectors.npy the list of
+                names is written to vectors.names.json
+The file is put in place when it is whole. --json prints a summary.
+
+Example: siglip embed *.jpg --texts captions.txt --out photos.safetensors`,
+  );
+  command.action((images: string[], options: EmbedOptions) => {
+    const texts = options.text !== undefined || options.texts !== undefined;
+    if (images.length === 0 && !texts) command.error("error: wanted pictures, --text or --texts, found none of them");
+    if (images.length > 0 && texts && options.out.format === "npy") {
+      command.error("error: wanted pictures or texts for .npy, found both; write two files, or .safetensors or .jsonl");
+    }
+    return embed(images, options, signal);
+  });
+}
+
+function parseOut(path: string): EmbedOptions["out"] {
+  const format = formatOf(path);
+  if (format) return { path, format };
+  throw new InvalidArgumentError(`Wanted a name that ends in ${FORMATS.map((name) => `.${name}`).join(" or ")}.`);
+}
+
+async function embed(images: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
+  const { path, format } = options.out;
+  const began = performance.now();
+  const lines = options.texts === undefined ? [] : await readLines(options.texts, signal);
+  const both: Items[] = [
+    { kind: "image", names: images },
+    { kind: "text", names: [...(options.text ?? []), ...lines] },
+  ];
+  const items = both.filter(({ names }) => names.length > 0);
+  await rehearse(path, format, items);
+  await checkPictures(images);
+
+  const towers = items.map(({ kind }) => kind);
+  const model = await openModel(options, towers, signal);
+  const parts: Embedded[] = [];
+  try {
+    for (const item of items) parts.push(await run(model, item, signal));
+  } finally {
+    model.dispose();
+  }
+  await save(path, format, parts, signal);
+  report(model, options, items, (performance.now() - began) / 1000);
+}
+
+async function run(model: Siglip, { kind, names }: Items, signal: AbortSignal): Promise<Embedded> {
+  const progress = new Progress(`${kind}s`, signal, names.length);
+  const options = { signal, onProgress: (done: number, total: number) => progress.update(done, total) };
+  try {
+    const embeddings = await (kind === "image" ? model.embedImages(names, options) : model.embedTexts(names, options));
+    return { kind, names, embeddings };
+  } finally {
+    progress.stop();
+  }
+}
+
+function report({ device, dim }: Siglip, options: EmbedOptions, items: readonly Items[], seconds: number): void {
+  const { model, json, out } = options;
+  const [images, texts] = ["image", "text"].map((kind) => items.find((item) => item.kind === kind)?.names.length ?? 0);
+  if (json) print(JSON.stringify({ out: out.path, model, ...device, dim, images, texts, seconds }, undefined, 2));
+  else {
+    const counts = items.map(({ kind, names }) => `${names.length} ${kind}${names.length === 1 ? "" : "s"}`);
+    const what = `${counts.join(" and ")}, ${dim} values each`;
+    print(`${plain(out.path)}: ${what}, in ${duration(seconds)} on ${device.backend} with ${device.dtype} weights.`);
+  }
+}

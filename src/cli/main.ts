@@ -1,0 +1,82 @@
+#!/usr/bin/env node
+import { readFileSync } from "node:fs";
+import { Command, CommanderError } from "commander";
+import { SiglipError } from "../support/error.ts";
+import { addClassify } from "./classify.ts";
+import { addDemo } from "./demo.ts";
+import { addDownload } from "./download.ts";
+import { addEmbed } from "./embed.ts";
+import { addInfo } from "./info.ts";
+import { plain } from "./terminal.ts";
+
+/** Signals that stop the work cleanly, with the exit code that a shell gives each. */
+const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
+
+const interrupt = new AbortController();
+let stopped: number | undefined;
+let ending = false;
+
+// The second of a kind meets no handler any more and ends the process at once.
+for (const [signal, code] of Object.entries(STOPS)) {
+  process.once(signal, () => {
+    stopped ??= code;
+    interrupt.abort();
+  });
+}
+process.stdout.on("error", (error: NodeJS.ErrnoException) => leave(error.code === "EPIPE" ? 0 : 1));
+process.stderr.on("error", () => leave(1));
+process.on("uncaughtException", fail);
+
+const program = new Command("siglip")
+  .description("SigLIP: pictures and texts to vectors, and how well they fit each other.")
+  .version(version())
+  .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "siglip: ")) });
+addDemo(program, interrupt.signal);
+addClassify(program, interrupt.signal);
+addEmbed(program, interrupt.signal);
+addInfo(program, interrupt.signal);
+addDownload(program, interrupt.signal);
+for (const command of program.commands) command.showHelpAfterError(`Try: siglip ${command.name()} --help`);
+program.showHelpAfterError("Try: siglip --help");
+
+try {
+  await program.parseAsync();
+  leave(stopped ?? 0);
+} catch (error) {
+  fail(error);
+}
+
+/** Ends with what went wrong in one sentence. Commander has told its own already. */
+function fail(error: unknown): void {
+  if (ending) return;
+  interrupt.abort();
+  if (stopped !== undefined) {
+    process.stderr.write("siglip: interrupted.\n");
+    leave(stopped);
+  } else if (error instanceof CommanderError) {
+    leave(error.exitCode === 0 ? 0 : 2);
+  } else {
+    const bug = error instanceof SiglipError ? "" : " (this is a bug of siglip, please report it)";
+    process.stderr.write(`siglip: ${plain(error instanceof Error ? error.message : String(error))}${bug}\n`);
+    leave(1);
+  }
+}
+
+/** Ends the process once everything printed is out: a WebGPU instance would keep it alive. */
+function leave(code: number): void {
+  if (ending) return;
+  ending = true;
+  interrupt.abort();
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+}
+
+/** Of package.json, above src or above dist. */
+function version(): string {
+  for (const up of ["../../package.json", "../../../package.json"]) {
+    try {
+      return JSON.parse(readFileSync(new URL(up, import.meta.url), "utf8")).version;
+    } catch {}
+  }
+  return "unknown";
+}

@@ -1,0 +1,69 @@
+import { stat } from "node:fs/promises";
+import { type Command, Option } from "commander";
+import type { Tower } from "../model/towers.ts";
+import { nodePlatform } from "../node/platform.ts";
+import { Siglip } from "../node.ts";
+import type { LoadOptions } from "../siglip/load.ts";
+import { bytes } from "../support/units.ts";
+import type { WeightDType } from "../tensor/backend.ts";
+import { Progress } from "./progress.ts";
+import { warn } from "./terminal.ts";
+
+const BACKENDS = ["auto", "webgpu", "cpu"] as const satisfies readonly LoadOptions["backend"][];
+const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
+
+/** Options that every command has which runs a model. */
+export interface RunOptions {
+  readonly model: string;
+  readonly backend: (typeof BACKENDS)[number];
+  readonly dtype?: WeightDType;
+  readonly json?: boolean;
+}
+
+/** Adds what a model needs to run; `--model` is added apart, since the demo has no choice of it. */
+export function addRunOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--backend <name>", "auto takes a hardware GPU, else the CPU").choices(BACKENDS).default("auto"),
+    )
+    .addOption(new Option("--dtype <name>", "weights (default: f16 on webgpu, f32 on cpu)").choices(DTYPES))
+    .option("--json", "print JSON");
+}
+
+export function addModelOption(command: Command): Command {
+  return command.option(
+    "--model <model>",
+    "demo, a folder with config.json and the weights, a URL, or org/name of the Hub",
+    "demo",
+  );
+}
+
+/** Loads the towers asked for, with a bar. An abort disposes the model, which ends whatever runs on it. */
+export async function openModel(options: RunOptions, towers: readonly Tower[], signal: AbortSignal): Promise<Siglip> {
+  const progress = new Progress("loading", signal, 0, bytes);
+  const warnings: string[] = [];
+  try {
+    const model = await Siglip.load(options.model, {
+      backend: options.backend,
+      dtype: options.dtype,
+      towers,
+      signal,
+      onProgress: ({ loaded, total, bytesPerSecond }) => progress.update(loaded, total, bytesPerSecond),
+      onWarning: (message) => warnings.push(message),
+    });
+    signal.addEventListener("abort", () => model.dispose());
+    return model;
+  } finally {
+    progress.stop();
+    for (const warning of warnings) warn(warning);
+  }
+}
+
+/** Rejects now, before a model is loaded, for a picture that is certain to fail: a path to nothing or to a folder. */
+export async function checkPictures(images: readonly string[]): Promise<void> {
+  for (const image of images) {
+    if (/^[a-z][a-z0-9+.-]+:/i.test(image)) continue;
+    const found = await stat(image).catch(() => undefined);
+    if (!found || found.isDirectory()) await nodePlatform.decode(image);
+  }
+}

@@ -1,0 +1,88 @@
+import { Checkpoint, parseIndex } from "../checkpoint/checkpoint.ts";
+import type { Source } from "../checkpoint/source.ts";
+import { parseConfig, parseJson, type SiglipConfig } from "../model/config.ts";
+import { SiglipError } from "../support/error.ts";
+import { type LoadProgress, reporter } from "../support/progress.ts";
+import type { ModelFiles } from "./model-files.ts";
+
+/** A tokenizer is at most this large; SigLIP 2's has 4.2 MB. */
+const TOKENIZER_LIMIT = 64 * 2 ** 20;
+
+/** `config.json` and, where there is one, `preprocessor_config.json`. */
+export async function readConfig(
+  files: ModelFiles,
+  onWarning?: (message: string) => void,
+  signal?: AbortSignal,
+): Promise<SiglipConfig> {
+  const config = await readJson(files, "config.json", signal);
+  if (config === undefined) {
+    throw new SiglipError(`${files.name}: wanted config.json, found none; name the folder of a SigLIP model.`);
+  }
+  const preprocessor = await readJson(files, "preprocessor_config.json", signal);
+  if (preprocessor === undefined) {
+    onWarning?.(
+      `${files.name}: found no preprocessor_config.json; pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2.`,
+    );
+  }
+  return parseConfig(config, preprocessor);
+}
+
+/** The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. */
+export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
+  const single = await files.open("model.safetensors", signal);
+  if (single) return Checkpoint.open([single], undefined, signal);
+  const list = await files.open("model.safetensors.index.json", signal);
+  if (!list) {
+    throw new SiglipError(
+      `${files.name}: wanted model.safetensors or model.safetensors.index.json, found neither; fetch the model's weights.`,
+    );
+  }
+  const index = parseIndex(new TextDecoder().decode(await readAll(list, 2 ** 24, signal)), list.name);
+  const shards: Source[] = [];
+  for (const file of index.files) {
+    const shard = await files.open(file, signal);
+    if (!shard) throw new SiglipError(`${files.name}: wanted the shard ${file}, found none; fetch the model again.`);
+    shards.push(shard);
+  }
+  return Checkpoint.open(shards, index, signal);
+}
+
+/** The SentencePiece model: `spiece.model` (SigLIP) or `tokenizer.model` (SigLIP 2). */
+export async function readTokenizer(
+  files: ModelFiles,
+  signal?: AbortSignal,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Uint8Array> {
+  const source = (await files.open("spiece.model", signal)) ?? (await files.open("tokenizer.model", signal));
+  if (source) return readAll(source, TOKENIZER_LIMIT, signal, onProgress);
+  throw new SiglipError(
+    `${files.name}: wanted spiece.model for the text tower, found none; fetch it or load with towers: ["image"].`,
+  );
+}
+
+async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
+  const source = await files.open(file, signal);
+  return source && parseJson(await readAll(source, 2 ** 20, signal), source.name);
+}
+
+async function readAll(
+  source: Source,
+  limit: number,
+  signal?: AbortSignal,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<Uint8Array> {
+  const { name, size } = source;
+  if (size > limit) {
+    throw new SiglipError(`${name}: wanted at most ${limit} bytes, found ${size}; name the right file.`);
+  }
+  if (!source.stream || !onProgress) return source.read(0, size, signal);
+  const report = reporter(onProgress, "download", name);
+  const bytes = new Uint8Array(size);
+  let at = 0;
+  for await (const piece of source.stream(0, size, signal)) {
+    bytes.set(piece, at);
+    at += piece.length;
+    report(at, size);
+  }
+  return bytes;
+}

@@ -1,0 +1,192 @@
+import { SiglipError, shorten } from "../support/error.ts";
+
+/** How a server is asked. */
+export interface RequestOptions {
+  /** An access token, sent as `Authorization: Bearer …` to the URL's own origin (scheme, host and port) and to no other. */
+  readonly token?: string;
+  /** Milliseconds without a byte after which a connection counts as cut: 60,000 by default. */
+  readonly idle?: number;
+  /** Milliseconds before the first retry, doubled for every further one: 500 by default. */
+  readonly pause?: number;
+  /** Whether a web page means that there is no such file, as it does by default. A Hub says that by a status: there it is a portal's. */
+  readonly pages?: boolean;
+}
+
+/** What may be over when asked again: no connection, a cut one, a server that is busy. */
+export class Passing extends Error {
+  /** Milliseconds that the server wants to be left alone, if it said so. */
+  readonly wait: number | undefined;
+  /** Whether a server answered at all. */
+  readonly answered: boolean;
+
+  constructor(found: string, answered = true, wait?: number, cause?: unknown) {
+    super(found, { cause });
+    this.answered = answered;
+    this.wait = wait;
+  }
+}
+
+/** An answer's head, and its body a piece at a time. */
+export interface Exchange {
+  readonly response: Response;
+  /** Where the bytes came from: the URL behind all redirects. */
+  readonly url: URL;
+  /** A header of the first answer on the way that has it, redirects included where the platform shows them. */
+  first(header: string): string | undefined;
+  /** The next piece of the body, or undefined at its end; rejects with Passing where the connection is cut. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Ends it; what has not been read is not transferred. */
+  close(): void;
+}
+
+const REDIRECTS = [301, 302, 303, 307, 308];
+const MOST_REDIRECTS = 10;
+
+/**
+ * GET, redirects followed by ourselves, so that each hop's headers are seen and the token stays with its origin. Pages may not look at a
+ * redirect: there `fetch` follows it, which drops `Authorization` for another origin in every browser that has `URL.canParse`.
+ * Rejects with Passing where nobody answers, with a SiglipError for what is no answer, and with the signal's reason.
+ */
+export async function get(
+  start: URL,
+  headers: Readonly<Record<string, string>>,
+  { token, idle = 60_000 }: RequestOptions,
+  signal?: AbortSignal,
+): Promise<Exchange> {
+  signal?.throwIfAborted();
+  const abort = new AbortController();
+  const onAbort = () => abort.abort(signal?.reason);
+  signal?.addEventListener("abort", onAbort);
+  const close = () => {
+    signal?.removeEventListener("abort", onAbort);
+    abort.abort();
+  };
+  /** Awaits a step of the exchange no longer than the idle time. */
+  const within = async <R>(step: Promise<R>, answered: boolean): Promise<R> => {
+    const timer = setTimeout(() => abort.abort(new Error(`no byte within ${idle / 1000} seconds`)), idle);
+    try {
+      return await step;
+    } catch (cause) {
+      const late = abort.signal.aborted ? abort.signal.reason : undefined;
+      close();
+      if (signal?.aborted) throw signal.reason;
+      throw new Passing(reason(late ?? cause), answered, undefined, cause);
+    } finally {
+      clearTimeout(timer);
+    }
+  };
+  const ask = (url: URL, redirect: RequestRedirect) => {
+    const authorised = token !== undefined && url.origin === start.origin;
+    const init = { redirect, signal: abort.signal, cache: "no-store" } as const;
+    // Bytes as they are stored, which Bun has to be told; pages leave the header out.
+    const all: Record<string, string> = { "Accept-Encoding": "identity", ...headers };
+    if (authorised) all.Authorization = `Bearer ${token}`;
+    return within(fetch(url, { ...init, headers: all }), false);
+  };
+
+  const seen: Headers[] = [];
+  let url = start;
+  for (let hops = 0; ; hops++) {
+    let response = await ask(url, "manual");
+    if (response.type === "opaqueredirect") response = await ask(url, "follow");
+    seen.push(response.headers);
+    const location = REDIRECTS.includes(response.status) ? response.headers.get("Location") : undefined;
+    if (!location) {
+      const reader = response.body?.getReader();
+      return {
+        response,
+        url: new URL(response.url || url),
+        first: (header) => seen.find((one) => one.has(header))?.get(header) ?? undefined,
+        read: async () => (reader ? (await within(reader.read(), true)).value : undefined),
+        close,
+      };
+    }
+    await response.body?.cancel().catch(() => {});
+    if (hops === MOST_REDIRECTS || !URL.canParse(location, url) || !/^https?:/.test(new URL(location, url).protocol)) {
+      close();
+      throw new SiglipError(
+        `${shorten(start)}: wanted at most ${MOST_REDIRECTS} redirects, by http or https, found ${hops + 1} up to ${shorten(location)}; check the address.`,
+      );
+    }
+    url = new URL(location, url);
+  }
+}
+
+/** Failures in a row after which there is no further try, and how many where no server has ever answered. */
+const FAILURES = 5;
+const FAILURES_UNKNOWN = 2;
+
+/** The longest that a server may ask us to wait, in milliseconds. */
+const LONGEST_WAIT = 60_000;
+
+/** Counts failures in a row and waits between them. */
+export class Patience {
+  private readonly name: string;
+  private readonly pause: number;
+  private failures = 0;
+
+  constructor(name: string, { pause = 500 }: RequestOptions) {
+    this.name = name;
+    this.pause = pause;
+  }
+
+  /** Whoever got on meanwhile has all tries again. */
+  forgive(): void {
+    this.failures = 0;
+  }
+
+  /** Resolves when the time has come to try again; rejects with a SiglipError when that makes no sense any more. */
+  async after(failure: unknown, wanted: string, signal?: AbortSignal): Promise<void> {
+    if (!(failure instanceof Passing)) throw failure;
+    this.failures++;
+    const { message, answered, wait, cause } = failure;
+    const fail = (found: string, advice: string) => {
+      throw new SiglipError(`${this.name}: wanted ${wanted}, found ${found}; ${advice}.`, { cause });
+    };
+    if (wait !== undefined && wait > LONGEST_WAIT) {
+      fail(`${message} and the wish to be asked again in ${Math.ceil(wait / 1000)} seconds`, "try again then");
+    }
+    if (this.failures >= (answered ? FAILURES : FAILURES_UNKNOWN)) {
+      if (answered) fail(`${message}, ${this.failures} times in a row`, "try again later");
+      fail(
+        `no answer (${message})`,
+        `check the address and the connection${globalThis.origin ? ", and that its server lets this page read it (CORS)" : ""}`,
+      );
+    }
+    // Spread, so that many who lost the same server do not come back as one.
+    const backoff = this.pause * 2 ** (this.failures - 1) * (0.75 + Math.random() / 2);
+    await sleep(Math.max(wait ?? 0, backoff), signal);
+  }
+}
+
+/** Milliseconds that `Retry-After` asks for, in seconds or as a date by the server's own clock; undefined where it says nothing. */
+export function retryAfter(headers: Headers): number | undefined {
+  const value = headers.get("Retry-After");
+  if (value === null) return undefined;
+  if (/^\d+$/.test(value.trim())) return 1000 * Number(value);
+  if (!/ GMT\s*$/.test(value)) return undefined;
+  const wait = Date.parse(value) - (Date.parse(headers.get("Date") ?? "") || Date.now());
+  return Number.isNaN(wait) ? undefined : Math.max(0, wait);
+}
+
+function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    signal?.throwIfAborted();
+    const onAbort = () => {
+      clearTimeout(timer);
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    }, milliseconds);
+    signal?.addEventListener("abort", onAbort, { once: true });
+  });
+}
+
+/** What the platform says of a failure; Node hides it in the cause. */
+function reason(error: unknown): string {
+  const { message, cause } = error as Error;
+  const inner = (cause as Error | undefined)?.message;
+  return (inner || message || "a cut connection").replace(/\s+/g, " ").replace(/[.;]$/, "");
+}

@@ -1,0 +1,304 @@
+import { checkRange } from "../checkpoint/source.ts";
+import { SiglipError } from "../support/error.ts";
+import { type Exchange, get, Passing, Patience, type RequestOptions, retryAfter } from "./exchange.ts";
+
+/** A file on a server. */
+export interface RemoteFile {
+  /** As it was asked for, before redirects. */
+  readonly url: string;
+  /** Shown in errors. */
+  readonly name: string;
+  /** Length in bytes. */
+  readonly size: number;
+  /** Strong validator of the content, without quotes: `X-Linked-ETag` (the Hub's sha256 of a large file), else a strong `ETag`. */
+  readonly etag?: string;
+  /** The commit that a Hub served the file from: `X-Repo-Commit`. */
+  readonly commit?: string;
+  /** Whether the server answers Range requests. Where it does not, every `stream` begins at the file's first byte and skips. */
+  readonly ranges: boolean;
+  /**
+   * The bytes [offset, offset + length) as they arrive, in pieces of any length; a cut connection is resumed. Rejects with a SiglipError
+   * where the server keeps failing, where an answer is not the bytes asked for, and where the file has changed since it was opened.
+   */
+  stream(offset: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array>;
+}
+
+/** Options of `openRemote`. */
+export interface RemoteOptions extends RequestOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** Bytes that come with the first answer: small files and most headers of large ones need no second request. */
+const FIRST = 2 ** 16;
+
+/** Most bytes kept in memory of a file whose server knows no ranges: such a file is read whole at once. */
+export const WHOLE = 2 ** 24;
+
+/** Bytes that count as getting on: after them, failures are counted anew. */
+const PROGRESS = 2 ** 16;
+
+/**
+ * A file on a server, or undefined where it has none: status 404 or 410, or a web page, with which servers of single-page applications
+ * answer for what they lack. Rejects with a SiglipError for every other answer that is not the file's bytes.
+ */
+export async function openRemote(url: URL, options: RemoteOptions = {}): Promise<RemoteFile | undefined> {
+  if (url.username || url.password) {
+    throw new SiglipError(`${url.host}: wanted a URL without name and password, found one with; pass a token instead.`);
+  }
+  if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
+    throw new SiglipError("token: wanted printable characters without spaces, found others; copy the token again.");
+  }
+  const file = new HttpFile(url, options);
+  const patience = new Patience(file.name, options);
+  for (;;) {
+    try {
+      return (await file.open(options.signal)) ? file : undefined;
+    } catch (error) {
+      await patience.after(error, "a file of the model", options.signal);
+    }
+  }
+}
+
+/** Where the file was served from the last time, and what that place said of its content. */
+interface Place {
+  readonly url: URL;
+  readonly mark: string | undefined;
+}
+
+class HttpFile implements RemoteFile {
+  readonly url: string;
+  readonly name: string;
+  size = 0;
+  etag?: string;
+  commit?: string;
+  ranges = true;
+  private readonly start: URL;
+  private readonly options: RequestOptions;
+  /** The file's first bytes; all of them where the server knows no ranges and they are at most WHOLE. */
+  private head: Uint8Array = new Uint8Array(0);
+  /** What the answers for the URL itself say of the content: by it a file is known that another place serves by now. */
+  private mark: string | undefined;
+  /** Behind the redirects, asked directly as long as it answers. */
+  private place: Place | undefined;
+  /** Whether an If-Range header costs no preflight, which servers of files refuse. */
+  private plain = true;
+
+  constructor(url: URL, options: RequestOptions) {
+    this.start = url;
+    this.url = this.name = url.href;
+    this.options = options;
+  }
+
+  /** The first request; false where the server has no such file. */
+  async open(signal?: AbortSignal): Promise<boolean> {
+    const exchange = await get(this.start, { Range: `bytes=0-${FIRST - 1}` }, this.options, signal);
+    try {
+      const { response, url } = exchange;
+      const { status, headers } = response;
+      if (isAbsent(response, exchange.first("X-Error-Code"))) return false;
+      if (isPage(response)) {
+        if (this.options.pages !== false) return false;
+        throw new SiglipError(
+          `${this.name}: wanted a file of the model, found a web page; sign in to the network, or check the endpoint.`,
+        );
+      }
+      // No range lies within a file of no bytes.
+      if (status !== 416 || !/^bytes \*\/0$/.test(headers.get("Content-Range") ?? "bytes */0")) {
+        checkStatus(exchange, this.name);
+        this.ranges = status === 206;
+        if (this.ranges) this.size = this.range(response, 0).size;
+        else this.size = lengthOf(response) ?? -1;
+        // A large file without ranges is asked for again, when it is known where its bytes go.
+        if (this.ranges || this.size <= WHOLE) this.head = await this.readHead(exchange);
+        if (this.size < 0) this.size = this.head.length;
+      }
+      this.mark = exchange.first("X-Linked-ETag") ?? markOf(response);
+      this.etag = strong(exchange.first("X-Linked-ETag") ?? headers.get("ETag"));
+      // It becomes part of paths and URLs.
+      this.commit = /^[0-9a-f]{40}$/.exec(exchange.first("X-Repo-Commit") ?? "")?.[0];
+      this.plain = response.type !== "cors";
+      this.place = { url, mark: markOf(response) };
+      return true;
+    } finally {
+      exchange.close();
+    }
+  }
+
+  async *stream(offset: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const end = offset + length;
+    checkRange(this, offset, length);
+    let at = offset;
+    if (at < Math.min(end, this.head.length)) {
+      const known = this.head.subarray(at, end);
+      at += known.length;
+      yield known;
+    }
+    const patience = new Patience(this.name, this.options);
+    for (let since = at; at < end; ) {
+      try {
+        for await (const bytes of this.transfer(at, end, signal)) {
+          at += bytes.length;
+          yield bytes;
+        }
+        if (at < end) throw new Passing(`its end after ${at - offset} bytes`);
+      } catch (error) {
+        if (at - since >= PROGRESS) patience.forgive();
+        since = at;
+        await patience.after(error, `bytes ${offset} to ${end}`, signal);
+      }
+    }
+  }
+
+  /** The bytes from `at` on that one request brings: up to `end`, or fewer where the answer is shorter or its connection cut. */
+  private async *transfer(at: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    const exchange = await this.ask(at, end, signal);
+    try {
+      let skip = this.ranges ? 0 : at;
+      const last = Math.min(end, this.lastOf(exchange.response, at) + 1);
+      while (at < last) {
+        const bytes = await exchange.read();
+        if (!bytes) return;
+        const wanted = bytes.subarray(skip, skip + last - at);
+        skip = Math.max(0, skip - bytes.length);
+        at += wanted.length;
+        if (wanted.length > 0) yield wanted;
+        if (this.ranges && wanted.length < bytes.length) throw this.tooLong(last);
+      }
+      // The end of the answer is read too, so that its connection serves again.
+      if (this.ranges && (await exchange.read())) throw this.tooLong(last);
+    } finally {
+      exchange.close();
+    }
+  }
+
+  /** Asks where the file was served from last, else at its URL, and makes sure that the answer is of the same content. */
+  private async ask(at: number, end: number, signal?: AbortSignal): Promise<Exchange> {
+    const { place } = this;
+    const url = place?.url ?? this.start;
+    const direct = url.href !== this.start.href;
+    const headers: Record<string, string> = {};
+    if (this.ranges) {
+      headers.Range = `bytes=${at}-${end - 1}`;
+      if (this.plain && strong(place?.mark)) headers["If-Range"] = place!.mark!;
+    }
+    const { token, ...others } = this.options;
+    const exchange = await get(url, headers, url.origin === this.start.origin ? this.options : others, signal);
+    try {
+      const { response } = exchange;
+      const { status } = response;
+      if (direct && status >= 400 && status < 500 && status !== 429) {
+        // A signed address has run out; the URL itself leads to the next.
+        this.place = undefined;
+        throw new Passing(`HTTP status ${status} behind a redirect`);
+      }
+      if (status === 404 || status === 410 || status === 416) throw this.changed("none");
+      checkStatus(exchange, this.name);
+      const mark = direct ? markOf(response) : (exchange.first("X-Linked-ETag") ?? markOf(response));
+      if (mark !== (direct ? place?.mark : this.mark)) throw this.changed("another version");
+      this.place = { url: exchange.url, mark: markOf(response) };
+      return exchange;
+    } catch (error) {
+      exchange.close();
+      throw error;
+    }
+  }
+
+  /** The last byte's offset in an answer that begins at `at` as it was asked to, of a file as long as the one that was opened. */
+  private lastOf(response: Response, at: number): number {
+    if (!this.ranges) {
+      const length = lengthOf(response) ?? this.size;
+      if (length !== this.size) throw this.changed(`${length} bytes`);
+      return this.size - 1;
+    }
+    if (response.status !== 206) throw this.changed("a server that ignores Range requests");
+    const { last, size } = this.range(response, at);
+    if (size !== this.size) throw this.changed(`${size} bytes`);
+    return last;
+  }
+
+  private async readHead(exchange: Exchange): Promise<Uint8Array> {
+    const most = this.ranges ? Math.min(FIRST, this.size) : this.size < 0 ? WHOLE : this.size;
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    for (let bytes = await exchange.read(); bytes; bytes = await exchange.read()) {
+      parts.push(bytes);
+      length += bytes.length;
+      if (length > most) {
+        throw new SiglipError(
+          `${this.name}: wanted at most ${most} bytes, found more from a server that knows no ranges or no lengths; host it on one that does.`,
+        );
+      }
+    }
+    if (this.size >= 0 && length < most) throw new Passing(`its end after ${length} of ${most} bytes`);
+    const head = new Uint8Array(length);
+    let at = 0;
+    for (const part of parts) {
+      head.set(part, at);
+      at += part.length;
+    }
+    return head;
+  }
+
+  /** What an answer holds: it begins where it was asked to, and may end early. */
+  private range({ headers }: Response, from: number): { last: number; size: number } {
+    const range = headers.get("Content-Range");
+    const [, first, last, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(range ?? "")?.map(Number) ?? [];
+    if (first === from && first <= last && last < size && size <= Number.MAX_SAFE_INTEGER) return { last, size };
+    throw new SiglipError(
+      `${this.name}: wanted bytes from ${from} on, found Content-Range ${range ?? "hidden or absent"}; check the address, and that its server answers Range requests and exposes that header.`,
+    );
+  }
+
+  private tooLong(last: number): SiglipError {
+    return new SiglipError(
+      `${this.name}: wanted bytes up to ${last}, found more in one answer than it said; check its server.`,
+    );
+  }
+
+  private changed(found: string): SiglipError {
+    return new SiglipError(
+      `${this.name}: wanted the file of ${this.size} bytes that was opened, found ${found} by now; it changed on the server, load it again.`,
+    );
+  }
+}
+
+function isAbsent({ status }: Response, code: string | undefined): boolean {
+  return (status === 404 || status === 410) && code !== "RepoNotFound" && code !== "RevisionNotFound";
+}
+
+function isPage({ ok, headers }: Response): boolean {
+  return ok && (headers.get("Content-Type")?.startsWith("text/html") ?? false);
+}
+
+function checkStatus({ response, first }: Exchange, name: string): void {
+  const { status, headers } = response;
+  if (status === 200 || status === 206) return;
+  const found = `HTTP status ${status}`;
+  if (status === 408 || status === 425 || status === 429 || status >= 500) {
+    throw new Passing(found, true, retryAfter(headers));
+  }
+  const code = first("X-Error-Code");
+  const missing = code === "RepoNotFound" || status === 404;
+  const advice = missing
+    ? "check the model's id and revision, and pass a token where it is private"
+    : status === 401 || status === 403
+      ? "accept the model's licence on its page and pass a token that may read it"
+      : "check the address";
+  throw new SiglipError(`${name}: wanted a file of the model, found ${found}${code ? ` (${code})` : ""}; ${advice}.`);
+}
+
+/** What tells one content from another at one place. */
+function markOf({ headers }: Response): string | undefined {
+  return headers.get("ETag") ?? headers.get("Last-Modified") ?? undefined;
+}
+
+/** A strong entity tag without its quotes. */
+function strong(tag: string | null | undefined): string | undefined {
+  return /^"([^"]+)"$/.exec(tag ?? "")?.[1];
+}
+
+/** Length of a body that is sent as it is stored. */
+function lengthOf({ headers }: Response): number | undefined {
+  const length = headers.get("Content-Length");
+  return length === null || headers.has("Content-Encoding") ? undefined : Number(length);
+}

@@ -1,0 +1,81 @@
+import type { Source } from "../checkpoint/source.ts";
+import type { ModelFiles } from "../files/model-files.ts";
+import { SiglipError, shorten } from "../support/error.ts";
+import type { RequestOptions } from "./exchange.ts";
+import { openRemote, type RemoteFile } from "./http.ts";
+import { type ClosableSource, type RemoteSourceOptions, remoteSource } from "./ranges.ts";
+
+/** How the files of a model on a server are read. */
+export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "signal"> {
+  /** The Hub for ids, and the only place that the token is sent to; Hugging Face's by default. */
+  readonly endpoint?: string;
+}
+
+/**
+ * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called there. Ranges are
+ * read by HTTP, so that no more than what is asked for is transferred or held.
+ */
+export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
+  const { name, key, urlOf } = filesUnder(place);
+  const opened = new Opened(options);
+  return {
+    name,
+    key,
+    get version() {
+      return opened.version;
+    },
+    async open(file, signal) {
+      const remote = await openRemote(urlOf(file), { ...options, signal });
+      return remote && opened.add(remote, signal);
+    },
+    close: () => opened.close(),
+  };
+}
+
+/** Where the files of a model lie by the URL of their folder or of the weights in it, and how errors name it. */
+export function filesUnder(place: URL): {
+  readonly name: string;
+  readonly key: string;
+  readonly urlOf: (file: string) => URL;
+} {
+  const folder = new URL(place);
+  const weights = /[^/]\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
+  if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
+  else if (!folder.pathname.endsWith("/")) folder.pathname += "/";
+  if (!URL.canParse("config.json", folder)) {
+    throw new SiglipError(
+      `${shorten(place)}: wanted a folder's URL, found one that has no paths; name one with http or https.`,
+    );
+  }
+  const urlOf = (file: string) =>
+    weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
+  return { name: shorten(weights ?? folder), key: (weights ?? folder).href, urlOf };
+}
+
+/** The files that are open of a model. */
+export class Opened {
+  private readonly options: RemoteSourceOptions;
+  private readonly sources: ClosableSource[] = [];
+  private readonly tags = new Map<string, string | undefined>();
+
+  constructor(options: RemoteSourceOptions) {
+    this.options = options;
+  }
+
+  /** The strong validators of the weights; undefined where one has none, or before any are open. */
+  get version(): string | undefined {
+    const tags = [...this.tags.values()];
+    return tags.length > 0 && tags.every((tag) => tag !== undefined) ? tags.join("+") : undefined;
+  }
+
+  async add(remote: RemoteFile, signal?: AbortSignal): Promise<Source> {
+    const source = await remoteSource(remote, { ...this.options, signal });
+    this.sources.push(source);
+    if (/\.safetensors$/.test(new URL(remote.url).pathname)) this.tags.set(remote.url, remote.etag);
+    return source;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.sources.splice(0).map((source) => source.close()));
+  }
+}

@@ -1,0 +1,109 @@
+import type { Source } from "../../checkpoint/source.ts";
+import type { ModelFiles } from "../../files/model-files.ts";
+import { openRemote, type RemoteFile } from "../../network/http.ts";
+import { remoteSource } from "../../network/ranges.ts";
+import type { UrlOptions } from "../../network/urls.ts";
+import { SiglipError } from "../../support/error.ts";
+import { temporarySpool } from "../spool.ts";
+import type { BlockFile } from "./blocks.ts";
+import type { Known, PartialStore } from "./partial-store.ts";
+
+/** How kept files are fetched. */
+export interface KeepOptions extends UrlOptions {
+  readonly onWarning?: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A model's files, which are kept on this machine as far as they are fetched. */
+export interface KeptFiles extends ModelFiles {
+  /**
+   * Fetches what is missing of all files that were opened and verifies them; says where they lie. What `open` gave is closed then. Rejects
+   * with a SiglipError where a file cannot be kept.
+   */
+  complete(signal?: AbortSignal): Promise<CompleteFile[]>;
+}
+
+/** A file that is there as a whole. */
+export interface CompleteFile {
+  readonly name: string;
+  readonly size: number;
+  readonly path: string;
+}
+
+/** A file that is fetched as it is read, or is there. */
+export interface Kept {
+  readonly source: Source;
+  /** The partial file; undefined where it is whole, or cannot be kept. */
+  readonly blocks?: BlockFile;
+  /** Where it is kept; undefined where it cannot be. */
+  readonly path?: string;
+  readonly etag?: string;
+  close(): Promise<void>;
+}
+
+/** Keeps what is read of a file on a server; without a validator or a place to write it is fetched whenever it is read. */
+export async function keepRemote(
+  remote: RemoteFile,
+  store: PartialStore,
+  file: string,
+  options: KeepOptions,
+): Promise<Kept> {
+  const { etag, size, name } = remote;
+  if (etag === undefined) return passOn(remote, options);
+  try {
+    await store.note(file, { etag, size });
+    const settings = { name, origin: async () => remote, ...calls(name, size, options) };
+    return await keep(await store.open({ etag, size }, settings), etag);
+  } catch (error) {
+    return withoutPlace(error, remote, store, options);
+  }
+}
+
+/** What was fetched before of a file is read without asking the server, and the rest fetched if it still is what it was. */
+export async function keepKnown(
+  url: URL,
+  { etag, size }: Known,
+  store: PartialStore,
+  options: KeepOptions,
+): Promise<Kept> {
+  let remote: RemoteFile | undefined;
+  const name = url.href;
+  const origin = async (signal?: AbortSignal) => {
+    remote ??= await openRemote(url, { ...options, signal });
+    if (remote?.etag === etag && remote.size === size) return remote;
+    remote = undefined;
+    throw new SiglipError(
+      `${name}: wanted the rest of a file of ${size} bytes, found another by now; load the model again.`,
+    );
+  };
+  try {
+    return await keep(await store.open({ etag, size }, { name, origin, ...calls(name, size, options) }), etag);
+  } catch (error) {
+    return withoutPlace(error, await origin(options.signal), store, options);
+  }
+}
+
+async function keep(blocks: BlockFile, etag: string): Promise<Kept> {
+  const source = await remoteSource(blocks);
+  const close = async () => {
+    await source.close();
+    await blocks.close();
+  };
+  return { source, blocks, path: blocks.path, etag, close };
+}
+
+function withoutPlace(error: unknown, remote: RemoteFile, store: PartialStore, options: KeepOptions): Promise<Kept> {
+  if (!(error instanceof SiglipError)) throw error;
+  if (!store.told) options.onWarning?.(`The model is fetched again whenever it is loaded, since ${error.message}`);
+  store.told = true;
+  return passOn(remote, options);
+}
+
+async function passOn(remote: RemoteFile, options: KeepOptions): Promise<Kept> {
+  const source = await remoteSource(remote, { spool: temporarySpool, ...options });
+  return { source, close: () => source.close() };
+}
+
+function calls(name: string, size: number, { onWarning, onDownload }: KeepOptions) {
+  return { onWarning, onSpool: onDownload && ((present: number) => onDownload(name, present, size)) };
+}

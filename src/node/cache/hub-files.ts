@@ -1,0 +1,266 @@
+import { stat } from "node:fs/promises";
+import { join } from "node:path";
+import type { Source } from "../../checkpoint/source.ts";
+import { openRemote, type RemoteFile } from "../../network/http.ts";
+import { type HubModel, hubUrl, parseEndpoint, readCommit } from "../../network/hub.ts";
+import { SiglipError } from "../../support/error.ts";
+import { fileSource } from "../file.ts";
+import type { BlockFile } from "./blocks.ts";
+import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
+import { hubCacheFolder } from "./folders.ts";
+import { HubRepository, isCommit, isOid, matches } from "./hub-repository.ts";
+import { PartialStore } from "./partial-store.ts";
+
+/** Files up to this many bytes are looked through whenever they are opened and, but for weights, fetched whole. */
+const SMALL = 2 ** 24;
+
+/** How long a Hub may take to say what a revision means when the cache knows what it meant, in milliseconds. */
+const REVALIDATION = 10_000;
+
+/**
+ * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in partial files of this
+ * package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that the Hub names. The Hub is asked once what
+ * the revision means by now; without an answer, and with HF_HUB_OFFLINE set, it is what it meant before.
+ */
+export function keptHubFiles(model: HubModel, options: KeepOptions = {}): KeptFiles {
+  return new HubFiles(model, options);
+}
+
+class HubFiles implements KeptFiles {
+  readonly name: string;
+  private readonly model: HubModel;
+  private readonly endpoint: string;
+  private readonly repository: HubRepository;
+  private readonly store: PartialStore;
+  private readonly options: KeepOptions;
+  private readonly opened = new Map<string, Promise<Kept | undefined>>();
+  /** Whole files that Hugging Face's cache did not take. */
+  private readonly staying = new Set<string>();
+  private commit: string | undefined;
+  private resolving: Promise<string> | undefined;
+  /** Of the request that told the commit. */
+  private config: RemoteFile | undefined;
+  /** Whether the Hub gave no answer, or is not to be asked. */
+  private offline = /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
+
+  constructor(model: HubModel, options: KeepOptions) {
+    const { id, revision } = model;
+    this.name = revision === "main" ? id : `${id}@${revision}`;
+    this.model = model;
+    this.endpoint = parseEndpoint(options.endpoint);
+    this.repository = new HubRepository(id);
+    this.store = new PartialStore("hub", id.replaceAll("/", "--"));
+    this.options = { ...options, pages: false };
+  }
+
+  get version(): string | undefined {
+    return this.commit;
+  }
+
+  async open(file: string, signal?: AbortSignal): Promise<Source | undefined> {
+    const opening = this.opened.get(file) ?? this.find(file, signal);
+    this.opened.set(file, opening);
+    try {
+      return (await opening)?.source;
+    } catch (error) {
+      this.opened.delete(file);
+      throw error;
+    }
+  }
+
+  async complete(signal?: AbortSignal): Promise<CompleteFile[]> {
+    const files: CompleteFile[] = [];
+    for (const [name, opening] of this.opened) {
+      const kept = await opening;
+      if (!kept) continue;
+      const whole = await this.finish(name, kept, signal);
+      this.opened.set(name, Promise.resolve(whole));
+      if (whole.path === undefined) {
+        throw new SiglipError(
+          `${name}: wanted to keep it, found no place for it; make ${this.store.path("")} writable.`,
+        );
+      }
+      files.push({ name, size: whole.source.size, path: whole.path });
+    }
+    return files;
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.opened];
+    this.opened.clear();
+    for (const [file, opening] of all) {
+      let kept = await opening.catch(() => undefined);
+      // What became whole on the way goes to its place; a failure leaves it where it is.
+      if (kept?.blocks?.complete && !this.staying.has(file)) kept = await this.finish(file, kept).catch(() => kept);
+      await kept?.close();
+    }
+  }
+
+  private async find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+    const commit = this.commit ?? (await this.decide(signal));
+    const path = await this.repository.find(commit, file);
+    if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+    const kept = await this.fetch(file, signal);
+    if (!kept?.blocks) return kept;
+    const readInParts = kept.blocks.size > SMALL || file.endsWith(".safetensors");
+    if (readInParts && !kept.blocks.complete) return kept;
+    try {
+      return await this.finish(file, kept, signal);
+    } catch (error) {
+      await kept.close();
+      throw error;
+    }
+  }
+
+  /** The one commit of all files, whoever asks first. */
+  private async decide(signal?: AbortSignal): Promise<string> {
+    this.resolving ??= this.resolve(signal).finally(() => {
+      this.resolving = undefined;
+    });
+    this.commit = await this.resolving;
+    return this.commit;
+  }
+
+  /** The commit that the revision means by now. */
+  private async resolve(signal?: AbortSignal): Promise<string> {
+    const { model, repository, endpoint, options } = this;
+    if (isCommit(model.revision)) return model.revision;
+    const before = await repository.commit(model.revision);
+    if (this.offline) {
+      if (before) return before;
+      throw new SiglipError(
+        `${this.name}: wanted this model, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it, or download the model first.`,
+      );
+    }
+    const limit = before === undefined ? [] : [AbortSignal.timeout(REVALIDATION)];
+    const asking = AbortSignal.any([...(signal ? [signal] : []), ...limit]);
+    try {
+      this.config = await openRemote(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
+      return this.config?.commit ?? (await readCommit(model, options, asking));
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (!before) throw error;
+      this.offline = true;
+      return before;
+    }
+  }
+
+  /** A file that Hugging Face's cache does not have under this commit. */
+  private async fetch(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+    const { repository, store } = this;
+    const commit = this.commit!;
+    const key = join(commit, file);
+    const options = { ...this.options, signal };
+    const known = await store.known(key);
+    if (known) return (await this.linked(file, known.etag)) ?? keepKnown(this.url(file), known, store, options);
+    if (this.offline || (await repository.isAbsent(commit, file))) return undefined;
+    const remote = await this.ask(file, options);
+    if (this.offline) return undefined;
+    if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
+    await repository.setAbsent(commit, file).catch(() => {});
+    return undefined;
+  }
+
+  private async ask(file: string, options: KeepOptions): Promise<RemoteFile | undefined> {
+    if (file === "config.json" && this.config) return this.config;
+    try {
+      return await openRemote(this.url(file), options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it lacks.
+      if (this.config || !(await this.repository.find(this.commit!, "config.json"))) throw error;
+      this.offline = true;
+      return undefined;
+    }
+  }
+
+  /** Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is set aside. */
+  private async isIntact(path: string, most: number, signal?: AbortSignal): Promise<boolean> {
+    const oid = await this.repository.oid(path);
+    if (oid === undefined || (await stat(path)).size > most || (await matches(path, oid, signal))) return true;
+    const aside = await this.repository.setAside(path);
+    this.options.onWarning?.(`${path}: found damaged, kept as ${aside}; it is fetched again.`);
+    return false;
+  }
+
+  /** Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written. */
+  private async finish(file: string, kept: Kept, signal?: AbortSignal): Promise<Kept> {
+    const { blocks, etag = "", path } = kept;
+    if (!blocks) {
+      if (path === undefined || (await this.isIntact(path, Number.POSITIVE_INFINITY, signal))) return kept;
+      await kept.close();
+      const again = await this.fetch(file, signal);
+      if (again) return this.finish(file, again, signal);
+      throw new SiglipError(
+        `${this.name}: wanted ${file} again, found that it is not there any more; choose another revision.`,
+      );
+    }
+    try {
+      await this.verify(blocks, etag, signal);
+      return isOid(etag) ? await this.place(file, kept, etag) : kept;
+    } catch (error) {
+      // Another process may have brought it to its place meanwhile.
+      const placed = await this.linked(file, etag);
+      if (!placed) throw error;
+      await kept.close();
+      return placed;
+    }
+  }
+
+  /** Fetches what is missing and, once, what turns out to be wrong. */
+  private async verify(blocks: BlockFile, etag: string, signal?: AbortSignal): Promise<void> {
+    const { onDownload, onWarning } = this.options;
+    const { name, size } = blocks;
+    for (let again = false; ; ) {
+      await blocks.fill(signal, onDownload && ((present) => onDownload(name, present, size)));
+      await blocks.sync();
+      if (isOid(etag) && (await matches(blocks.path, etag, signal))) return;
+      if (await blocks.check(signal)) continue;
+      if (!isOid(etag)) return;
+      if (again) {
+        throw new SiglipError(
+          `${name}: wanted bytes of the name ${etag}, found others twice; something on the way changes them, try another connection.`,
+        );
+      }
+      const aside = await blocks.restart();
+      onWarning?.(`${name}: found other bytes than the Hub names, kept as ${aside}; it is fetched again.`);
+      again = true;
+    }
+  }
+
+  private async place(file: string, kept: Kept, oid: string): Promise<Kept> {
+    const { path, size } = kept.blocks!;
+    // Windows moves no file that is open.
+    await kept.close();
+    try {
+      return await this.whole(await this.repository.place(path, this.commit!, file, oid));
+    } catch (error) {
+      const placed = await this.linked(file, oid);
+      if (placed) return placed;
+      if (!(error instanceof SiglipError)) throw error;
+      this.staying.add(file);
+      this.options.onWarning?.(`${path} stays there: ${error.message}`);
+      return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
+    }
+  }
+
+  /** A content that the cache has, maybe under another commit. */
+  private async linked(file: string, etag = ""): Promise<Kept | undefined> {
+    if (!isOid(etag)) return undefined;
+    const path = await this.repository.link(this.commit!, file, etag).catch(() => undefined);
+    return path === undefined ? undefined : this.whole(path);
+  }
+
+  /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */
+  private async whole(path: string): Promise<Kept> {
+    await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
+    const oid = await this.repository.oid(path);
+    if (oid) await this.store.remove(oid).catch(() => {});
+    const source = await fileSource(path);
+    return { source, path, close: () => source.close() };
+  }
+
+  private url(file: string): URL {
+    return hubUrl(this.endpoint, { id: this.model.id, revision: this.commit! }, file);
+  }
+}

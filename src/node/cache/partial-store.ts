@@ -1,0 +1,63 @@
+import { createHash } from "node:crypto";
+import { mkdir, readFile, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { attempt, writeFileAtomic } from "../file.ts";
+import { BlockFile, type BlockFileOptions } from "./blocks.ts";
+import { cacheFolder } from "./folders.ts";
+
+/** What a server said of a file. */
+export interface Known {
+  /** Strong validator of the content. */
+  readonly etag: string;
+  readonly size: number;
+}
+
+/**
+ * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`, and beside that for
+ * every name what it stood for when it was asked for last, so that nobody needs to be asked for what is there.
+ */
+export class PartialStore {
+  /** Whether it has been told that nothing can be kept. */
+  told = false;
+  private readonly folder: string;
+
+  /** `name` is a path below the cache's folder. */
+  constructor(...name: string[]) {
+    this.folder = join(cacheFolder(), ...name);
+  }
+
+  /** What the server said of a file. */
+  async known(file: string): Promise<Known | undefined> {
+    const text = await readFile(join(this.folder, file), "utf8").catch(() => "");
+    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text) ?? [];
+    return etag === undefined ? undefined : { etag, size: Number(size) };
+  }
+
+  async note(file: string, { etag, size }: Known): Promise<void> {
+    const before = await this.known(file);
+    if (before?.etag === etag && before.size === size) return;
+    const path = join(this.folder, file);
+    await attempt(path, "write", () => mkdir(dirname(path), { recursive: true }));
+    await writeFileAtomic(path, [Buffer.from(`${size} ${etag}\n`)]);
+  }
+
+  /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
+  async open({ etag, size }: Known, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
+    const path = this.path(etag);
+    return attempt(path, "write", async () => {
+      await mkdir(dirname(path), { recursive: true });
+      return BlockFile.open(path, { ...options, size });
+    });
+  }
+
+  /** Forgets what has been fetched of a content. */
+  async remove(etag: string): Promise<void> {
+    for (const path of [this.path(etag), `${this.path(etag)}.journal`]) await rm(path, { force: true });
+  }
+
+  /** Where the bytes of a content lie. */
+  path(etag: string): string {
+    const name = /^[\w-]{1,80}$/.test(etag) ? etag : createHash("sha256").update(etag).digest("hex");
+    return join(this.folder, "parts", name);
+  }
+}

@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import type { Source } from "../../checkpoint/source.ts";
+import { openRemote, type RemoteFile } from "../../network/http.ts";
+import { filesUnder } from "../../network/urls.ts";
+import { SiglipError } from "../../support/error.ts";
+import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
+import { PartialStore } from "./partial-store.ts";
+
+/**
+ * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong validator. The server is
+ * asked for each file whether it still is what it was; without an answer it is.
+ */
+export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
+  const { name, urlOf } = filesUnder(place);
+  const whole = urlOf("model.safetensors").href;
+  const store = new PartialStore("urls", createHash("sha256").update(whole).digest("hex").slice(0, 32));
+  const opened = new Map<string, Kept>();
+
+  async function find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+    const url = urlOf(file);
+    const known = await store.known(file);
+    let remote: RemoteFile | undefined;
+    try {
+      remote = await openRemote(url, { ...options, signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (known) return keepKnown(url, known, store, { ...options, signal });
+      throw error;
+    }
+    // Nobody will ask for the former content again. A server that has none by now may be somebody else.
+    if (known && remote?.etag !== undefined && known.etag !== remote.etag)
+      await store.remove(known.etag).catch(() => {});
+    return remote && keepRemote(remote, store, file, { ...options, signal });
+  }
+
+  return {
+    name,
+    get version() {
+      const tags = [...opened].filter(([file]) => file.endsWith(".safetensors")).map(([, { etag }]) => etag);
+      return tags.length > 0 && !tags.includes(undefined) ? tags.join("+") : undefined;
+    },
+    async open(file, signal): Promise<Source | undefined> {
+      const kept = opened.get(file) ?? (await find(file, signal));
+      if (kept) opened.set(file, kept);
+      return kept?.source;
+    },
+    async complete(signal) {
+      const files: CompleteFile[] = [];
+      for (const [file, { blocks }] of opened) {
+        if (!blocks) {
+          throw new SiglipError(
+            `${urlOf(file).href}: wanted to keep this file, found no place for it, or a server that gives it no strong ETag; save it in a folder yourself.`,
+          );
+        }
+        const { name, size, path } = blocks;
+        do {
+          await blocks.fill(signal, (present) => options.onDownload?.(name, present, size));
+        } while (await blocks.check(signal));
+        files.push({ name: file, size, path });
+      }
+      return files;
+    },
+    async close() {
+      const all = [...opened.values()];
+      opened.clear();
+      for (const kept of all) await kept.close();
+    },
+  };
+}

@@ -1,0 +1,14 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { SiglipError } from "../support/error.ts";
+
+/** The folder of the demo model's example pictures: in weights/demo beside src, and beside dist in the package. */
+export function findExamples(): string {
+  for (const up of ["../../weights/demo/examples/", "../../../weights/demo/examples/"]) {
+    const folder = fileURLToPath(new URL(up, import.meta.url));
+    if (existsSync(folder)) return folder;
+  }
+  throw new SiglipError(
+    "The demo's pictures were wanted, found no weights/demo/examples in this installation; install the package again.",
+  );
+}

@@ -1,0 +1,80 @@
+import { SiglipError } from "../support/error.ts";
+
+/** An embedding that was found. */
+export interface Hit {
+  /** Its number, in the order in which they were added. */
+  readonly index: number;
+  /** Its dot product with the query: the cosine, of embeddings of length 1. */
+  readonly score: number;
+}
+
+/**
+ * Embeddings of one width, one after another in memory, every one compared at a search: exact, and fast enough for
+ * hundreds of thousands. Embeddings of length 1, as a model gives them, are scored by their cosine.
+ */
+export class SearchIndex {
+  /** Values in an embedding. */
+  readonly width: number;
+  private data: Float32Array;
+  private count = 0;
+
+  /** `width` is the model's `dim`. Throws a SiglipError where it is no whole number from 1. */
+  constructor(width: number) {
+    if (!(Number.isInteger(width) && width >= 1)) {
+      throw new SiglipError(`SearchIndex: wanted a width from 1, found ${width}; pass the model's dim.`);
+    }
+    this.width = width;
+    this.data = new Float32Array(64 * width);
+  }
+
+  /** How many embeddings there are. */
+  get size(): number {
+    return this.count;
+  }
+
+  /** Appends one embedding or several, [n, width] row-major, and gives the first one's number. */
+  add(embeddings: Float32Array): number {
+    this.check(embeddings, embeddings?.length % this.width === 0, `[n, ${this.width}]`);
+    const first = this.count;
+    const filled = first * this.width;
+    if (filled + embeddings.length > this.data.length) {
+      const grown = new Float32Array(Math.max(2 * this.data.length, filled + embeddings.length));
+      grown.set(this.data.subarray(0, filled));
+      this.data = grown;
+    }
+    this.data.set(embeddings, filled);
+    this.count += embeddings.length / this.width;
+    return first;
+  }
+
+  /** A copy of an embedding, by its number. */
+  row(index: number): Float32Array {
+    if (!(Number.isInteger(index) && index >= 0 && index < this.count)) {
+      throw new SiglipError(`SearchIndex: wanted a number below ${this.count}, found ${index}; take it from a hit.`);
+    }
+    return this.data.slice(index * this.width, (index + 1) * this.width);
+  }
+
+  /** The `most` embeddings nearest to `query` [width], all by default, best first; of equals the one added first. */
+  search(query: Float32Array, most = this.count): Hit[] {
+    this.check(query, query?.length === this.width, `[${this.width}]`);
+    const { data, width, count } = this;
+    const scores = new Float64Array(count);
+    for (let index = 0; index < count; index++) {
+      const base = index * width;
+      let sum = 0;
+      for (let d = 0; d < width; d++) sum += data[base + d] * query[d];
+      scores[index] = sum;
+    }
+    const order = Uint32Array.from(scores.keys());
+    order.sort((a, b) => scores[b] - scores[a] || a - b);
+    return Array.from(order.subarray(0, Math.max(0, most)), (index) => ({ index, score: scores[index] }));
+  }
+
+  private check(values: Float32Array, good: boolean, shape: string): void {
+    if (values instanceof Float32Array && good && values.every(Number.isFinite)) return;
+    throw new SiglipError(
+      `SearchIndex: wanted finite embeddings of ${shape}, found ${values?.length} values; embed with one model.`,
+    );
+  }
+}

@@ -1,0 +1,94 @@
+import { SiglipError } from "../support/error.ts";
+import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+
+/** One label's standing for a picture. */
+export interface Ranked {
+  /** As it was given. */
+  readonly label: string;
+  /** sigmoid(logit), of this label alone. */
+  readonly probability: number;
+  /** `exp(logit_scale) * cosine + logit_bias`. */
+  readonly logit: number;
+}
+
+/** Options of `classify` and `classifier`. */
+export interface ClassifierOptions {
+  /** Sentences with `{label}` in them; several are averaged on the sphere. Hugging Face's single template by default. */
+  readonly templates?: readonly string[];
+  /** Rejects the call with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** The template of Hugging Face's zero-shot pipeline for SigLIP. */
+export const DEFAULT_TEMPLATE = "This is a photo of {label}.";
+
+/** What a classifier asks of a model. */
+export interface Embedder<Image> {
+  embedImages(images: readonly Image[], options: { signal?: AbortSignal }): Promise<Embeddings>;
+  embedTexts(texts: readonly string[], options: { signal?: AbortSignal }): Promise<Embeddings>;
+  similarity(images: Embeddings, texts: Embeddings): Similarity;
+}
+
+/** Labels that have been embedded once. */
+export class Classifier<Image> {
+  /** As they were given, in their order. */
+  readonly labels: readonly string[];
+  private readonly model: Embedder<Image>;
+  private readonly texts: Embeddings;
+
+  private constructor(model: Embedder<Image>, labels: readonly string[], texts: Embeddings) {
+    this.model = model;
+    this.labels = labels;
+    this.texts = texts;
+  }
+
+  /** Embeds every label in every template; use `model.classifier`. */
+  static async make<Image>(
+    model: Embedder<Image>,
+    labels: readonly string[],
+    { templates = [DEFAULT_TEMPLATE], signal }: ClassifierOptions,
+  ): Promise<Classifier<Image>> {
+    if (!Array.isArray(labels) || labels.length === 0) {
+      throw new SiglipError(
+        "classify: wanted a list of at least one label, found none; name what may be in the picture.",
+      );
+    }
+    const odd = labels.find((label) => typeof label !== "string");
+    if (odd !== undefined) {
+      throw new SiglipError(`classify: wanted labels that are strings, found ${typeof odd}; pass text.`);
+    }
+    const list = Array.isArray(templates) ? templates : [templates];
+    const without = list.findIndex((template) => !(typeof template === "string" && template.includes("{label}")));
+    if (list.length === 0 || without >= 0 || list !== templates) {
+      throw new SiglipError(
+        `classify: wanted a list of templates with {label} in them, found ${list.length === 0 ? "none" : JSON.stringify(list[Math.max(0, without)])}; for example "${DEFAULT_TEMPLATE}".`,
+      );
+    }
+    const sentences = labels.flatMap((label) =>
+      templates.map((template) => template.replaceAll("{label}", () => label)),
+    );
+    const all = await model.embedTexts(sentences, { signal });
+    return new Classifier(model, [...labels], average(all, templates.length));
+  }
+
+  /** The labels in order of their probability for one picture. */
+  async classify(image: Image, { signal }: { signal?: AbortSignal } = {}): Promise<Ranked[]> {
+    const { logits, probabilities } = this.model.similarity(
+      await this.model.embedImages([image], { signal }),
+      this.texts,
+    );
+    return this.labels
+      .map((label, index) => ({ label, probability: probabilities[index], logit: logits[index] }))
+      .sort((a, b) => b.logit - a.logit);
+  }
+}
+
+/** The mean of every `group` consecutive rows, of length 1 again. */
+function average({ data, shape }: Embeddings, group: number): Embeddings {
+  if (group === 1) return { data, shape };
+  const [rows, width] = shape;
+  const out = new Float32Array((rows / group) * width);
+  for (let i = 0; i < data.length; i++) out[Math.floor(i / (group * width)) * width + (i % width)] += data[i];
+  normalise(out, width);
+  return { data: out, shape: [rows / group, width] };
+}

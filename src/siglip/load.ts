@@ -1,0 +1,220 @@
+import { version as kernels } from "../../kernels/wgsl.ts";
+import type { ModelFiles } from "../files/model-files.ts";
+import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
+import { loadTowers, type Tower } from "../model/towers.ts";
+import type { NetworkOptions } from "../network/network-files.ts";
+import { SiglipError } from "../support/error.ts";
+import { reporter } from "../support/progress.ts";
+import type { Backend, Tensor, WeightDType } from "../tensor/backend.ts";
+import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "../tensor/webgpu/backend.ts";
+import { isSoftware, openDevice } from "../tensor/webgpu/device.ts";
+import { ATTENTION, LINEAR } from "../tensor/webgpu/tiles.ts";
+import { SentencePiece } from "../tokenizer/sentencepiece.ts";
+import { type Dialect, prepareDialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
+import type { Parts, Platform } from "./siglip.ts";
+
+/** Options of `Siglip.load`. */
+export interface LoadOptions extends NetworkOptions {
+  /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else the CPU. */
+  readonly backend?: "auto" | "webgpu" | "cpu";
+  /** Precision of the weights on the device: by default "f16" on webgpu and "f32" on the CPU. */
+  readonly dtype?: WeightDType;
+  /** The halves to load; both by default. */
+  readonly towers?: readonly Tower[];
+  /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
+  readonly device?: GPUDevice;
+  /** Kernel forms to use on webgpu instead of those that trials choose: a choice changes last digits, a pin does not. */
+  readonly forms?: Pinned;
+  /** How texts are canonicalised before tokenisation; by default what the checkpoint was published with. */
+  readonly dialect?: Dialect;
+  /**
+   * Whether weights from a network are kept for the next load, by default true: in a browser in its private file system, in the precision
+   * of this load; in Node, Deno and Bun as the server has them, in Hugging Face's cache or, what is not whole, in this package's own.
+   */
+  readonly cache?: boolean;
+  /** Told of what is odd but harmless, such as tensors that nothing uses; `console.warn` by default. */
+  readonly onWarning?: (message: string) => void;
+  /** Rejects the load with its reason and frees what it took. */
+  readonly signal?: AbortSignal;
+}
+
+interface Chosen {
+  readonly backend: Backend<Tensor>;
+  readonly adapter: string | undefined;
+  readonly destroy: () => void;
+}
+
+/** Brings a model's files onto a backend. On failure or abort everything that was taken is freed. */
+export async function loadModel<Image>(
+  found: ModelFiles,
+  platform: Platform<Image>,
+  options: LoadOptions = {},
+): Promise<Parts<Image>> {
+  const { signal, onProgress, onWarning = console.warn } = options;
+  const towers = checkTowers(options.towers ?? ["image", "text"]);
+  if (options.dtype !== undefined && !["f32", "f16", "q8", "q4"].includes(options.dtype)) {
+    throw new SiglipError(
+      `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
+    );
+  }
+  let chosen: Chosen | undefined;
+  let files = found;
+  try {
+    signal?.throwIfAborted();
+    chosen = await chooseBackend(platform, options);
+    const { backend, destroy } = chosen;
+    const dtype = options.dtype ?? (backend.name === "cpu" ? "f32" : "f16");
+    // Told only of a model that loads: beside an error they would be noise.
+    const warnings: string[] = [];
+    let warn = (message: string): void => void warnings.push(message);
+    if (options.cache !== false && found.key !== undefined && platform.keep) {
+      files = await platform.keep(found, { dtype, towers, onWarning: (message) => warn(message), signal });
+    }
+    const config = await readConfig(files, warn, signal);
+    const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
+    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
+    const loaded = await loadTowers(backend, weights, config, {
+      dtype,
+      towers,
+      signal,
+      onProgress: onProgress && reporter(onProgress, "weights", files.name),
+    });
+    if (loaded.unused.length > 0) {
+      warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
+    }
+    for (const message of warnings) onWarning(message);
+    warn = onWarning;
+    files.settle?.();
+    const version = files.version ?? found.version;
+    // Texts need rows of the token table; for pictures nothing more is read.
+    if (!towers.includes("text")) await files.close();
+    return {
+      name: files.name,
+      config,
+      towers: loaded,
+      tokenizer,
+      platform,
+      backend,
+      adapter: chosen.adapter,
+      dtype,
+      version,
+      async reload() {
+        if (options.device) {
+          throw new SiglipError(
+            "The WebGPU device given to Siglip.load was lost, found no way to make another; load the model again with a new one.",
+          );
+        }
+        // What was asked of the first load, its signal among it, is long settled; warnings have been told.
+        const { backend: where = "auto" } = options;
+        const same = where === "auto" && backend.name === "webgpu" ? "webgpu" : where;
+        return loadModel(found, platform, {
+          ...options,
+          backend: same,
+          dtype,
+          signal: undefined,
+          onProgress: undefined,
+          onWarning: () => {},
+        });
+      },
+      async free() {
+        destroy();
+        await files.close();
+      },
+    };
+  } catch (error) {
+    chosen?.destroy();
+    await files.close();
+    throw error;
+  }
+}
+
+function checkTowers(towers: readonly Tower[]): readonly Tower[] {
+  if (!Array.isArray(towers)) {
+    throw new SiglipError(
+      `towers: wanted a list, found ${JSON.stringify(towers)}; put "image", "text" or both into [ ].`,
+    );
+  }
+  const bad = towers.find((tower) => tower !== "image" && tower !== "text");
+  if (bad !== undefined || towers.length === 0) {
+    throw new SiglipError(`towers: wanted "image", "text" or both, found ${JSON.stringify(towers)}; name one of them.`);
+  }
+  return towers;
+}
+
+async function loadTokenizer(
+  files: ModelFiles,
+  { positions, vocabulary }: { positions: number; vocabulary: number },
+  { dialect, signal, onProgress }: LoadOptions,
+): Promise<SiglipTokenizer> {
+  await prepareDialect(dialect);
+  const model = await SentencePiece.load(await readTokenizer(files, signal, onProgress));
+  if (model.size > vocabulary) {
+    throw new SiglipError(
+      `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,
+    );
+  }
+  return new SiglipTokenizer(model, { length: positions, dialect });
+}
+
+async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOptions): Promise<Chosen> {
+  const { backend = "auto", device } = options;
+  if (!["auto", "webgpu", "cpu"].includes(backend)) {
+    throw new SiglipError(`backend: wanted "auto", "webgpu" or "cpu", found ${JSON.stringify(backend)}; choose one.`);
+  }
+  if (backend === "cpu") return cpu();
+  const webgpu = async (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
+    new WebGpuBackend(own, {
+      ...deviceOptions(own, software, options.dtype),
+      choices: await platform.choices(choicesKey(info)),
+      ...options.forms,
+    });
+  if (device) {
+    const own = await webgpu(device, device.adapterInfo, isSoftware(device.adapterInfo));
+    return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
+  }
+  const opened = await openDevice(await platform.gpu());
+  if (opened && (backend === "webgpu" || !opened.software)) {
+    const gpu = await webgpu(opened.device, opened.info, opened.software);
+    return {
+      backend: gpu,
+      adapter: describe(opened.info) + (opened.software ? " (software)" : ""),
+      destroy() {
+        gpu.dispose();
+        opened.device.destroy();
+      },
+    };
+  }
+  opened?.device.destroy();
+  if (backend === "auto") return cpu();
+  throw new SiglipError(`A WebGPU adapter was wanted, found none; ${platform.withoutGpu}, or load with backend "cpu".`);
+}
+
+/** Activations are half precision where the device has it, unless float32 was asked for. */
+export function deviceOptions(device: GPUDevice, software: boolean, dtype?: WeightDType): WebGpuOptions {
+  const half = dtype !== "f32" && device.features.has("shader-f16");
+  return { ...(software ? SOFTWARE : {}), activations: half ? "f16" : "f32" };
+}
+
+async function cpu(): Promise<Chosen> {
+  const { CpuBackend } = await import("../tensor/cpu.ts");
+  const backend = new CpuBackend();
+  return { backend, adapter: undefined, destroy: () => backend.dispose() };
+}
+
+/** Choices hold for an adapter and these very kernels: after a change of either, trials are made anew. */
+export function choicesKey(info: GPUAdapterInfo): string {
+  const text = JSON.stringify([kernels, LINEAR, ATTENTION]);
+  let hash = 0;
+  for (const char of text) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
+  return `${describe(info)}, kernels ${(hash >>> 0).toString(16)}`;
+}
+
+/** An adapter in words. */
+export function describe(info: GPUAdapterInfo | undefined): string {
+  return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "a WebGPU adapter";
+}
+
+function some(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(", ");
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}

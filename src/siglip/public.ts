@@ -1,0 +1,18 @@
+// What both entry points export beside their own Siglip class.
+
+export type { Pixels } from "../image/pixels.ts";
+export type { ImageProcessing } from "../image/preprocess.ts";
+export type { Filter } from "../image/resize.ts";
+export type { SiglipConfig, TextConfig, VisionConfig } from "../model/config.ts";
+export type { ForwardOptions, Tower, Values } from "../model/towers.ts";
+export type { NetworkOptions } from "../network/network-files.ts";
+export { SiglipError } from "../support/error.ts";
+export type { LoadProgress } from "../support/progress.ts";
+export type { Shape, WeightDType } from "../tensor/backend.ts";
+export type { Pinned } from "../tensor/webgpu/backend.ts";
+export type { AttentionName, LinearName } from "../tensor/webgpu/tiles.ts";
+export type { Dialect } from "../tokenizer/siglip.ts";
+export { type Classifier, type ClassifierOptions, DEFAULT_TEMPLATE, type Ranked } from "./classifier.ts";
+export type { Embeddings, Similarity } from "./embeddings.ts";
+export type { LoadOptions } from "./load.ts";
+export type { EmbedOptions } from "./siglip.ts";

@@ -1,0 +1,255 @@
+import type { ModelFiles } from "../files/model-files.ts";
+import type { Pixels } from "../image/pixels.ts";
+import { preprocess } from "../image/preprocess.ts";
+import type { SiglipConfig } from "../model/config.ts";
+import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
+import { SiglipError } from "../support/error.ts";
+import type { Backend, Tensor, WeightDType } from "../tensor/backend.ts";
+import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
+import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
+import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+
+/** What is kept of a model, and who is told of what goes wrong with that. */
+export interface KeepOptions {
+  readonly dtype: WeightDType;
+  readonly towers: readonly Tower[];
+  readonly onWarning: (message: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
+export interface Platform<Image> {
+  decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
+  gpu(): Promise<GPU | undefined>;
+  /** Kernel forms chosen by trial on an adapter, kept from session to session. */
+  choices(adapter: string): Map<string, string> | Promise<Map<string, string>>;
+  /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
+  keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
+  /** What a user can do where there is no adapter; part of an error's sentence. */
+  readonly withoutGpu: string;
+}
+
+/** A loaded model, from which a Siglip is made. */
+export interface Parts<Image> {
+  readonly name: string;
+  readonly config: SiglipConfig;
+  readonly towers: Towers;
+  readonly tokenizer: SiglipTokenizer | undefined;
+  readonly platform: Platform<Image>;
+  readonly backend: Backend<Tensor>;
+  readonly adapter: string | undefined;
+  readonly dtype: WeightDType;
+  readonly version: string | undefined;
+  /** Loads the same model again, on a new device; for after the present one was lost. */
+  reload(): Promise<Parts<Image>>;
+  free(): Promise<void>;
+}
+
+/** Options of `embedImages` and `embedTexts`. */
+export interface EmbedOptions {
+  /** How many go through a tower together; by default 8 images or 32 texts on webgpu, 1 on the CPU. */
+  readonly batch?: number;
+  /** Called after every batch with how many are done, of how many. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Rejects the call with its reason, at the latest after the batch that runs. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
+ *
+ * Calls may overlap. After `dispose` every call, and every one that still runs, rejects with a SiglipError. So do running calls when
+ * the device is lost (a driver's reset, a page in the background); the next call then brings the model onto a new device, once for every
+ * loss.
+ */
+export class Siglip<Image = unknown> {
+  /** The model's configuration. */
+  readonly config: SiglipConfig;
+  /** Width of the embeddings. */
+  readonly dim: number;
+  /** Where it runs and how: backend, its adapter, and the precision of the weights. */
+  readonly device: {
+    /** "webgpu" or "cpu". */
+    readonly backend: string;
+    /** The adapter in words; undefined on the CPU. */
+    readonly adapter: string | undefined;
+    /** As the linear maps' weights are stored. */
+    readonly dtype: WeightDType;
+  };
+  /** What tells its weights from others of the same name: a commit, or what their server says of them; undefined where nothing does. */
+  readonly version: string | undefined;
+  /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
+  private kept: Parts<Image> | undefined;
+  /** While the model is brought onto a new device, and for ever where that has failed. */
+  private revival: Promise<Parts<Image>> | undefined;
+
+  protected constructor(parts: Parts<Image>) {
+    this.kept = parts;
+    this.config = parts.config;
+    this.dim = parts.config.vision.hidden;
+    this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype };
+    this.version = parts.version;
+  }
+
+  /** Bytes that the backend holds at present. */
+  get bytes(): number {
+    return this.kept?.backend.bytes ?? 0;
+  }
+
+  /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
+  async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const items = list(images, "embedImages", "pictures");
+    const { platform, config, towers } = await this.ready(options.signal);
+    const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
+      const size = 3 * config.image.size ** 2;
+      const values = new Float32Array(part.length * size);
+      for (const [index, image] of part.entries()) {
+        values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
+      }
+      return values;
+    };
+    return this.embed(items, options.batch ?? this.batch(8), options, prepare, towers.image);
+  }
+
+  /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
+  async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
+    const items = list(texts, "embedTexts", "strings");
+    const { tokenizer, towers } = await this.ready(options.signal);
+    const prepare = async (part: readonly string[]) => {
+      if (!tokenizer)
+        throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
+      return tokenizer.encode(part);
+    };
+    return this.embed(items, options.batch ?? this.batch(32), options, prepare, towers.text);
+  }
+
+  /** Scores of embedded images against embedded texts. */
+  similarity(images: Embeddings, texts: Embeddings): Similarity {
+    for (const { data, shape } of [images ?? {}, texts ?? {}]) {
+      if (!Number.isInteger(shape?.[0]) || shape[1] !== this.dim || data?.length !== shape[0] * this.dim) {
+        throw new SiglipError(
+          `similarity: wanted embeddings of [n, ${this.dim}], found ${data?.length} values as [${shape}]; embed with this model.`,
+        );
+      }
+    }
+    const { scale, bias } = this.parts.towers;
+    const [rows, columns] = [images.shape[0], texts.shape[0]];
+    const logits = new Float32Array(rows * columns);
+    for (let i = 0; i < logits.length; i++) {
+      const image = Math.floor(i / columns) * this.dim;
+      const text = (i % columns) * this.dim;
+      let cosine = 0;
+      for (let d = 0; d < this.dim; d++) cosine += images.data[image + d] * texts.data[text + d];
+      logits[i] = cosine * scale + bias;
+    }
+    return { logits, probabilities: logits.map((logit) => 1 / (1 + Math.exp(-logit))), shape: [rows, columns] };
+  }
+
+  /** The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. */
+  async classify(image: Image, labels: readonly string[], options: ClassifierOptions = {}): Promise<Ranked[]> {
+    return (await this.classifier(labels, options)).classify(image, options);
+  }
+
+  /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
+  async classifier(labels: readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
+    return Classifier.make(this, labels, options);
+  }
+
+  /**
+   * Pixel values [n, 3, size, size], which must not change meanwhile, to pooled images [n, dim] before normalisation, with named
+   * intermediates on request.
+   */
+  async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
+    return (await this.ready(options.signal)).towers.image(values, options);
+  }
+
+  /** Token ids [n, positions] to pooled texts [n, dim] before normalisation, with named intermediates on request. */
+  async textTower(ids: ArrayLike<number>, options: ForwardOptions = {}): Promise<Values> {
+    return (await this.ready(options.signal)).towers.text(ids, options);
+  }
+
+  /** Frees the device's memory and closes the model's files. Calling it again does nothing. */
+  dispose(): void {
+    this.kept?.free().catch(() => {});
+    this.kept = undefined;
+  }
+
+  /** The model on a device that lives: the present one, or after its loss a new one. */
+  private async ready(signal?: AbortSignal): Promise<Parts<Image>> {
+    const parts = this.parts;
+    if (!parts.backend.lost) return parts;
+    this.revival ??= this.revive(parts);
+    return unlessAborted(this.revival, signal);
+  }
+
+  private async revive(dead: Parts<Image>): Promise<Parts<Image>> {
+    await dead.free();
+    const parts = await dead.reload();
+    if (!this.kept) {
+      await parts.free();
+      return this.parts; // throws: it was disposed meanwhile
+    }
+    this.kept = parts;
+    this.revival = undefined;
+    return parts;
+  }
+
+  /** Prepares a batch on the host while the one before it runs. */
+  private async embed<Item, Input>(
+    items: readonly Item[],
+    batch: number,
+    { onProgress, signal }: EmbedOptions,
+    prepare: (part: readonly Item[], signal?: AbortSignal) => Promise<Input>,
+    tower: (input: Input, options: ForwardOptions) => Promise<Values>,
+  ): Promise<Embeddings> {
+    if (!(Number.isInteger(batch) && batch >= 1)) {
+      throw new SiglipError(`batch: wanted a whole number from 1, found ${batch}; leave it out for the default.`);
+    }
+    const data = new Float32Array(items.length * this.dim);
+    const run = async (from: number, input: Input) => {
+      data.set((await tower(input, { signal })).data, from * this.dim);
+      onProgress?.(Math.min(items.length, from + batch), items.length);
+    };
+    let running = Promise.resolve();
+    try {
+      for (let from = 0; from < items.length; from += batch) {
+        signal?.throwIfAborted();
+        const input = await prepare(items.slice(from, from + batch), signal);
+        await running;
+        running = run(from, input);
+        running.catch(() => {}); // told where it is awaited
+        // Preparing that never waits would keep the device from being given this batch.
+        if (from + batch < items.length) await new Promise((resolve) => setTimeout(resolve));
+      }
+    } finally {
+      await running;
+    }
+    normalise(data, this.dim);
+    return { data, shape: [items.length, this.dim] };
+  }
+
+  private batch(onDevice: number): number {
+    return this.parts.backend.name === "cpu" ? 1 : onDevice;
+  }
+
+  private get parts(): Parts<Image> {
+    if (!this.kept) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
+    return this.kept;
+  }
+}
+
+/** Settles as the promise does, or with the signal's reason if that comes first. */
+function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R> {
+  if (!signal) return promise;
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal.aborted) abort();
+    signal.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+  });
+}
+
+function list<Item>(items: readonly Item[], call: string, what: string): readonly Item[] {
+  if (Array.isArray(items)) return items;
+  throw new SiglipError(`${call}: wanted a list of ${what}, found ${typeof items}; put it into [ ].`);
+}

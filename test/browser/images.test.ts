@@ -1,0 +1,243 @@
+import { readFileSync } from "node:fs";
+import { deflateSync } from "node:zlib";
+import type { Page } from "playwright-core";
+import { PNG } from "pngjs";
+import { afterAll, beforeAll, describe, expect } from "vitest";
+import { fromRgba, type Pixels } from "../../src/image/pixels.ts";
+import { decode } from "../../src/node/images/decode.ts";
+import { borrowedImages, chunk, exif, IMAGES, png, rgbPng, synthetic, withSegment } from "../harness/pictures.ts";
+import type { Sent } from "./page.ts";
+import { inChromium, type Setup, setUp } from "./setup.ts";
+
+const demo = new URL("../../weights/demo/examples/", import.meta.url);
+const fixtures = names(JSON.parse(readFileSync(`${IMAGES}/index.json`, "utf8")));
+const examples = names(JSON.parse(readFileSync(new URL("examples.json", demo), "utf8")).examples);
+
+/** Of CMYK the issue promises a mean difference in levels, because decoders turn ink into light each in its own way. */
+const CMYK_MEAN = 0.1;
+
+const fixture = (file: string) => readFileSync(`${IMAGES}/${file}`);
+const bad = damaged();
+const files = new Map<string, Uint8Array>([
+  ...crafted(),
+  ...Object.entries(bad).map(([name, [bytes]]) => [name, bytes] as const),
+]);
+let chromium: Setup;
+let page: Page;
+
+beforeAll(async () => {
+  for (const file of fixtures) {
+    const folder = file.startsWith("borrowed/") ? borrowedImages() : IMAGES;
+    if (folder) files.set(file.replaceAll("/", "-"), readFileSync(`${folder}/${file}`));
+  }
+  for (const file of examples) files.set(file, readFileSync(new URL(file, demo)));
+  chromium = await setUp(["page.ts"], {}, files);
+});
+afterAll(async () => chromium?.[Symbol.asyncDispose]());
+
+function names(entries: readonly { file: string }[]): string[] {
+  return entries.map(({ file }) => file);
+}
+
+/** What the fixtures lack: turns of every kind, turns of transparent pictures, and one wider than a texture, of several tiles. */
+function crafted(): [name: string, bytes: Uint8Array][] {
+  const upright = synthetic(40, 30);
+  const alpha = fixture("alpha-RGBA.png");
+  const jpeg = fixture("q92-444.jpg");
+  const [width, height] = [8300, 130];
+  const rows = Buffer.alloc(height * (1 + 4 * width));
+  for (let i = 0; i < rows.length; i++) rows[i] = i % (1 + 4 * width) === 0 ? 0 : Math.imul(i, 2654435761) >>> 24;
+  return [
+    ["wider-than-a-texture.png", png({ width, height, colourType: 6, idat: [deflateSync(rows)] })],
+    ["turned-behind-the-pixels.png", rgbPng(upright, { after: [chunk("eXIf", exif(6, false))] })],
+    ["transparent-and-turned.png", Buffer.concat([alpha.subarray(0, 33), chunk("eXIf", exif(8)), alpha.subarray(33)])],
+    ["rec2020-pq.png", rgbPng(upright, { before: [chunk("cICP", Buffer.from([9, 16, 0, 1]))] })],
+    ["gamma-1.png", rgbPng(upright, { before: [chunk("gAMA", Buffer.from([0, 1, 0x86, 0xa0]))] })],
+    ...[2, 4, 7].map((turn): [string, Uint8Array] => [
+      `turned-${turn}.jpg`,
+      withSegment(jpeg, 0xe1, Buffer.concat([Buffer.from("Exif\0\0", "latin1"), exif(turn)])),
+    ]),
+  ];
+}
+
+/** Files that are no whole pictures, and what is said of them. */
+function damaged(): Record<string, [bytes: Uint8Array, why: RegExp]> {
+  const jpeg = fixture("q85-420.jpg");
+  const photo = fixture("photo-640x480.png");
+  const huge = Buffer.from(jpeg);
+  const frame = huge.indexOf(Buffer.from([0xff, 0xc0]));
+  huge.writeUInt16BE(60_000, frame + 5);
+  huge.writeUInt16BE(60_000, frame + 7);
+  return {
+    "a truncated JPEG": [jpeg.subarray(0, jpeg.length >> 1), /the file ends at byte/],
+    "a JPEG without its last byte": [jpeg.subarray(0, -1), /the file ends at byte/],
+    "a truncated PNG": [photo.subarray(0, photo.length >> 1), /the file ends at byte/],
+    "a PNG without its last byte": [photo.subarray(0, -1), /the file ends at byte/],
+    "a PNG of 60,000 x 60,000": [png({ width: 60_000, height: 60_000, idat: [] }), /at most 178956970 pixels/],
+    "a JPEG of 60,000 x 60,000": [huge, /at most 178956970 pixels/],
+    "more pixels than the bytes can hold": [png({ width: 10_000, height: 10_000, idat: [] }), /in so few bytes/],
+    "damaged pixels": [Buffer.from(photo).fill(0x55, 1000, 1100), /that it refuses/],
+    "a text": [Buffer.from("hello, world"), /that it refuses/],
+    "an empty file": [new Uint8Array(0), /found 0 bytes that it refuses/],
+  };
+}
+
+function received({ width, height, base64 }: Sent): Pixels {
+  return { width, height, data: Buffer.from(base64, "base64") };
+}
+
+function expectEqual(found: Pixels, wanted: Pixels): void {
+  expect([found.width, found.height]).toEqual([wanted.width, wanted.height]);
+  expect(Buffer.compare(found.data, wanted.data)).toBe(0);
+}
+
+function meanDifference(a: Uint8Array, b: Uint8Array): number {
+  expect(a.length).toBe(b.length);
+  return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0) / a.length;
+}
+
+describe("a page decodes to Node's pixels", () => {
+  for (const file of [...fixtures, ...examples, ...names(crafted().map(([file]) => ({ file })))]) {
+    inChromium(file, "chromium", async ({ skip }) => {
+      const name = file.replaceAll("/", "-");
+      const bytes = files.get(name);
+      if (!bytes) return skip("the folder of borrowed fixtures is absent (SIGLIP_BORROWED)");
+      page ??= await chromium.openPage();
+      const { sent, same } = await page.evaluate(async (name) => {
+        const bytes = await siglip.fetchBytes(name);
+        const ways = [
+          bytes,
+          bytes.buffer,
+          new Blob([bytes]),
+          new File([bytes], name),
+          name,
+          new URL(name, location.href),
+        ];
+        const sent = await Promise.all(ways.map((way) => siglip.decode(way)));
+        return { sent: sent[0], same: sent.every(({ base64 }) => base64 === sent[0].base64) };
+      }, name);
+      expect(same).toBe(true);
+      const found = received(sent);
+      if (name !== "cmyk.jpg") return expectEqual(found, await decode(bytes));
+      const pil = PNG.sync.read(fixture("expected/cmyk.decoded.png"));
+      const wanted = fromRgba(pil.data, pil.width, pil.height);
+      expect(meanDifference(found.data, wanted.data)).toBeLessThan(CMYK_MEAN);
+    });
+  }
+
+  inChromium("from whatever can be drawn", "chromium", async () => {
+    page ??= await chromium.openPage();
+    for (const name of ["alpha-RGBA.png", "photo-640x480.png", "exif-orientation-6.jpg"]) {
+      const wanted = await decode(files.get(name)!);
+      const found = await page.evaluate(async (name) => {
+        const img = new Image();
+        img.src = name;
+        const exact = await createImageBitmap(new Blob([await siglip.fetchBytes(name)]), {
+          premultiplyAlpha: "none",
+          colorSpaceConversion: "none",
+        });
+        const canvas = document.createElement("canvas");
+        const offscreen = new OffscreenCanvas(exact.width, exact.height);
+        [canvas.width, canvas.height] = [exact.width, exact.height];
+        canvas.getContext("2d")!.drawImage(exact, 0, 0);
+        const context = offscreen.getContext("2d")!;
+        context.drawImage(exact, 0, 0);
+        const frame = new VideoFrame(exact, { timestamp: 0 });
+        const decoded = await siglip.decode(name);
+        const data = Uint8Array.from(atob(decoded.base64), (character) => character.charCodeAt(0));
+        const drawable = { img, exact, frame, pixels: { ...decoded, data } };
+        const premultiplied = { canvas, offscreen, imageData: context.getImageData(0, 0, exact.width, exact.height) };
+        const sent: Record<string, Sent> = {};
+        for (const [kind, image] of Object.entries({ ...drawable, ...premultiplied }))
+          sent[kind] = await siglip.decode(image);
+        frame.close();
+        return sent;
+      }, name);
+      for (const [kind, sent] of Object.entries(found)) {
+        if (name === "alpha-RGBA.png" && ["canvas", "offscreen", "imageData"].includes(kind)) {
+          // Premultiplied before anyone sees them; but all three alike.
+          expectEqual(received(sent), received(found.canvas));
+        } else expectEqual(received(sent), wanted);
+      }
+    }
+  });
+
+  inChromium("without WebGL, opaque pictures only", "chromium", async () => {
+    const page = await chromium.openPage(() => {
+      const { getContext } = OffscreenCanvas.prototype;
+      OffscreenCanvas.prototype.getContext = function (this: OffscreenCanvas, kind: string, ...rest: unknown[]) {
+        return kind === "webgl2" ? null : Reflect.apply(getContext, this, [kind, ...rest]);
+      } as typeof getContext;
+    });
+    for (const name of ["big-1600x1200-420.jpg", "gray16.png"]) {
+      expectEqual(received(await page.evaluate((name) => siglip.decode(name), name)), await decode(files.get(name)!));
+    }
+    expect(await page.evaluate(() => siglip.failure(siglip.decode("alpha-RGBA.png")))).toMatch(
+      /^SiglipError: WebGL 2 was/,
+    );
+    await page.close();
+  });
+
+  inChromium("again after a lost WebGL context, which is told", "chromium", async () => {
+    const page = await chromium.openPage(() => {
+      const { readPixels } = WebGL2RenderingContext.prototype;
+      let calls = 0;
+      WebGL2RenderingContext.prototype.readPixels = function (this: WebGL2RenderingContext, ...rest: unknown[]) {
+        if (++calls === 2) this.getExtension("WEBGL_lose_context")!.loseContext();
+        Reflect.apply(readPixels, this, rest);
+      } as typeof readPixels;
+    });
+    const name = "big-1600x1200-420.jpg";
+    expect(await page.evaluate((name) => siglip.failure(siglip.decode(name)), name)).toMatch(/^SiglipError: .*WebGL/);
+    expectEqual(received(await page.evaluate((name) => siglip.decode(name), name)), await decode(files.get(name)!));
+    await page.close();
+  });
+});
+
+describe("a page refuses, in one sentence,", () => {
+  for (const [name, [, why]] of Object.entries(bad)) {
+    inChromium(name, "chromium", async () => {
+      page ??= await chromium.openPage();
+      const found = await page.evaluate(
+        async (name) => siglip.failure(siglip.decode(await siglip.fetchBytes(name))),
+        name,
+      );
+      expect(found).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$|^SiglipError: .*wanted .* but found .*; .*\.$/);
+      expect(found).toMatch(why);
+    });
+  }
+
+  inChromium("what is no picture", "chromium", async () => {
+    page ??= await chromium.openPage();
+    const found = await page.evaluate(async () => {
+      const closed = await createImageBitmap(new ImageData(2, 2));
+      closed.close();
+      const broken = new Image();
+      broken.src = "nothing.png";
+      const svg = new Image();
+      svg.src = "data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>";
+      const foreign = new Image();
+      foreign.src = location.href.replace("127.0.0.1", "localhost").concat("photo-640x480.png");
+      const short = { width: 2, height: 2, data: new Uint8Array(11) };
+      const empty = document.createElement("canvas");
+      empty.width = 0;
+      const things = [
+        closed,
+        broken,
+        svg,
+        foreign,
+        short,
+        empty,
+        document.createElement("video"),
+        7,
+        null,
+        undefined,
+        {},
+      ];
+      const places = ["nothing.png", "http://127.0.0.1:9/", "no-scheme://x/", new URL("data:,hello")];
+      return Promise.all([...things, ...places].map((thing) => siglip.failure(siglip.decode(thing as string))));
+    });
+    for (const failure of found) expect(failure).toMatch(/^SiglipError: .*wanted .* found .*; .*\.$/);
+    expect(found[3]).toContain("another origin");
+  });
+});

@@ -1,0 +1,263 @@
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect, it } from "vitest";
+import { asTyped, readHeader, readTensor } from "../../src/checkpoint/safetensors.ts";
+import { bytesSource } from "../../src/checkpoint/source.ts";
+import { onGpu, tallied } from "../harness/cases.ts";
+import { type Ended, siglip, temporaryFolder } from "../harness/cli.ts";
+
+const demo = "weights/demo/examples";
+const { examples } = JSON.parse(
+  readFileSync(fileURLToPath(new URL(`../../${demo}/examples.json`, import.meta.url)), "utf8"),
+);
+const cats = examples.find((entry: { file: string }) => entry.file === "two-cats.png");
+const plane = examples.find((entry: { file: string }) => entry.file === "plane.jpg");
+const cpu = ["--backend", "cpu"];
+const counted = { backend: "cpu", precision: "f32" };
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+const at = (name: string) => join(folder.path, name);
+
+/** A failure is one sentence on stderr, without a stack trace, and nothing on stdout. */
+function failed({ code, stdout, stderr }: Ended, why: RegExp): void {
+  expect(stderr).toMatch(why);
+  expect(stderr).toMatch(/^siglip: [^\n]+\.\n$/);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+}
+
+/** Wrong usage is told with a hint at the help. */
+function refused({ code, stdout, stderr }: Ended, why: RegExp): void {
+  expect(stderr).toMatch(why);
+  expect(stderr).toMatch(/^siglip: .*\nTry: siglip( [a-z]+)? --help\n$/s);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
+}
+
+/** The cosine of a row with the reference's tower output. */
+function cosine(row: ArrayLike<number>, reference: readonly number[]): number {
+  const norm = Math.hypot(...reference);
+  return reference.reduce((sum, value, index) => sum + (value / norm) * row[index], 0);
+}
+
+describe("siglip demo", () => {
+  tallied("shows tables and says what they were made on", counted, async () => {
+    const { code, stdout } = await siglip(["demo"]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^model +demo/);
+    // Which one it is depends on the machine.
+    expect(stdout).toMatch(/backend +(webgpu, f16 weights \(.+\)|cpu, f32 weights \(no hardware GPU was found\))\n/);
+    expect(stdout).toMatch(/two-cats\.png\n {2}█+.? +90\.[789] % {2}2 cats\n/);
+    expect(stdout).toMatch(/three-birds\.png\n {2}█+.? +98\.\d % {2}3 birds\n/);
+    expect(stdout).toMatch(/Loaded in \d.* s, classified in \d.* s\. Try/);
+    expect(stdout).not.toContain("\x1b");
+    // With the prompt below it, the smallest usual terminal.
+    expect(stdout.trimEnd().split("\n").length).toBeLessThan(24);
+  });
+});
+
+describe("siglip classify", () => {
+  const wanted = ["--labels", ...cats.labels, "--template", "{label}"];
+
+  tallied("prints JSON with the reference's logits", counted, async () => {
+    const images = [cats, plane].map(({ file }) => `${demo}/${file}`);
+    const { code, stdout, stderr } = await siglip(["classify", ...images, ...wanted, ...cpu, "--json"]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const results = JSON.parse(stdout);
+    expect(results.map(({ image }: { image: string }) => image)).toEqual(images);
+    const { labels } = results[0];
+    expect(labels.map((row: { label: string }) => row.label)).toEqual(
+      [...cats.labels].sort((a, b) => cats.logits[cats.labels.indexOf(b)] - cats.logits[cats.labels.indexOf(a)]),
+    );
+    for (const { label, probability, logit } of labels) {
+      // What the demo model's golden logits promise end to end.
+      expect(Math.abs(logit - cats.logits[cats.labels.indexOf(label)])).toBeLessThan(0.01);
+      expect(probability).toBeCloseTo(1 / (1 + Math.exp(-logit)), 6);
+    }
+  });
+
+  tallied("prints tables that odd labels do not break", counted, async () => {
+    const labels = ["a plane", "a plane", "", "ラベル\n\x1b[31m", "x".repeat(300)];
+    const { code, stdout } = await siglip(["classify", `${demo}/plane.jpg`, "--labels", ...labels, ...cpu]);
+    expect(code).toBe(0);
+    const [title, ...rows] = stdout.trimEnd().split("\n");
+    expect(title).toBe(`${demo}/plane.jpg`);
+    expect(rows).toHaveLength(labels.length);
+    expect(rows.slice(0, 2).map((row) => row.slice(-16))).toEqual(
+      ["98.1 %  a plane", "98.1 %  a plane"].map((s) => ` ${s}`),
+    );
+    const shown = rows.map((row) => row.replace(/^.* % {2}/, ""));
+    expect(shown).toEqual(expect.arrayContaining(["a plane", '""', "ラベル\ufffd\ufffd[31m", "x".repeat(300)]));
+  });
+});
+
+describe("siglip embed", () => {
+  const images = [cats, plane].map(({ file }) => `${demo}/${file}`);
+
+  tallied("writes pictures and texts as safetensors and as lines, the same numbers", counted, async () => {
+    const texts = ["first", "2 cats", "", "a plane"];
+    const input = "\ufeff2 cats\r\n\r\na plane\r\n";
+    const args = ["embed", ...images, "--text", "first", "--texts", "-", ...cpu, "--json", "--out"];
+    const ends = await Promise.all(["a.safetensors", "a.jsonl"].map((name) => siglip([...args, at(name)], { input })));
+    for (const { code, stdout, stderr } of ends) {
+      expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+      expect(JSON.parse(stdout)).toMatchObject({
+        model: "demo",
+        backend: "cpu",
+        dtype: "f32",
+        dim: 144,
+        images: 2,
+        texts: 4,
+      });
+    }
+
+    const source = bytesSource(readFileSync(at("a.safetensors")));
+    const { tensors, metadata } = await readHeader(source);
+    expect(Object.fromEntries(metadata)).toEqual({ images: JSON.stringify(images), texts: JSON.stringify(texts) });
+    expect([...tensors.values()].map(({ name, dtype, shape }) => [name, dtype, shape])).toEqual([
+      ["image_embeds", "F32", [2, 144]],
+      ["text_embeds", "F32", [4, 144]],
+    ]);
+    const rows: [string, string, Float32Array][] = [];
+    for (const [kind, names] of [
+      ["image", images],
+      ["text", texts],
+    ] as const) {
+      const info = tensors.get(`${kind}_embeds`)!;
+      const data = asTyped(await readTensor(source, info), "F32");
+      for (const [i, name] of names.entries()) rows.push([kind, name, data.slice(i * 144, (i + 1) * 144)]);
+    }
+    // The rounding of float32 in a forward pass is 1e-6 at most, and the cosine hides its square.
+    expect(cosine(rows[0][2], cats.image_pooled)).toBeGreaterThan(1 - 1e-6);
+    expect(cosine(rows[1][2], plane.image_pooled)).toBeGreaterThan(1 - 1e-6);
+    expect(cosine(rows[3][2], cats.text_pooled[0])).toBeGreaterThan(1 - 1e-6);
+
+    const lines = readFileSync(at("a.jsonl"), "utf8")
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    expect(lines.map(({ kind, name }) => [kind, name])).toEqual(rows.map(([kind, name]) => [kind, name]));
+    for (const [i, { embedding }] of lines.entries()) expect(Float32Array.from(embedding)).toEqual(rows[i][2]);
+  });
+
+  tallied("writes one kind as .npy with the names beside it", counted, async () => {
+    writeFileSync(at("b.npy"), "old");
+    const { code, stdout } = await siglip(["embed", ...images, ...cpu, "--out", at("b.npy")]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/b\.npy: 2 images, 144 values each, in \d.* s on cpu with f32 weights\.\n$/);
+    const bytes = readFileSync(at("b.npy"));
+    expect(bytes.toString("latin1", 0, 8)).toBe("\x93NUMPY\x01\0");
+    const start = 10 + bytes.readUInt16LE(8);
+    expect(start % 64).toBe(0);
+    expect(bytes.toString("latin1", 10, start)).toMatch(
+      /^\{'descr': '<f4', 'fortran_order': False, 'shape': \(2, 144\), \} *\n$/,
+    );
+    expect(bytes.length).toBe(start + 4 * 2 * 144);
+    const second = new Float32Array(new Uint8Array(bytes.subarray(start + 4 * 144)).buffer);
+    expect(cosine(second, plane.image_pooled)).toBeGreaterThan(1 - 1e-6);
+    expect(JSON.parse(readFileSync(at("b.names.json"), "utf8"))).toEqual(images);
+  });
+
+  onGpu("runs on WebGPU and ends by itself", { precision: "f32" }, async () => {
+    const args = [
+      "embed",
+      "--text",
+      "2 cats",
+      "--backend",
+      "webgpu",
+      "--dtype",
+      "f32",
+      "--out",
+      at("gpu.jsonl"),
+      "--json",
+    ];
+    const { code, stdout } = await siglip(args);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({
+      backend: "webgpu",
+      dtype: "f32",
+      adapter: expect.any(String),
+      texts: 1,
+    });
+    const { embedding } = JSON.parse(readFileSync(at("gpu.jsonl"), "utf8"));
+    // The webgpu backend's own bound is 1e-5 of the norm, and the cosine hides its square.
+    expect(cosine(embedding, cats.text_pooled[0])).toBeGreaterThan(1 - 1e-6);
+  });
+});
+
+describe("siglip info", () => {
+  it("describes a model by its headers, and the adapter", async () => {
+    const [json, table, device] = await Promise.all([
+      siglip(["info", "demo", "--json"]),
+      siglip(["info", "demo"]),
+      siglip(["info", "--device", "--json"]),
+    ]);
+    expect([json.code, table.code, device.code]).toEqual([0, 0, 0]);
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      model: "demo",
+      config: { vision: { hidden: 144, imageSize: 112 }, text: { positions: 16 } },
+      weights: { image: { dtypes: { F16: 1529040 } }, text: { parameters: 942504 }, total: { parameters: 2471546 } },
+      tokenizer: { algorithm: "unigram", pieces: 1400 },
+      files: ["config.json", "preprocessor_config.json", "model.safetensors", "spiece.model"].map((name) => ({ name })),
+    });
+    expect(table.stdout).toMatch(/^demo\n +image +text\nparameters +1,529,040 +942,504\n/);
+    expect(table.stdout).toMatch(/\ntokenizer +unigram, 1,400 pieces\n/);
+    const { adapter } = JSON.parse(device.stdout);
+    if (adapter) expect(adapter).toMatchObject({ software: expect.any(Boolean), features: expect.any(Array) });
+    else expect(adapter).toBeNull();
+  });
+
+  it("describes a model without a tokenizer", async () => {
+    mkdirSync(at("image-only"));
+    for (const name of ["config.json", "model.safetensors"]) {
+      writeFileSync(at(`image-only/${name}`), readFileSync(`weights/demo/${name}`));
+    }
+    const { code, stdout } = await siglip(["info", at("image-only")]);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/\ntokenizer +none\n/);
+  });
+});
+
+describe("bad input", () => {
+  it("is wrong usage where the arguments do not make sense", async () => {
+    const picture = `${demo}/plane.jpg`;
+    const cases: [string[], RegExp][] = [
+      [["clasify"], /unknown command 'clasify'/],
+      [["classify", picture], /'--labels <label...>' not specified/],
+      [
+        ["classify", picture, "--labels", "a", "--backend", "gpu"],
+        /'gpu' is invalid. Allowed choices are auto, webgpu, cpu/,
+      ],
+      [["embed", "--out", at("c.npy")], /wanted pictures, --text or --texts, found none/],
+      [["embed", picture, "--text", "a", "--out", at("c.npy")], /for \.npy, found both/],
+      [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors or \.jsonl or \.npy/],
+    ];
+    const ends = await Promise.all(cases.map(([args]) => siglip(args)));
+    for (const [index, [, why]] of cases.entries()) refused(ends[index], why);
+  });
+
+  it("is told in one sentence where something is missing or damaged", async () => {
+    writeFileSync(at("cut.png"), readFileSync(`${demo}/two-cats.png`).subarray(0, 5000));
+    writeFileSync(at("latin1.txt"), Buffer.from("caf\xe9", "latin1"));
+    writeFileSync(at("old.npy"), "old");
+    mkdirSync(at("no-weights"));
+    writeFileSync(at("no-weights/config.json"), readFileSync("weights/demo/config.json"));
+    const classify = (image: string, ...more: string[]) => ["classify", image, "--labels", "a", ...cpu, ...more];
+    const cases: [string[], RegExp][] = [
+      [classify(at("none.png")), /none\.png: wanted to read this file, found no such file/],
+      [classify(folder.path), /wanted a regular file, found a folder/],
+      [classify(at("latin1.txt")), /wanted a PNG or JPEG picture but found/],
+      [classify(at("cut.png")), /truncated/],
+      [classify(`${demo}/plane.jpg`, "--model", at("nowhere")), /wanted a folder with a SigLIP model, found nothing/],
+      [classify(`${demo}/plane.jpg`, "--model", at("no-weights")), /found neither; fetch the model's weights/],
+      [classify(`${demo}/plane.jpg`, "--template", "a photo"), /wanted a list of templates with \{label\}/],
+      [["embed", at("cut.png"), ...cpu, "--out", at("old.npy")], /truncated/],
+      [["embed", "--text", "a", ...cpu, "--out", at("nowhere/d.npy")], /wanted to write this file, found no such/],
+      [["embed", "--texts", at("latin1.txt"), "--out", at("d.npy")], /wanted texts in UTF-8/],
+    ];
+    const ends = await Promise.all(cases.map(([args]) => siglip(args)));
+    for (const [index, [, why]] of cases.entries()) failed(ends[index], why);
+    expect(readFileSync(at("old.npy"), "utf8")).toBe("old");
+    expect(readdirSync(folder.path).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+});

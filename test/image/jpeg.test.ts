@@ -1,0 +1,155 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { orient } from "../../src/image/exif.ts";
+import type { Pixels } from "../../src/image/pixels.ts";
+import { decode } from "../../src/node/images/decode.ts";
+import { SiglipError } from "../../src/support/error.ts";
+import { exif, IMAGES, withSegment } from "../harness/pictures.ts";
+
+const folder = new URL("../fixtures/jpeg/", import.meta.url);
+const { pictures } = JSON.parse(readFileSync(new URL("index.json", folder), "utf8")) as {
+  pictures: { file: string; width: number; height: number; rgb_sha256: string }[];
+};
+const read = (name: string) => readFileSync(new URL(name, folder));
+const sha256 = ({ data }: Pixels) => createHash("sha256").update(data).digest("hex");
+const segment = (orientation: number) => Buffer.concat([Buffer.from("Exif\0\0"), exif(orientation)]);
+
+const refused = async (file: Uint8Array, message: RegExp) => {
+  const error = await decode(file, "x.jpg").then(
+    () => expect.fail("it was accepted"),
+    (reason) => reason,
+  );
+  expect(error).toBeInstanceOf(SiglipError);
+  expect(error.message).toMatch(message);
+  expect(error.message).toMatch(/^x\.jpg: wanted .* (but|found) .*; .*\.$/);
+};
+
+/** The same file with another size in its frame header. */
+function resized(file: Uint8Array, width: number, height: number): Buffer {
+  const copy = Buffer.from(file);
+  const frame = [0xc0, 0xc2].map((marker) => copy.indexOf(Buffer.of(0xff, marker, 0))).find((at) => at > 0)!;
+  copy.writeUInt16BE(height, frame + 5);
+  copy.writeUInt16BE(width, frame + 7);
+  return copy;
+}
+
+describe("JPEG", () => {
+  for (const { file, width, height, rgb_sha256 } of pictures) {
+    it(`${file} is what PIL makes of it, to the bit`, async () => {
+      const pixels = await decode(read(file));
+      expect([pixels.width, pixels.height, sha256(pixels)]).toEqual([width, height, rgb_sha256]);
+    });
+
+    it(`${file} cut after any of its bytes is refused`, async () => {
+      const bytes = read(file);
+      for (let length = 3; length < bytes.length; length++) await refused(bytes.subarray(0, length), /truncated/);
+    });
+  }
+
+  it("of a real size, cut anywhere, is refused", async () => {
+    for (const name of ["progressive-420.jpg", "q85-420.jpg", "cmyk.jpg", "exif-orientation-6.jpg"]) {
+      const bytes = readFileSync(`${IMAGES}/${name}`);
+      for (let length = bytes.length - 1; length > 3; length -= 997)
+        await refused(bytes.subarray(0, length), /truncated/);
+    }
+  });
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8])("EXIF orientation %i turns colours and CMYK", async (orientation) => {
+    for (const name of ["baseline-420.jpg", "ycck-420.jpg"]) {
+      const turned = await decode(withSegment(read(name), 0xe1, segment(orientation)));
+      expect(turned).toEqual(orient(await decode(read(name)), orientation));
+      expect([turned.width, turned.height]).toEqual(orientation < 5 ? [23, 17] : [17, 23]);
+    }
+  });
+
+  it("follows the first EXIF segment only, and no other kind of APP1", async () => {
+    const plain = await decode(read("gray.jpg"));
+    const xmp = Buffer.from("http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='6'/>");
+    const twice = withSegment(withSegment(read("gray.jpg"), 0xe1, segment(6)), 0xe1, segment(1));
+    expect(await decode(twice)).toEqual(plain);
+    expect(await decode(withSegment(read("gray.jpg"), 0xe1, xmp))).toEqual(plain);
+  });
+
+  it("ignores what follows its end marker, and what lies in segments that nobody needs", async () => {
+    const plain = await decode(read("baseline-420.jpg"));
+    expect(await decode(Buffer.concat([read("baseline-420.jpg"), read("gray.jpg"), Buffer.alloc(99, 0xff)]))).toEqual(
+      plain,
+    );
+    const whole = withSegment(read("baseline-420.jpg"), 0xe2, read("gray.jpg"));
+    expect(await decode(whole)).toEqual(plain);
+  });
+
+  const baseline = read("baseline-420.jpg");
+  const scan = baseline.subarray(baseline.indexOf(Buffer.of(0xff, 0xda)), baseline.length - 2);
+  it.each<[string, Uint8Array, RegExp]>([
+    ["60,000 x 60,000 pixels", resized(baseline, 60_000, 60_000), /at most 178956970 pixels but found 60000 x 60000/],
+    ["far more pixels than its bytes can hold", resized(baseline, 10_000, 10_000), /bytes cannot hold them/],
+    ["the same of CMYK", resized(read("cmyk-420.jpg"), 10_000, 10_000), /bytes cannot hold them/],
+    ["no width", resized(baseline, 0, 17), /found 0 x 17/],
+    ["no height", resized(baseline, 23, 0), /found 23 x 0/],
+    ["no frame", Buffer.of(0xff, 0xd8, 0xff, 0xd9), /a frame and a scan/],
+    ["two frames", withSegment(baseline, 0xc0, Buffer.from([8, 0, 9, 0, 9, 1, 1, 0x11, 0])), /one whole frame header/],
+    ["half a frame header", withSegment(baseline, 0xc0, Buffer.from([8, 0, 9])), /one whole frame header/],
+    [
+      "a segment of length 1",
+      withSegment(baseline, 0xe5, Buffer.alloc(0)).fill(1, 5, 6),
+      /segments of at least 2 bytes/,
+    ],
+    [
+      "12 bits a sample",
+      Buffer.from(baseline).fill(
+        12,
+        baseline.indexOf(Buffer.of(0xff, 0xc0)) + 4,
+        baseline.indexOf(Buffer.of(0xff, 0xc0)) + 5,
+      ),
+      /libjpeg reads but it says "Unsupported JPEG data precision 12"/,
+    ],
+    [
+      "lossless coding",
+      Buffer.from(baseline).fill(
+        0xc3,
+        baseline.indexOf(Buffer.of(0xff, 0xc0)) + 1,
+        baseline.indexOf(Buffer.of(0xff, 0xc0)) + 2,
+      ),
+      /libjpeg reads but it says "Unsupported JPEG process/,
+    ],
+    [
+      "101 scans",
+      Buffer.concat([baseline.subarray(0, -2), ...Array(100).fill(scan), Buffer.of(0xff, 0xd9)]),
+      /at most 100 scans of 391 pixels but found 101/,
+    ],
+    [
+      "64 megapixels in 21 scans, a minute's work at 100",
+      withSegment(
+        Buffer.concat([resized(baseline, 8000, 8000).subarray(0, -2), ...Array(20).fill(scan), Buffer.of(0xff, 0xd9)]),
+        0xfe,
+        Buffer.alloc(65_000),
+      ),
+      /at most 20 scans of 64000000 pixels but found 21/,
+    ],
+  ])("refuses %s", (_, file, message) => refused(file, message));
+
+  it("decodes after a failure, and several files at once", async () => {
+    await refused(resized(baseline, 23, 0), /found/);
+    const wanted = pictures.map(({ rgb_sha256 }) => rgb_sha256);
+    const bad = decode(withSegment(baseline, 0xc9, Buffer.alloc(2))).catch(() => undefined);
+    const found = await Promise.all(pictures.map(async ({ file }) => sha256(await decode(read(file)))));
+    await bad;
+    expect(found).toEqual(wanted);
+  });
+
+  it("leaves globalThis.ImageData as it was", async () => {
+    expect("ImageData" in globalThis).toBe(false);
+    const mine = class {};
+    Object.assign(globalThis, { ImageData: mine });
+    try {
+      await decode(baseline);
+      expect((globalThis as { ImageData?: unknown }).ImageData).toBe(mine);
+    } finally {
+      Reflect.deleteProperty(globalThis, "ImageData");
+    }
+    await decode(baseline);
+    expect("ImageData" in globalThis).toBe(false);
+  });
+});

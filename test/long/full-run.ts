@@ -1,0 +1,96 @@
+// The real size in a process of its own, so that its peak memory is its own: prints one line of JSON.
+// usage: full-run.ts cpu|webgpu FOLDER f32|f16|q8|q4|baseline
+import { parseArgs } from "node:util";
+import { openCheckpoint } from "../../src/files/read-model.ts";
+import { loadTowers } from "../../src/model/towers.ts";
+import { folderFiles } from "../../src/node/folder.ts";
+import { findGpu } from "../../src/node/gpu.ts";
+import { deviceOptions } from "../../src/siglip/load.ts";
+import type { Backend, Tensor, WeightDType } from "../../src/tensor/backend.ts";
+import { CpuBackend } from "../../src/tensor/cpu.ts";
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { checkGolden, cosineLoss, openGolden } from "../harness/golden.ts";
+
+/** What one run found; bytes and seconds. */
+export interface FullRun {
+  adapter?: string;
+  loadSeconds: number;
+  imageSeconds: number;
+  textSeconds: number;
+  peakAfterLoad: number;
+  peak: number;
+  backendBytes: number;
+  /** Of the image tower's weights alone. */
+  imageBytes: number;
+  /** 1 - cosine of the pooled outputs. */
+  loss: { image: number; text: number };
+  errors: Record<string, number>;
+}
+
+const { positionals } = parseArgs({ allowPositionals: true });
+const [name, folder, only] = positionals;
+const dtype = only as WeightDType;
+const opened = name === "webgpu" ? await openDevice(await findGpu()) : undefined;
+if (name === "webgpu" && !opened) throw new Error("no WebGPU adapter");
+const backend: Backend<Tensor> = opened
+  ? new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype))
+  : new CpuBackend();
+const peak = () => process.resourceUsage().maxRSS * 1024;
+
+if (only === "baseline") {
+  print({ peak: peak() });
+} else {
+  const golden = await openGolden("so400m-384");
+  const checkpoint = await openCheckpoint(await folderFiles(folder));
+  const started = performance.now();
+  const image = await loadTowers(backend, checkpoint, golden.config, { dtype, towers: ["image"] });
+  const imageBytes = backend.bytes;
+  const text = await loadTowers(backend, checkpoint, golden.config, { dtype, towers: ["text"] });
+  const towers = { ...image, text: text.text };
+  // A first small read, so that everything uploaded has arrived.
+  await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
+  const loadSeconds = (performance.now() - started) / 1000;
+  const peakAfterLoad = peak();
+  const backendBytes = backend.bytes;
+  const seconds = { image: 0, text: 0 };
+  const timed = {
+    ...towers,
+    async image(...args: Parameters<typeof towers.image>) {
+      const from = performance.now();
+      const out = await towers.image(...args);
+      seconds.image = (performance.now() - from) / 1000;
+      return out;
+    },
+    async text(...args: Parameters<typeof towers.text>) {
+      const from = performance.now();
+      const out = await towers.text(...args);
+      seconds.text = (performance.now() - from) / 1000;
+      return out;
+    },
+  };
+  const bound = name === "cpu" ? 1e-6 : 1e-5;
+  const errors = dtype === "f32" ? await checkGolden(golden, timed, { bound, label: `${name} so400m-384` }) : {};
+  // Of two vectors of length 1, 1 - cosine is half the square of their difference.
+  const loss =
+    dtype === "f32"
+      ? { image: errors["image embeds"] ** 2 / 2, text: errors["text embeds"] ** 2 / 2 }
+      : await cosineLoss(golden, timed);
+  print({
+    adapter: opened && `${opened.info.description}${opened.software ? " (software)" : ""}`,
+    loadSeconds,
+    imageSeconds: seconds.image,
+    textSeconds: seconds.text,
+    peakAfterLoad,
+    peak: peak(),
+    backendBytes,
+    imageBytes,
+    loss,
+    errors,
+  } satisfies FullRun);
+}
+
+/** Dawn keeps the process alive, so it is ended once the line is out. */
+function print(result: object): void {
+  process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0));
+}

@@ -1,0 +1,113 @@
+import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { open as openFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import {
+  download,
+  FILES,
+  home,
+  hub,
+  ID,
+  model,
+  parts,
+  put,
+  read,
+  sha256,
+  WEIGHTS,
+  warnings,
+} from "../../harness/hub-caches.ts";
+
+// What file systems refuse, as if this one did.
+const refused = vi.hoisted(() => new Map<string, string>());
+vi.mock("node:fs/promises", async (original) => {
+  const real = await original<typeof import("node:fs/promises")>();
+  const refuse =
+    (name: "symlink" | "link") =>
+    async (...paths: [string, string]) => {
+      const code = refused.get(name);
+      if (code) throw Object.assign(new Error(code), { code });
+      return real[name](...paths);
+    };
+  return { ...real, symlink: refuse("symlink"), link: refuse("link") };
+});
+
+beforeEach(() => refused.clear());
+
+describe("a file system", () => {
+  it("that refuses symbolic links gets plain files, by a second name for the bytes or a copy of them", async () => {
+    const commit = hub.publish(ID, FILES);
+    refused.set("symlink", "EPERM");
+    await download();
+    const path = model("snapshots", commit, "model.safetensors");
+    expect([lstatSync(path).isSymbolicLink(), lstatSync(path).nlink]).toEqual([false, 2]);
+    rmSync(path);
+    refused.set("link", "EPERM");
+    await download();
+    expect(lstatSync(path).nlink).toBe(1);
+    expect(readFileSync(path).equals(WEIGHTS)).toBe(true);
+    expect(readdirSync(model()).sort()).toEqual(["blobs", "refs", "snapshots"]);
+  });
+
+  it("of its own under Hugging Face's cache gets a copy", async (context) => {
+    const shared = "/dev/shm";
+    if (!existsSync(shared) || statSync(shared).dev === statSync(home).dev)
+      return context.skip("no second file system");
+    const other = mkdtempSync(join(shared, "siglip-hub-"));
+    try {
+      vi.stubEnv("HF_HUB_CACHE", other);
+      const commit = hub.publish(ID, FILES);
+      const complete = await download();
+      const folder = join(other, "models--google--tiny");
+      expect(complete.map(({ path }) => path)).toEqual(
+        Object.keys(FILES).map((name) => join(folder, "snapshots", commit, name)),
+      );
+      expect(readFileSync(complete[2].path).equals(WEIGHTS)).toBe(true);
+      expect([readdirSync(parts()), readdirSync(folder).sort()]).toEqual([[], ["blobs", "refs", "snapshots"]]);
+    } finally {
+      rmSync(other, { recursive: true });
+    }
+  });
+
+  it("that is full is told of in one sentence, and what was written stays", async () => {
+    hub.publish(ID, FILES);
+    await read("model.safetensors", "main", 4 * 2 ** 20);
+    const handle = await openFile(join(parts(), sha256));
+    const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
+    const write = vi.spyOn(Object.getPrototypeOf(handle), "write").mockRejectedValue(full);
+    await handle.close();
+    await expect(read("model.safetensors")).rejects.toThrow(
+      `${join(parts(), sha256)}: wanted to write this file, found no space left on the disk; free some and try again.`,
+    );
+    write.mockRestore();
+    await download();
+    expect(hub.cdn.requests.at(-1)?.headers.range).toBe(`bytes=${4 * 2 ** 20}-${WEIGHTS.length - 1}`);
+    expect(warnings).toEqual([]);
+  });
+
+  it("where nothing can be kept is done without, with a warning", async () => {
+    hub.publish(ID, FILES);
+    put(join(home, "plain"), "");
+    vi.stubEnv("XDG_CACHE_HOME", join(home, "plain"));
+    vi.stubEnv("HF_HUB_CACHE", join(home, "plain"));
+    expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
+    expect(warnings).toHaveLength(1);
+    expect(warnings[0]).toMatch(
+      /^The model is fetched again whenever .*wanted to write this file, found a part of the path/,
+    );
+    await expect(download()).rejects.toThrow(/wanted to keep it, found no place for it; make .* writable\.$/);
+    hub.cdn.misbehave("", { ranges: false });
+    expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
+  });
+
+  it("where Hugging Face's cache cannot be written keeps the whole file in ours", async () => {
+    hub.publish(ID, FILES);
+    put(join(home, "plain"), "");
+    vi.stubEnv("HF_HUB_CACHE", join(home, "plain"));
+    const complete = await download();
+    expect(complete.map(({ path }) => dirname(path))).toEqual([parts(), parts(), parts()]);
+    expect(readFileSync(complete[2].path).equals(WEIGHTS)).toBe(true);
+    expect(warnings[0]).toMatch(
+      /^\S+ stays there: .*wanted to write this file, found a part of the path that is no folder/,
+    );
+  });
+});

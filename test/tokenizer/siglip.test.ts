@@ -1,0 +1,134 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { SiglipError } from "../../src/support/error.ts";
+import { prepareBpe, SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
+import { canonical, type Dialect, prepareDialect, SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
+
+import { readModel, writeModel } from "./tokenizer-model.ts";
+
+await prepareBpe();
+
+const t5 = SentencePiece.parse(readModel("t5-like"));
+const gemma = SentencePiece.parse(readModel("gemma-like"));
+const DIALECTS: Dialect[] = ["siglip", "siglip2", "big_vision", "open_clip"];
+
+await prepareDialect("open_clip");
+
+describe("canonical", () => {
+  it("lower-cases as Python does", () => {
+    for (const dialect of DIALECTS) {
+      expect(canonical("İ", dialect)).toBe("i̇");
+      expect(canonical("ΑΣ ΟΔΥΣΣΕΥΣ Σ", dialect)).toBe("ας οδυσσευς σ");
+      expect(canonical("ẞ ǅ K \u{10400}", dialect)).toBe("ß ǆ k \u{10428}");
+    }
+  });
+
+  it("deletes the 32 characters of string.punctuation and no others", () => {
+    expect(canonical("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "siglip")).toBe("");
+    expect(canonical("snake_case it's “x” ¡hola! 50%—a·b", "siglip")).toBe("snakecase its “x” ¡hola 50—a·b");
+    expect(canonical(" A_b, C!\t", "siglip2")).toBe(" a_b, c!\t");
+    expect(canonical(" A_b, C!\t", "big_vision")).toBe(" a_b, c!\t");
+  });
+
+  it("collapses Python's white space", () => {
+    const spaces = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000";
+    for (const dialect of ["siglip", "open_clip"] as const) {
+      expect(canonical(`${spaces}a${spaces}b${spaces}`, dialect)).toBe("a b");
+      for (const space of spaces) expect(canonical(`a${space}b`, dialect)).toBe("a b");
+      for (const other of "\ufeff\u200b\u180e\0") expect(canonical(`a${other}b`, dialect)).toBe(`a${other}b`);
+    }
+  });
+
+  it("prepares texts as open_clip does", () => {
+    expect(canonical("great_white shark's", "open_clip")).toBe("great white sharks");
+    expect(canonical("a&amp;amp;nbsp;b", "open_clip")).toBe("anbspb");
+    expect(canonical("caf&eacute; caf&eacute &#233;&#xE9; &notit; &hellip;", "open_clip")).toBe("café café éé ¬it …");
+    expect(canonical("a&nbsp;&#9;b&#0;&#128;&#xD800;&#x110000;&#1;&bogus;", "open_clip")).toBe(
+      "a b\ufffd€\ufffd\ufffdbogus",
+    );
+    // Deleted before lower-casing, as there: the sigma is then not final.
+    expect(canonical("ΑΣ-Α", "open_clip")).toBe("ασα");
+    expect(canonical("ΑΣ-Α", "siglip")).toBe("αςα");
+  });
+
+  it("refuses other dialects and other values than strings", () => {
+    for (const dialect of ["clip", "constructor", undefined])
+      expect(() => canonical("a", dialect as Dialect)).toThrow(SiglipError);
+    for (const text of [undefined, null, 5, {}]) expect(() => canonical(text as string, "siglip")).toThrow(SiglipError);
+  });
+});
+
+describe("SiglipTokenizer", () => {
+  it("chooses dialect and pad by the model", () => {
+    const one = new SiglipTokenizer(t5, { length: 8 });
+    expect([...one.encode(["A Cat!"])]).toEqual([...t5.encode("a cat"), ...Array(8).fill(1)].slice(0, 8));
+    const two = new SiglipTokenizer(gemma, { length: 12 });
+    const ids = gemma.encode("a cat!");
+    expect([...two.encode(["A Cat!"])]).toEqual([...ids, 1, ...Array(11 - ids.length).fill(0)]);
+    const plain = new SiglipTokenizer(t5, { length: 8, dialect: "big_vision" });
+    expect([...plain.encode(["A Cat!"])]).toEqual([...t5.encode("a cat!"), ...Array(8).fill(1)].slice(0, 8));
+  });
+
+  it("never takes a special token written in a text for one", () => {
+    for (const model of [t5, gemma])
+      for (const dialect of DIALECTS) {
+        const tokenizer = new SiglipTokenizer(model, { length: 64, dialect });
+        for (const text of ["</s>", "a </s> b", "<pad><unk>", "<eos>"]) {
+          const ids = model.encode(canonical(text, dialect));
+          for (const special of ["</s>", "<pad>", "<unk>"]) expect(ids).not.toContain(model.idOf(special));
+          expect([...tokenizer.encode([text])].slice(0, ids.length + 1)).toEqual([...ids, 1]);
+        }
+      }
+  });
+
+  it("gives rows of the exact length: ids, eos, padding on the right; truncation keeps the eos", () => {
+    const units = fc.array(fc.integer({ min: 0, max: 0xffff })).map((codes) => String.fromCharCode(...codes));
+    const texts = fc.array(fc.oneof(fc.string({ unit: "binary" }), fc.string(), units), { maxLength: 4 });
+    fc.assert(
+      fc.property(texts, fc.integer({ min: 1, max: 40 }), fc.constantFrom(...DIALECTS), (list, length, dialect) => {
+        for (const [model, pad] of [
+          [t5, dialect === "siglip2" ? 0 : 1],
+          [gemma, 0],
+        ] as const) {
+          const rows = new SiglipTokenizer(model, { length, dialect }).encode(list);
+          expect(rows.length).toBe(list.length * length);
+          list.forEach((text, i) => {
+            const ids = model.encode(canonical(text, dialect)).slice(0, length - 1);
+            for (const id of ids) expect(id >= 0 && id < model.size).toBe(true);
+            const row = [...ids, 1, ...Array(length).fill(pad)].slice(0, length);
+            expect([...rows.subarray(i * length, (i + 1) * length)]).toEqual(row);
+          });
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
+  it("takes an empty list, an empty string, 10 MB", () => {
+    const tokenizer = new SiglipTokenizer(t5, { length: 4 });
+    expect(tokenizer.encode([])).toEqual(new Int32Array(0));
+    expect([...tokenizer.encode([""])]).toEqual([1, 1, 1, 1]);
+    const long = "the cat ".repeat(1_250_000);
+    expect([...tokenizer.encode([long])]).toEqual([...t5.encode("the cat the", 3), 1]);
+    expect([...new SiglipTokenizer(gemma, { length: 4 }).encode([long])]).toEqual([
+      ...gemma.encode("the cat the", 3),
+      1,
+    ]);
+  });
+
+  it("refuses what is no text by its index, and other wrong arguments", () => {
+    const tokenizer = new SiglipTokenizer(t5, { length: 64 });
+    expect(() => tokenizer.encode(["a", 5 as unknown as string])).toThrow(/^Text 1 was expected .* number/);
+    expect(() => tokenizer.encode(["a", null as unknown as string])).toThrow(/^Text 1 .* null/);
+    // biome-ignore lint/suspicious/noSparseArray: that is the case.
+    expect(() => tokenizer.encode(["a", , "b"] as string[])).toThrow(/^Text 1 .* undefined/);
+    expect(() => tokenizer.encode(["a".repeat(2 ** 25 + 1)])).toThrow(/^Text 0 .* 33554433/);
+    expect(() => tokenizer.encode("a" as unknown as string[])).toThrow(SiglipError);
+    expect(() => tokenizer.encode(Array(2 ** 23).fill(""))).toThrow(SiglipError);
+    for (const length of [0, -1, 1.5, Number.NaN, 2 ** 40, "64" as unknown as number])
+      expect(() => new SiglipTokenizer(t5, { length })).toThrow(SiglipError);
+    expect(() => new SiglipTokenizer(t5, { length: 64, dialect: "clip" as Dialect })).toThrow(SiglipError);
+    const other = writeModel({ pieces: [["<unk>", 0, 2], ["<s>", 0, 3], ["</s>", 0, 3], ["a", 0, 1]] }); // biome-ignore format: a table
+    expect(() => new SiglipTokenizer(SentencePiece.parse(other), { length: 64 })).toThrow(/id 1/);
+  });
+});

@@ -1,0 +1,332 @@
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { KNOWN, parameters } from "../../src/web/models/known.ts";
+import { inChromium } from "../browser/setup.ts";
+import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
+
+const demo = new URL("../../weights/demo/", import.meta.url);
+const example = (name: string) => fileURLToPath(new URL(`examples/${name}`, demo));
+
+const MODEL = ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"];
+
+let website: Website;
+beforeAll(async () => {
+  website = await openWebsite();
+});
+afterAll(async () => website?.[Symbol.asyncDispose]());
+
+/** The bars as they are shown, once the page has worked off what was typed. */
+async function bars(page: Page, first: string): Promise<[label: string, percent: number][]> {
+  await page.waitForFunction(
+    (label) => document.querySelector("#bars:not(.stale) .label")?.textContent === label,
+    first,
+  );
+  return page.$$eval("#bars li", (rows) =>
+    rows.map((row) => {
+      const text = (name: string) => row.querySelector(name)!.textContent!;
+      return [text(".label"), Number.parseFloat(text(".percent").replace("<", ""))];
+    }),
+  );
+}
+
+describe("the page", () => {
+  inChromium("classifies an example on opening, from its own files alone, and nothing moves", "cpu", async () => {
+    const start = performance.now();
+    const { page, faults } = await website.visit(undefined, (page) =>
+      page.addInitScript(() => {
+        new PerformanceObserver((list) => {
+          for (const entry of list.getEntries())
+            globalThis.shifted += (entry as PerformanceEntry & { value: number }).value;
+        }).observe({ type: "layout-shift", buffered: true });
+        globalThis.shifted = 0;
+      }),
+    );
+    const shown = await bars(page, "a dog and a banana");
+    console.log(`page: first result ${((performance.now() - start) / 1000).toFixed(2)} s after a cold start`);
+    expect(shown.map(([label]) => label)).toEqual([
+      "a dog and a banana",
+      "a fruit",
+      "a dog",
+      "a dog and an apple",
+      "two dogs",
+      "a car",
+    ]);
+    expect(shown[0][1]).toBeGreaterThan(95);
+    expect(shown[5][1]).toBeLessThan(1);
+    expect(await page.textContent("#model-button")).toMatch(/demo\s+f32 · CPU/);
+    expect(await page.textContent("#running")).toContain("WebGPU found no graphics hardware: models run on the CPU");
+    expect(await page.textContent("#announcer")).toMatch(/^$|a dog and a banana/);
+    // What counts as good among web vitals.
+    expect(await page.evaluate(() => globalThis.shifted)).toBeLessThan(0.1);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  inChromium("judges labels as they are typed, whatever they are", "cpu", async () => {
+    const { page, faults } = await website.visit();
+    await bars(page, "a dog and a banana");
+    await page.click("text=Labels, one a line");
+    await page.keyboard.press("Control+A");
+    await page.keyboard.type("a car\n<img src=x onerror=alert(1)>\na cat and a banana\n\na fruit\na fruit");
+    const typed = await bars(page, "a fruit");
+    expect(typed.map(([label]) => label).sort()).toEqual(
+      ["<img src=x onerror=alert(1)>", "a car", "a cat and a banana", "a fruit"].sort(),
+    );
+    const before = await page.innerText("#bars");
+    await page.fill("#template", "{label}");
+    await page.waitForFunction((before) => document.querySelector<HTMLElement>("#bars")!.innerText !== before, before);
+    await page.fill("#template", "no place for it");
+    await page.waitForSelector("#classify-status.failed");
+    await page.fill("#labels", "");
+    await page.waitForSelector("#bars:empty", { state: "attached" });
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  inChromium("takes pictures that are chosen, dropped, pasted, and seen by the camera", "cpu", async () => {
+    const { page, faults } = await website.visit(undefined, (page) => page.addInitScript(fakeCamera));
+    await bars(page, "a dog and a banana");
+    await page.fill("#labels", "two cats\npizza\na guitar\nthree birds");
+    await page.setInputFiles("#file", example("two-cats.png"));
+    await bars(page, "two cats");
+    expect(await page.getAttribute("#picture", "alt")).toBe("two-cats.png");
+    for (const [event, file, label] of [
+      ["drop", "pizza.png", "pizza"],
+      ["paste", "guitar.jpg", "a guitar"],
+    ] as const) {
+      const data = await page.evaluateHandle(async (file) => {
+        const transfer = new DataTransfer();
+        const blob = await (await fetch(`examples/${file}`)).blob();
+        transfer.items.add(new File([blob], file, { type: blob.type }));
+        return transfer;
+      }, file);
+      if (event === "drop") await page.dispatchEvent("#stage", "drop", { dataTransfer: data });
+      else await page.evaluate((data) => dispatchEvent(new ClipboardEvent("paste", { clipboardData: data })), data);
+      await bars(page, label);
+    }
+    await page.click("#camera");
+    await bars(page, "three birds");
+    await page.waitForFunction(() => document.querySelector("#classify-status")!.textContent!.includes("a second"));
+    await page.click("#camera");
+    expect(await page.isVisible("#picture")).toBe(true);
+    await page.setInputFiles("#file", fileURLToPath(new URL("config.json", demo)));
+    await page.waitForSelector("#classify-status.failed");
+    expect(await page.textContent("#classify-status")).toMatch(/^config.json: wanted .*, found .*; .*\.$/);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  inChromium("says that WebGPU is missing, and carries on without", "cpu", async () => {
+    const { page, faults } = await website.visit(undefined, async (page) => {
+      await page.addInitScript(() => {
+        delete (Navigator.prototype as { gpu?: GPU }).gpu;
+      });
+      await prefixWorker(page, "delete WorkerNavigator.prototype.gpu;");
+    });
+    await bars(page, "a dog and a banana");
+    expect(await page.textContent("#running")).toMatch(/^This browser has no WebGPU: .*\.$/);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  inChromium("can be used by keyboard and on a phone, every control named", "cpu", async () => {
+    const { page, faults } = await website.visit();
+    await bars(page, "a dog and a banana");
+    const focused = () => page.evaluate(() => document.activeElement!.textContent!.trim());
+    await page.keyboard.press("Tab");
+    expect(await focused()).toBe("Skip to the contents");
+    for (const name of ["SigLIP", "Classify", "Search"]) {
+      await page.keyboard.press("Tab");
+      expect(await focused()).toBe(name);
+    }
+    await page.keyboard.press("Enter");
+    await page.waitForSelector("#view-search:not([hidden])");
+    expect(await page.title()).toBe("Search your photos · SigLIP");
+    expect(await page.getAttribute("nav a[aria-current]", "href")).toBe("#search");
+    for (const view of ["classify", "search", "bench"]) {
+      await page.click(`nav a[href="#${view}"]`);
+      const { wide, contents } = await phoneWidths(page);
+      expect(contents, view).toBe(wide);
+    }
+    const unnamed = await page.$$eval("button, input, select, textarea, a, img:not([alt])", (all) =>
+      all
+        .filter((element) => {
+          const { labels } = element as HTMLInputElement;
+          const text = element.getAttribute("aria-label") ?? element.textContent!.trim();
+          return text === "" && !labels?.length && !element.querySelector("img[alt]:not([alt=''])");
+        })
+        .map((element) => element.outerHTML),
+    );
+    expect(unnamed).toEqual([]);
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+});
+
+describe("the choice of models", () => {
+  inChromium(
+    "loads files, addresses and precisions; a model that does not load leaves the one in use",
+    "cpu",
+    async () => {
+      for (const name of ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"]) {
+        website.files.set(`model/${name}`, readFileSync(new URL(name, demo)));
+      }
+      const { page } = await website.visit();
+      await bars(page, "a dog and a banana");
+      const load = async (options: Record<string, string>) => {
+        await page.click("#model-button");
+        for (const [id, value] of Object.entries(options)) await page.selectOption(`#${id}`, value);
+      };
+      await load({ known: "disk", dtype: "q4", backend: "cpu" });
+      await keepScreenshots(page, "models");
+      await page.setInputFiles("#disk-folder", fileURLToPath(demo));
+      await page.click("#load");
+      await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q4 · CPU"));
+      expect((await bars(page, "a dog and a banana"))[0][1]).toBeGreaterThan(80);
+      expect(await page.textContent("#running")).toBe("Runs on the CPU.");
+
+      await load({ known: "other", dtype: "q8" });
+      await page.fill("#other", "./nothing/");
+      await page.click("#load");
+      await page.waitForSelector("#load-status.failed");
+      expect(await page.textContent("#load-status")).toMatch(/^http:\S+: wanted config.json, found none; .*\.$/);
+      expect(await page.textContent("#model-button")).toContain("q4 · CPU");
+      await page.fill("#other", "./model/");
+      await page.click("#load");
+      await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+      expect(await page.textContent("#model-name")).toBe(`${website.url}model/`);
+
+      await load({ known: "google/siglip-so400m-patch14-384", dtype: "f16", towers: "image", backend: "webgpu" });
+      expect(await page.textContent("#model-size")).toMatch(
+        /^Transfers 1.71 GB once, then takes 856 MB on the device as f16/,
+      );
+      await page.close();
+    },
+  );
+
+  inChromium("lists what the browser keeps, which loads without the server, and deletes it", "cpu", async () => {
+    for (const name of MODEL) website.files.set(`model/${name}`, readFileSync(new URL(name, demo)));
+    const context = await website.newContext();
+    const first = await website.visit(context);
+    await bars(first.page, "a dog and a banana");
+    await first.page.click("#model-button");
+    await first.page.selectOption("#known", "other");
+    await first.page.selectOption("#dtype", "q8");
+    await first.page.fill("#other", "./model/");
+    await first.page.click("#load");
+    await first.page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+    await first.page.evaluate(() => navigator.serviceWorker.ready);
+    await first.page.click("#model-button");
+    const row = first.page.locator("#kept-list li");
+    // The token table follows in the background.
+    await expect
+      .poll(
+        async () => {
+          await first.page.click("#close-models");
+          await first.page.click("#model-button");
+          return row.getByText("Load", { exact: true }).count();
+        },
+        { timeout: 10_000, interval: 500 },
+      )
+      .toBe(1);
+    expect(await row.textContent()).toMatch(/\/model\/ · q8 · image and text · [\d.]+ MBLoadDelete$/);
+    await keepScreenshots(first.page, "kept");
+    await first.page.close();
+
+    await website.serve(false);
+    const { page } = await website.visit(context);
+    await bars(page, "a dog and a banana");
+    await page.click("#model-button");
+    await page.click("#kept-list li button:text-is('Load')");
+    await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+    await bars(page, "a dog and a banana");
+    await page.fill("#labels", "a guitar\na banana");
+    await bars(page, "a banana");
+    await page.click("#model-button");
+    await page.click("#kept-list li button:text-is('Delete')");
+    await page.waitForSelector("#kept", { state: "hidden" });
+    await website.serve(true);
+    await context.close();
+  });
+
+  inChromium("runs on WebGPU where that is chosen", "webgpu", async (context) => {
+    const { page, faults } = await website.visit();
+    await bars(page, "a dog and a banana");
+    await page.click("#model-button");
+    await page.selectOption("#backend", "webgpu");
+    await page.click("#load");
+    await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("f16 · GPU"));
+    expect((await bars(page, "a dog and a banana"))[0][1]).toBeGreaterThan(95);
+    const runs = await page.textContent("#running");
+    expect(runs).toMatch(/^Runs on .* \(software\)\.$/);
+    context.task.meta.siglip!.adapter = `chromium ${runs!.slice("Runs on ".length, -1)}`;
+    expect(faults).toEqual([]);
+    await page.close();
+  });
+
+  it("knows how many parameters the published checkpoints have", () => {
+    const { image, text, table } = parameters(KNOWN[0]);
+    expect([image, text + table].map((count) => Math.round(count / 1e4) / 100)).toEqual([428.23, 449.73]);
+  });
+});
+
+describe("a second visit", () => {
+  inChromium("works with the server switched off, and takes a newer version when told to", "cpu", async () => {
+    const context = await website.newContext();
+    const first = await website.visit(context);
+    await bars(first.page, "a dog and a banana");
+    await first.page.evaluate(() => navigator.serviceWorker.ready);
+    await first.page.close();
+
+    await website.serve(false);
+    const { page, faults } = await website.visit(context);
+    await bars(page, "a dog and a banana");
+    await page.setInputFiles("#file", example("two-cats.png"));
+    await page.fill("#labels", "2 cats\na plane");
+    await bars(page, "2 cats");
+    expect(faults).toEqual([]);
+
+    const text = (name: string) => Buffer.from(website.files.get(name)!).toString();
+    const newer = text("index.html").replace("What is in the picture?", "What is it?");
+    website.files.set("index.html", Buffer.from(newer));
+    const version = /"[0-9a-f]{16}"/;
+    website.files.set("service-worker.js", Buffer.from(text("service-worker.js").replace(version, '"newer"')));
+    await website.serve(true);
+    await page.reload();
+    expect(await page.textContent("#title-classify")).toBe("What is in the picture?");
+    await page.click("#reload");
+    await page.waitForFunction(() => document.querySelector("#title-classify")?.textContent === "What is it?");
+    await bars(page, "a dog and a banana");
+    const caches = await page.evaluate(async () => globalThis.caches.keys());
+    expect(caches).toEqual([`siglip page ${website.url} newer`]);
+    await context.close();
+  });
+});
+
+/** Has the page's workers run something first, which scripts set up for a page do not. */
+async function prefixWorker(page: Page, script: string): Promise<void> {
+  await page.route("**/worker-*.js", async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, body: script + (await response.text()) });
+  });
+}
+
+declare global {
+  var shifted: number;
+}
+
+/** A camera that sees three birds. */
+function fakeCamera(): void {
+  navigator.mediaDevices.getUserMedia = async () => {
+    const image = new Image();
+    image.src = "examples/three-birds.png";
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [image.width, image.height];
+    const draw = () => canvas.getContext("2d")!.drawImage(image, 0, 0);
+    setInterval(draw, 50);
+    return canvas.captureStream(20);
+  };
+}
