@@ -6,6 +6,7 @@ import { deflateSync } from "node:zlib";
 import encode, { init } from "@jsquash/jpeg/encode.js";
 import { PNG } from "pngjs";
 import { fromRgba, type Pixels } from "../src/image/pixels.ts";
+import { cutPatches, type ImageProcessing, preprocess, preprocessPatches } from "../src/image/preprocess.ts";
 import { type Filter, resize } from "../src/image/resize.ts";
 import { decode } from "../src/node/images/decode.ts";
 import { IMAGES, png, synthetic } from "../test/harness/pictures.ts";
@@ -97,3 +98,28 @@ for (const filter of ["bicubic", "bilinear"] satisfies Filter[]) {
   await time(`resize 1600 x 1200 to 384, ${filter}`, () => resize(big, 384, 384, filter));
   await time(`resize 4000 x 3000 to 384, ${filter}`, () => resize(large, 384, 384, filter));
 }
+
+// A batch as a vision tower takes it. Two ways: pixel values cut into patches afterwards, and patches written at once.
+const processing: ImageProcessing = {
+  size: 384,
+  resample: "bicubic",
+  rescale: 1 / 255,
+  mean: [0.5, 0.5, 0.5],
+  std: [0.5, 0.5, 0.5],
+};
+const count = 32;
+const square = resize(large, 384, 384, "bicubic");
+const grid = Math.floor(384 / 14);
+const patches = new Float32Array(count * grid * grid * 3 * 14 * 14);
+const values = new Float32Array(count * 3 * 384 * 384);
+await time(`${count} pictures of 384 to pixel values`, async () => {
+  for (let i = 0; i < count; i++) values.set(await preprocess(square, processing), i * 3 * 384 * 384);
+});
+await time(`${count} pictures of 384 to patches`, async () => {
+  for (let i = 0; i < count; i++) {
+    await preprocessPatches(square, processing, 14, patches, (i * patches.length) / count);
+  }
+});
+await time(`cut ${count} pictures' pixel values into patches`, () =>
+  cutPatches(values, { count, channels: 3, size: 384, patch: 14 }),
+);

@@ -10,7 +10,7 @@
  * Writes bench/results/kernels-<adapter>.json unless something was left out. Ends with 1 if anything was wrong.
  */
 import { parseArgs } from "node:util";
-import type { WeightDType } from "../src/tensor/backend.ts";
+import type { WeightDType } from "../src/tensor/program.ts";
 import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
 import { describe } from "./lib/device.ts";
 import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";

@@ -10,13 +10,16 @@
  * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/judge/write-synthetic.ts); without it they are made as they
  * load. Writes bench/results/model-<adapter>.json when so400m ran as planned. Ends with 1 if anything was wrong.
  */
+
 import { parseArgs } from "node:util";
 import { loadTowers, type Tower } from "../src/model/towers.ts";
-import { deviceOptions } from "../src/siglip/load.ts";
-import type { Backend, Tensor, WeightDType } from "../src/tensor/backend.ts";
+import type { Backend } from "../src/tensor/backend.ts";
 import { CpuBackend } from "../src/tensor/cpu.ts";
+import type { WeightDType } from "../src/tensor/program.ts";
 import { WebGpuBackend } from "../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../src/tensor/webgpu/device.ts";
+import { deviceOptions } from "../src/tensor/webgpu/open.ts";
+import { arrived } from "./lib/arrived.ts";
 import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
 import { type Bench, describe } from "./lib/device.ts";
 import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
@@ -78,7 +81,7 @@ for (const weights of dtypes) {
   const started = performance.now();
   const towers = await loadTowers(backend, checkpoint, subject.config, { dtype: weights, towers: wanted });
   // A first small read, so that everything uploaded has arrived.
-  await backend.scope(() => backend.read(backend.tensor(new Float32Array([1]), [1])));
+  await arrived(backend);
   const figures: LoadFigures = {
     model: subject.name,
     backend: bench ? "webgpu" : "cpu",
@@ -113,7 +116,7 @@ process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : "", () => pr
 
 /** The backend that `Siglip.load` would make, on the device that is measured. */
 function makeBackend(weights: WeightDType): {
-  backend: Backend<Tensor>;
+  backend: Backend;
   activations: "f32" | "f16";
   matrix: boolean;
 } {

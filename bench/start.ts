@@ -16,7 +16,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs, promisify } from "node:util";
-import type { WeightDType } from "../src/tensor/backend.ts";
+import type { WeightDType } from "../src/tensor/program.ts";
 import { describe } from "./lib/device.ts";
 import { openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";

@@ -1,8 +1,8 @@
-import { floatToHalf, halfToFloat } from "../../src/support/numbers.ts";
-import type { RowChunk, WeightSpec } from "../../src/tensor/backend.ts";
-import { GROUP } from "../../src/tensor/backend.ts";
-import { CpuBackend, type CpuTensor } from "../../src/tensor/cpu.ts";
+import { floatToHalf, halfToFloat, toFloat32 } from "../../src/support/numbers.ts";
+import { CpuBackend } from "../../src/tensor/cpu.ts";
+import type { RowChunk, WeightSpec } from "../../src/tensor/packing.ts";
 import { quantise } from "../../src/tensor/quantise.ts";
+import { GROUP } from "../../src/tensor/shape.ts";
 import { random } from "../../test/judge/reference.ts";
 
 type Bits = "q8" | "q4";
@@ -16,17 +16,23 @@ export class Grouped extends CpuBackend {
     this.group = group;
   }
 
-  override async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<CpuTensor> {
-    const { dtype } = spec;
-    const tensor = await super.weight({ ...spec, dtype: dtype === "q8" || dtype === "q4" ? "f32" : dtype }, chunks);
-    if (dtype !== "q8" && dtype !== "q4") return tensor;
-    for (let row = 0; row < spec.out; row++) {
-      for (let k = 0; k < spec.in; k += this.group) {
-        const end = Math.min(spec.in, k + this.group);
-        round(tensor.data.subarray(row * spec.in + k, row * spec.in + end), dtype);
+  override async weight(spec: WeightSpec, rows: AsyncIterable<RowChunk>): Promise<void> {
+    const { dtype, shape } = spec;
+    if (dtype !== "q8" && dtype !== "q4") return super.weight(spec, rows);
+    return super.weight({ ...spec, dtype: "f32" }, this.rounded(rows, shape[1], dtype));
+  }
+
+  private async *rounded(rows: AsyncIterable<RowChunk>, depth: number, dtype: Bits): AsyncGenerator<RowChunk> {
+    for await (const { bytes, dtype: from, rows: count, scales } of rows) {
+      if (scales) throw new Error("wanted floats, found packed rows");
+      const values = toFloat32(bytes, from).slice();
+      for (let row = 0; row < values.length; row += depth) {
+        for (let k = 0; k < depth; k += this.group) {
+          round(values.subarray(row + k, row + Math.min(depth, k + this.group)), dtype);
+        }
       }
+      yield { dtype: "F32", rows: count, bytes: new Uint8Array(values.buffer) };
     }
-    return tensor;
   }
 }
 

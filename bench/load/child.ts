@@ -4,10 +4,10 @@ import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
 import { loadTowers, type Tower } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
-import { deviceOptions } from "../../src/siglip/load.ts";
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { deviceOptions } from "../../src/tensor/webgpu/open.ts";
 import { adapterOf } from "../lib/device.ts";
 
 /** What a child found; seconds and bytes. */

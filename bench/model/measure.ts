@@ -1,5 +1,5 @@
 import type { Tower, Towers, Values } from "../../src/model/towers.ts";
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { Profile, Span } from "../lib/profile.ts";
 import { type Timing, timing } from "../lib/statistics.ts";

@@ -3,7 +3,7 @@ import { openCheckpoint } from "../../src/files/read-model.ts";
 import type { SiglipConfig } from "../../src/model/config.ts";
 import type { Tower, Towers, Values } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { openGolden } from "../../test/harness/golden.ts";
 import { syntheticSource } from "../../test/judge/synthetic.ts";
 

@@ -1,3 +1,4 @@
+import type { Recorder, Value } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import {
   ATTENTION,
@@ -7,7 +8,7 @@ import {
   WORKGROUP_MEMORY,
 } from "../../src/tensor/webgpu/tiles.ts";
 import * as reference from "../../test/judge/reference.ts";
-import type { GpuTensor, Storage } from "./inputs.ts";
+import { Stage, type Storage } from "./inputs.ts";
 import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
 
 const HEADS = 16;
@@ -38,24 +39,25 @@ export async function* attentionTrials(plan: Plan): AsyncGenerator<Trial | Skip>
   for (const activations of plan.activations) {
     for (const form of Object.keys(ATTENTION) as AttentionName[]) {
       if (plan.form && plan.form !== form) continue;
-      const variant = ATTENTION[form];
+      const { [form]: own } = ATTENTION;
       const skipped =
-        missing(plan.device, activations, variant) ??
-        (fits(variant, HEAD, plan.device.limits.maxComputeWorkgroupStorageSize)
+        missing(plan.device, activations, own) ??
+        (fits(own, HEAD, plan.device.limits.maxComputeWorkgroupStorageSize)
           ? undefined
           : `heads of ${HEAD} do not fit its workgroup memory`);
       if (skipped) {
         yield { op: "attention", form, activations, skipped };
         continue;
       }
-      const backend = new WebGpuBackend(plan.device, { attention: form, activations });
       for (const problem of PROBLEMS) {
         const { batch, queries, keys } = problem;
         // Of a batch, keys and values are as large as the queries' tokens.
         const tokens = batch === 1 ? queries : batch * keys;
-        if (suits(form, problem) && tokens <= most) yield trial(plan, backend, form, problem, activations);
+        if (!suits(form, problem) || tokens > most) continue;
+        const backend = new WebGpuBackend(plan.device, { attention: form, activations });
+        yield trial(plan, new Stage(backend, plan.inputs), backend, form, problem, activations);
+        backend.dispose();
       }
-      backend.dispose();
     }
   }
 }
@@ -68,6 +70,7 @@ function suits(form: AttentionName, { queries }: Problem): boolean {
 
 function trial(
   { inputs, rows: allRows }: Plan,
+  stage: Stage,
   backend: WebGpuBackend,
   form: AttentionName,
   { layer, batch, queries, keys }: Problem,
@@ -76,11 +79,11 @@ function trial(
   const rows = batch * queries;
   // A query that serves all items, as the MAP head's does, comes from an item of its own.
   const queryShape = [layer === "map" ? 1 : batch, queries, 3 * WIDTH];
-  const record = async (count: number): Promise<() => GpuTensor> => {
-    const q = await inputs.activation(activations, queryShape);
-    const kv = await inputs.activation(activations, [batch, count, 3 * WIDTH]);
-    const view = (tensor: GpuTensor, part: number) => ({ tensor, offset: part * WIDTH, width: WIDTH });
-    return () => backend.attention(view(q.tensor, 0), view(kv.tensor, 1), view(kv.tensor, 2), HEADS);
+  const record = (count: number) => (p: Recorder) => {
+    const q = stage.activation(p, queryShape);
+    const kv = stage.activation(p, [batch, count, 3 * WIDTH]);
+    const view = (value: Value, part: number) => ({ value, offset: part * WIDTH, width: WIDTH });
+    return () => p.attention(view(q, 0), view(kv, 1), view(kv, 2), HEADS);
   };
   const picked = sampleRows(queries);
   const items = batch === 1 ? [0] : [0, batch - 1];
@@ -94,16 +97,20 @@ function trial(
     backend,
     kernel: ATTENTION[form].kernel,
     constants: ATTENTION[form].constants,
-    prepare: () => record(keys),
+    record: record(keys),
     sample: items.flatMap((item) => picked.map((query) => item * queries + query)),
     expected: () =>
       inputs.once(`attention ${layer} ${batch} ${activations}`, async () => {
-        const q = await inputs.activation(activations, queryShape);
-        const kv = await inputs.activation(activations, [batch, keys, 3 * WIDTH]);
         const parts: number[] = [];
         for (const item of items) {
-          const some = await q.host(picked.map((query) => (queryShape[0] === 1 ? 0 : item * queries) + query));
-          const all = await kv.host(Array.from({ length: keys }, (_, key) => item * keys + key));
+          const some = await stage.host(
+            queryShape,
+            picked.map((query) => (queryShape[0] === 1 ? 0 : item * queries) + query),
+          );
+          const all = await stage.host(
+            [batch, keys, 3 * WIDTH],
+            Array.from({ length: keys }, (_, key) => item * keys + key),
+          );
           const view = (data: Float32Array, tokens: number, part: number) => ({
             data,
             tokens,
@@ -119,6 +126,6 @@ function trial(
     flops: 4 * rows * keys * WIDTH,
     bytes: (queryShape[0] * queries + 2 * batch * keys + rows) * WIDTH * bytesOf(activations),
     ceiling: ATTENTION[form].kernel === "attention_matrix" ? "matrix" : activations,
-    half: batch === 1 && queries > 1 && (queries > 64 || allRows.at(-1)! <= 64) ? () => record(keys >> 1) : undefined,
+    half: batch === 1 && queries > 1 && (queries > 64 || allRows.at(-1)! <= 64) ? record(keys >> 1) : undefined,
   };
 }

@@ -1,102 +1,94 @@
-import type { Norm, RowChunk, WeightDType } from "../../src/tensor/backend.ts";
-import { CpuBackend } from "../../src/tensor/cpu.ts";
-import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { toFloat32 } from "../../src/support/numbers.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
+import type { RowChunk } from "../../src/tensor/packing.ts";
+import { Recorder, type Value, type Weight, type WeightDType } from "../../src/tensor/program.ts";
+import { packRows, unpackRows } from "../../src/tensor/quantise.ts";
+import { type Shape, size } from "../../src/tensor/shape.ts";
 import { random } from "../../test/judge/reference.ts";
-
-/** A tensor on the device. */
-export type GpuTensor = ReturnType<WebGpuBackend["linear"]>;
 
 /** Precision of activations on the device. */
 export type Storage = "f32" | "f16";
 
-/** A tensor on the device and what rows of it hold, exactly. */
-export interface Activation {
-  readonly tensor: GpuTensor;
-  host(rows: readonly number[]): Promise<Float32Array>;
-}
-
-/** A weight matrix on the device, and its values as they are stored. */
-export interface Matrix {
-  readonly tensor: GpuTensor;
-  readonly stored: Float32Array;
-}
-
-/** Inputs shared by all forms: made by backends of their own on the same device, never zeros, the same in every run. */
+/** Data shared by all forms, on the host: never zeros, the same in every run. */
 export class Inputs {
-  private readonly device: GPUDevice;
-  private readonly stores = new Map<Storage, WebGpuBackend>();
   private readonly made = new Map<string, unknown>();
 
-  constructor(device: GPUDevice) {
-    this.device = device;
-  }
-
-  /** Random rows [rows, width], as a layer norm leaves them: that is how half precision activations come to be. */
-  activation(storage: Storage, shape: readonly number[]): Promise<Activation> {
-    return this.once(`activation ${storage} ${shape}`, async () => {
-      const store = this.store(storage);
-      const width = shape.at(-1)!;
-      const count = shape.reduce((a, b) => a * b);
-      const norm: Norm<GpuTensor> = {
-        weight: store.tensor(new Float32Array(width).fill(1.5), [width]),
-        bias: store.tensor(random(width, 3), [width]),
-        eps: 1e-6,
-      };
-      const tensor = store.scope(() => store.layerNorm(store.tensor(random(count, 5), shape), norm));
-      const host = (rows: readonly number[]) => store.scope(() => store.read(store.rows(tensor, rows)));
-      await host([0]);
-      return { tensor, host };
-    });
-  }
-
   /** Random float32 values. */
-  tensor(shape: readonly number[], seed: number): Promise<{ tensor: GpuTensor; host: Float32Array }> {
-    return this.once(`tensor ${shape} ${seed}`, async () => {
-      const store = this.store("f32");
-      const host = random(
-        shape.reduce((a, b) => a * b),
-        seed,
-      );
-      const tensor = store.tensor(host, shape);
-      await store.read(store.tensor(new Float32Array(1), [1]));
-      return { tensor, host };
-    });
+  values(shape: Shape, seed: number): Float32Array {
+    return this.once(`values ${shape} ${seed}`, () => random(size(shape), seed));
   }
 
-  /** A random matrix [out, depth] in the precision asked for. */
-  matrix(out: number, depth: number, dtype: WeightDType): Promise<Matrix> {
-    return this.once(`matrix ${out} ${depth} ${dtype}`, async () => {
+  /** A random matrix [out, depth] as it is stored in the precision asked for, and its values then. */
+  matrix(out: number, depth: number, dtype: WeightDType): { chunk: RowChunk; stored: Float32Array } {
+    return this.once(`matrix ${out} ${depth} ${dtype}`, () => {
       const values = random(out * depth, out, 1 / Math.sqrt(depth));
-      const spec = { name: "w", out, in: depth, dtype };
-      const tensor = await this.store("f32").weight(spec, rows(values, out));
-      const { data } = await new CpuBackend().weight(spec, rows(values, out));
-      return { tensor, stored: data };
+      const floats: RowChunk = { dtype: "F32", rows: out, bytes: new Uint8Array(values.buffer) };
+      const chunk = dtype === "f32" ? floats : packRows(values, depth, dtype);
+      return { chunk, stored: chunk.scales ? unpackRows(chunk, depth) : toFloat32(chunk.bytes, chunk.dtype) };
     });
   }
 
   /** Makes something once for all who name it so. */
-  once<T>(name: string, make: () => Promise<T>): Promise<T> {
+  once<T>(name: string, make: () => T): T {
     if (!this.made.has(name)) this.made.set(name, make());
-    return this.made.get(name) as Promise<T>;
+    return this.made.get(name) as T;
   }
 
-  /** Frees everything made so far. */
+  /** Forgets everything made so far. */
   clear(): void {
-    for (const store of this.stores.values()) store.dispose();
-    this.stores.clear();
     this.made.clear();
-  }
-
-  private store(storage: Storage): WebGpuBackend {
-    let store = this.stores.get(storage);
-    if (!store) {
-      store = new WebGpuBackend(this.device, { activations: storage });
-      this.stores.set(storage, store);
-    }
-    return store;
   }
 }
 
-async function* rows(values: Float32Array, count: number): AsyncGenerator<RowChunk> {
-  yield { dtype: "F32", rows: count, bytes: new Uint8Array(values.buffer) };
+/** The same data as weights of one backend, so that timed programs upload nothing. */
+export class Stage {
+  readonly backend: Backend;
+  readonly inputs: Inputs;
+  private readonly held = new Map<string, Weight>();
+
+  constructor(backend: Backend, inputs: Inputs) {
+    this.backend = backend;
+    this.inputs = inputs;
+  }
+
+  /** Random float32 values as a small weight, or as something a program reads. */
+  constant(shape: Shape, seed: number): Weight {
+    const name = `values ${shape} ${seed}`;
+    if (!this.held.has(name)) {
+      const weight = { name, shape, dtype: "f32" } as const;
+      this.backend.constant(weight, this.inputs.values(shape, seed));
+      this.held.set(name, weight);
+    }
+    return this.held.get(name)!;
+  }
+
+  async matrix(out: number, depth: number, dtype: WeightDType): Promise<Weight> {
+    const name = `matrix ${out} ${depth} ${dtype}`;
+    if (!this.held.has(name)) {
+      const weight = { name, shape: [out, depth], dtype };
+      const { chunk } = this.inputs.matrix(out, depth, dtype);
+      await this.backend.weight(
+        weight,
+        (async function* () {
+          yield chunk;
+        })(),
+      );
+      this.held.set(name, weight);
+    }
+    return this.held.get(name)!;
+  }
+
+  /** Random rows in the precision of activations, as a layer norm leaves them: that is how they come to be. */
+  activation(p: Recorder, shape: Shape): Value {
+    const width = shape.at(-1)!;
+    const norm = { weight: this.constant([width], 4), bias: this.constant([width], 3), eps: 1e-6 };
+    return p.layerNorm(this.constant(shape, 5), norm);
+  }
+
+  /** What rows of `activation` hold, exactly. */
+  async host(shape: Shape, rows: readonly number[]): Promise<Float32Array> {
+    const p = new Recorder();
+    p.output("rows", p.rows(this.activation(p, shape), rows));
+    return (await this.backend.run(p.finish(), {})).rows;
+  }
 }

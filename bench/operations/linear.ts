@@ -1,8 +1,8 @@
-import type { Linear, WeightDType } from "../../src/tensor/backend.ts";
+import type { Recorder, WeightDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
 import * as reference from "../../test/judge/reference.ts";
-import type { GpuTensor, Storage } from "./inputs.ts";
+import { Stage, type Storage } from "./inputs.ts";
 import { bytesOf, gate, missing, type Plan, type Skip, sampleRows, type Trial } from "./trial.ts";
 
 interface Layer {
@@ -35,20 +35,25 @@ export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
         yield { op: "linear", form, activations, skipped };
         continue;
       }
-      const backend = new WebGpuBackend(plan.device, { linear: form, activations });
       for (const layer of LAYERS) {
         for (const weights of plan.weights) {
+          const backend = new WebGpuBackend(plan.device, { linear: form, activations });
+          const stage = new Stage(backend, plan.inputs);
+          await stage.matrix(layer.out, layer.depth, weights);
+          await stage.matrix(layer.out, layer.depth / 2, weights);
+          await backend.loaded();
           const all = weights === "f16" ? [...plan.rows, ...plan.more] : plan.rows;
-          for (const rows of all) yield trial(plan, backend, form, layer, rows, weights, activations);
+          for (const rows of all) yield trial(plan, stage, backend, form, layer, rows, weights, activations);
+          backend.dispose();
         }
       }
-      backend.dispose();
     }
   }
 }
 
 function trial(
   { inputs, rows: allRows }: Plan,
+  stage: Stage,
   backend: WebGpuBackend,
   form: LinearName,
   layer: Layer,
@@ -57,14 +62,12 @@ function trial(
   activations: Storage,
 ): Trial {
   const { name, depth, out, gelu = false } = layer;
-  const record = async (k: number): Promise<() => GpuTensor> => {
-    const x = await inputs.activation(activations, [rows, k]);
-    const w: Linear<GpuTensor> = {
-      weight: (await inputs.matrix(out, k, weights)).tensor,
-      bias: (await inputs.tensor([out], 6)).tensor,
-    };
-    const add = layer.add ? (await inputs.tensor([rows, out], 7)).tensor : undefined;
-    return () => backend.linear(x.tensor, w, { gelu, add, exact: layer.add });
+  const record = (k: number) => (p: Recorder) => {
+    const x = stage.activation(p, [rows, k]);
+    const weight = { name: `matrix ${out} ${k} ${weights}`, shape: [out, k], dtype: weights };
+    const bias = stage.constant([out], 6);
+    const add = layer.add ? stage.constant([rows, out], 7) : undefined;
+    return () => p.linear(x, { weight, bias }, { gelu, add, exact: layer.add });
   };
   const sample = sampleRows(rows);
   const { kernel, constants } = LINEAR[form];
@@ -80,14 +83,14 @@ function trial(
     backend,
     kernel,
     constants,
-    prepare: () => record(depth),
+    record: record(depth),
     sample,
     expected: () =>
       inputs.once(`linear ${name} ${rows} ${weights} ${activations}`, async () => {
-        const x = await (await inputs.activation(activations, [rows, depth])).host(sample);
-        const { stored } = await inputs.matrix(out, depth, weights);
-        const bias = (await inputs.tensor([out], 6)).host;
-        const all = layer.add ? (await inputs.tensor([rows, out], 7)).host : undefined;
+        const x = await stage.host([rows, depth], sample);
+        const { stored } = inputs.matrix(out, depth, weights);
+        const bias = inputs.values([out], 6);
+        const all = layer.add ? inputs.values([rows, out], 7) : undefined;
         const add = all && Float32Array.from(sample.flatMap((row) => [...all.subarray(row * out, (row + 1) * out)]));
         return reference.linear(x, stored, bias, depth, { gelu, add });
       }),
@@ -99,6 +102,6 @@ function trial(
       rows * out * (resultBytes + (layer.add ? 4 : 0)) +
       out * 4,
     ceiling: kernel === "linear_matrix" ? "matrix" : activations,
-    half: name === "out" && rows === allRows.at(-1) && weights === "f16" ? () => record(depth / 2) : undefined,
+    half: name === "out" && rows === allRows.at(-1) && weights === "f16" ? record(depth / 2) : undefined,
   };
 }

@@ -1,11 +1,10 @@
-import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { Recorder } from "../../src/tensor/program.ts";
 import { compare } from "../../test/judge/compare.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { Bench } from "../lib/device.ts";
 import type { Span } from "../lib/profile.ts";
 import { type Timing, timing } from "../lib/statistics.ts";
 import { fmaCeiling } from "../lib/work.ts";
-import type { GpuTensor } from "./inputs.ts";
 import { type Skip, type Subject, subject, type Trial } from "./trial.ts";
 
 /** One line of the results: a trial that was timed, refused (`error`) or could not run (`skipped`). Seconds. */
@@ -29,16 +28,14 @@ export interface KernelRow extends Partial<Subject>, Partial<Timing> {
 /** Verifies a trial and, where it is right, times it. */
 export async function measure(bench: Bench, ceilings: Ceilings | undefined, trial: Trial | Skip): Promise<KernelRow> {
   if ("skipped" in trial) return trial;
-  let run: () => GpuTensor;
   let nmse: number;
   try {
-    run = await trial.prepare();
-    nmse = await verify(bench, trial, run);
+    nmse = await verify(bench, trial);
   } catch (error) {
     return { ...subject(trial), error: (error as Error).message };
   }
-  const times = timing(await time(bench, trial.backend, run));
-  const half = trial.half && timing(await time(bench, trial.backend, await trial.half()));
+  const times = timing(await time(bench, trial, trial.record));
+  const half = trial.half && timing(await time(bench, trial, trial.half));
   const flopsPerSecond = trial.flops / times.median;
   const bytesPerSecond = trial.bytes / times.median;
   const ceiling = ceilings ? limiting(ceilings, trial.ceiling) : trial.ceiling;
@@ -63,18 +60,15 @@ function limiting(ceilings: Ceilings, name: Trial["ceiling"]): Trial["ceiling"] 
 }
 
 /** Throws unless the form that was wanted ran and made what float64 makes. */
-async function verify({ profile }: Bench, trial: Trial, run: () => GpuTensor): Promise<number> {
-  const { backend: b, sample, kernel, constants } = trial;
+async function verify({ profile }: Bench, trial: Trial): Promise<number> {
+  const { backend, sample, kernel, constants } = trial;
+  const p = new Recorder();
+  p.output("y", p.rows(trial.record(p)(), sample));
   let actual: Float32Array = new Float32Array();
   const spans = await profile.record(async () => {
-    actual = await b.scope(() => b.read(b.rows(run(), sample)));
+    actual = (await backend.run(p.finish(), {})).y;
   });
-  const ran = (label: string) =>
-    label.startsWith(`${kernel} `) &&
-    Object.entries(constants).every(([name, value]) =>
-      label.includes(`${JSON.stringify(name)}:${JSON.stringify(value)}`),
-    );
-  if (!spans.some(({ label }) => ran(label))) {
+  if (!spans.some(({ label }) => isOf(trial, label))) {
     const labels = [...new Set(spans.map(({ label }) => label))].join("; ");
     throw new Error(`wanted ${kernel} ${JSON.stringify(constants)}, the backend ran ${labels}`);
   }
@@ -94,44 +88,51 @@ const ROUNDED_RUNS = 400;
 /** Runs after which a backend has learnt the device's speed and no longer cuts the work into pieces. */
 const WARM = 4;
 
+/** Whether a dispatch is of the kernel and constants that a trial is about. */
+function isOf({ kernel, constants }: Trial, label: string): boolean {
+  if (!label.startsWith(`${kernel} `)) return false;
+  return Object.entries(constants).every(([name, value]) =>
+    label.includes(`${JSON.stringify(name)}:${JSON.stringify(value)}`),
+  );
+}
+
 /** Seconds of each run. Verifying has compiled and warmed up; a software adapter is given one run. */
-async function time(bench: Bench, b: WebGpuBackend, run: () => GpuTensor): Promise<number[]> {
-  let [first] = await repeat(bench, b, run, 1);
+async function time(bench: Bench, trial: Trial, record: Trial["record"]): Promise<number[]> {
+  let [first] = await repeat(bench, trial, record, 1);
   if (bench.adapter.software) return [first];
-  for (let i = 1; i < WARM; i++) [first] = await repeat(bench, b, run, 1);
+  for (let i = 1; i < WARM; i++) [first] = await repeat(bench, trial, record, 1);
   const most = bench.rounded ? ROUNDED_RUNS : RUNS;
   const times: number[] = [];
   for (let spent = 0; times.length < most && (times.length === 0 || spent < BUDGET); ) {
     const count = Math.max(1, Math.min(most - times.length, Math.floor(SUBMIT / first)));
-    const found = await repeat(bench, b, run, count);
+    const found = await repeat(bench, trial, record, count);
     times.push(...found);
     spent += found.reduce((sum, seconds) => sum + seconds, 0);
   }
   return times;
 }
 
-const small = new WeakMap<WebGpuBackend, GpuTensor>();
-
 /** Seconds of each of `count` runs in one submit; their mean where they cannot be told apart. */
 async function repeat(
   { profile, rounded }: Bench,
-  b: WebGpuBackend,
-  run: () => GpuTensor,
+  trial: Trial,
+  record: Trial["record"],
   count: number,
 ): Promise<number[]> {
-  if (!small.has(b)) {
-    small.set(b, b.tensor(new Float32Array([1]), [1]));
-    await b.read(small.get(b)!);
-  }
+  const p = new Recorder();
+  const once = record(p);
+  let y = once();
+  for (let i = 1; i < count; i++) y = once();
+  p.output("y", p.rows(y, [0]));
+  const program = p.finish();
   const started = performance.now();
-  const spans = await profile.record(async () => {
-    for (let i = 0; i < count; i++) b.scope(() => void run());
-    await b.read(small.get(b)!);
-  }, rounded);
+  const spans = await profile.record(() => trial.backend.run(program, {}), rounded);
   const wall = (performance.now() - started) / 1000;
   if (!profile.timestamps) return Array.from({ length: count }, () => wall / count);
   const sum = (some: readonly Span[]) => some.reduce((total, { seconds }) => total + seconds, 0);
-  const each = spans.length / count;
-  if (rounded || !Number.isInteger(each)) return Array.from({ length: count }, () => sum(spans) / count);
-  return Array.from({ length: count }, (_, i) => sum(spans.slice(i * each, (i + 1) * each)));
+  // What makes the inputs is no part of it.
+  const own = rounded ? spans : spans.filter(({ label }) => isOf(trial, label));
+  const each = own.length / count;
+  if (rounded || !Number.isInteger(each)) return Array.from({ length: count }, () => sum(own) / count);
+  return Array.from({ length: count }, (_, i) => sum(own.slice(i * each, (i + 1) * each)));
 }

@@ -1,4 +1,4 @@
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { Bench } from "../lib/device.ts";
 import { duration } from "../lib/statistics.ts";
@@ -6,14 +6,13 @@ import { attentionTrials } from "./attention.ts";
 import { Inputs } from "./inputs.ts";
 import { linearTrials } from "./linear.ts";
 import { type KernelRow, measure } from "./measure.ts";
-import { layerNormTrials, patchesTrials } from "./rows.ts";
+import { layerNormTrials } from "./rows.ts";
 import { OPERATIONS, type Operation, type Plan, subject, type Trial } from "./trial.ts";
 
 const TRIALS = {
   linear: linearTrials,
   attention: attentionTrials,
   layer_norm: layerNormTrials,
-  patches: patchesTrials,
 };
 
 const ALL_ROWS = [1, 64, 729, 5832];
@@ -50,7 +49,7 @@ export function isReduced({ adapter }: Bench, full = false): boolean {
 export async function* measureKernels(bench: Bench, ceilings: Ceilings, wanted: Wanted): AsyncGenerator<KernelRow> {
   const { device } = bench;
   const reduced = isReduced(bench, wanted.full);
-  const inputs = new Inputs(device);
+  const inputs = new Inputs();
   const plan: Plan = {
     device,
     inputs,

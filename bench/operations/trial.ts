@@ -1,13 +1,13 @@
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { Recorder, Value, WeightDType } from "../../src/tensor/program.ts";
 import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../../src/tensor/webgpu/device.ts";
 import type { Constants } from "../../src/tensor/webgpu/specialise.ts";
 import { type AttentionForm, type LinearForm, runs } from "../../src/tensor/webgpu/tiles.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
-import type { GpuTensor, Inputs, Storage } from "./inputs.ts";
+import type { Inputs, Storage } from "./inputs.ts";
 
 /** The operations by their names in the results, in the order in which they are measured. */
-export const OPERATIONS = ["linear", "attention", "layer_norm", "patches"] as const;
+export const OPERATIONS = ["linear", "attention", "layer_norm"] as const;
 
 export type Operation = (typeof OPERATIONS)[number];
 
@@ -30,8 +30,8 @@ export interface Trial extends Subject {
   /** The kernel and constants that have to be what ran. */
   readonly kernel: string;
   readonly constants: Constants;
-  /** Makes the inputs; what it returns records the operation once. */
-  readonly prepare: () => Promise<() => GpuTensor>;
+  /** Records the inputs; what it returns records the operation once. */
+  readonly record: (p: Recorder) => () => Value;
   /** Rows of the result to verify, and what they should be, in float64. */
   readonly sample: readonly number[];
   readonly expected: () => Promise<Float64Array>;
@@ -42,8 +42,8 @@ export interface Trial extends Subject {
   readonly bytes: number;
   /** What limits it from above. */
   readonly ceiling: Exclude<keyof Ceilings, "halved">;
-  /** As `prepare`, with half the work. */
-  readonly half?: () => Promise<() => GpuTensor>;
+  /** As `record`, with half the work. */
+  readonly half?: (p: Recorder) => () => Value;
 }
 
 /** What of a trial goes into the results. */

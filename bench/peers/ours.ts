@@ -3,11 +3,14 @@ import type { SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
-import { deviceOptions } from "../../src/siglip/load.ts";
-import type { Backend, RowChunk, Tensor } from "../../src/tensor/backend.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
+import type { RowChunk } from "../../src/tensor/packing.ts";
+import { Recorder } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { deviceOptions } from "../../src/tensor/webgpu/open.ts";
+import { arrived } from "../lib/arrived.ts";
 import type { ModelFiles } from "./files.ts";
 import { type Layer, normalised, type Pictures, sampled } from "./inputs.ts";
 import type { Loaded } from "./measure.ts";
@@ -33,7 +36,7 @@ export async function ourAdapter(): Promise<Adapter | undefined> {
 }
 
 /** As `Siglip.load` opens it; kernel forms are tried anew, none are remembered. */
-async function open(backend: "cpu" | "webgpu", dtype: DType): Promise<Backend<Tensor>> {
+async function open(backend: "cpu" | "webgpu", dtype: DType): Promise<Backend> {
   if (backend === "cpu") return new CpuBackend();
   const opened = await openDevice(await findGpu());
   if (!opened) throw new Error("a WebGPU adapter was wanted, none found");
@@ -53,7 +56,7 @@ export async function ourTower(
   const towers = await loadTowers(backend, await openCheckpoint(files), config, { dtype, towers: ["image"] });
   await files.close();
   // A first small read, so that everything uploaded has arrived.
-  await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
+  await arrived(backend);
   const run = async () => normalised((await towers.image(pixels)).data, width);
   return { output: run, run };
 }
@@ -62,12 +65,21 @@ export async function ourTower(
 export async function ourLayer(name: "cpu" | "webgpu", dtype: DType, layer: Layer): Promise<Loaded> {
   const { rows, depth, out } = layer;
   const backend = await open(name, dtype);
-  const weight = await backend.weight({ name: "fc1", out, in: depth, dtype }, chunk(layer));
-  const w = { weight, bias: backend.tensor(layer.bias, [out]) };
-  const x = backend.tensor(layer.x, [rows, depth]);
+  const weight = { name: "fc1", shape: [out, depth], dtype };
+  const bias = { name: "bias", shape: [out], dtype: "f32" } as const;
+  const input = { name: "x", shape: [rows, depth], dtype: "f32" } as const;
+  await backend.weight(weight, chunk(layer));
+  backend.constant(bias, layer.bias);
+  backend.constant(input, layer.x);
+  await backend.loaded();
+  const whole = new Recorder();
+  whole.output("y", whole.linear(input, { weight, bias }));
+  const timed = new Recorder();
+  timed.output("y", timed.rows(timed.linear(input, { weight, bias }), [rows - 1]));
+  const [all, last] = [whole.finish(), timed.finish()];
   return {
-    output: async () => sampled(await backend.scope(() => backend.read(backend.linear(x, w))), out),
-    run: () => backend.scope(() => backend.read(backend.rows(backend.linear(x, w), [rows - 1]))),
+    output: async () => sampled((await backend.run(all, {})).y, out),
+    run: () => backend.run(last, {}),
   };
 }
 

@@ -2,10 +2,11 @@
 // usage: child.ts JSON, a Task
 
 import { loadTowers, type Tower } from "../../src/model/towers.ts";
-import { keptChoices } from "../../src/node/cache/choices.ts";
-import { choicesKey, deviceOptions } from "../../src/siglip/load.ts";
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import { keptForms } from "../../src/node/cache/chosen-forms.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { chosenFormsKey, deviceOptions } from "../../src/tensor/webgpu/open.ts";
+import { arrived } from "../lib/arrived.ts";
 import type { Adapter } from "../lib/device.ts";
 import { openNodeBench } from "../lib/node.ts";
 import { timing } from "../lib/statistics.ts";
@@ -60,10 +61,10 @@ const [LEAST, MOST] = [1, 20];
 const task: Task = JSON.parse(process.argv[2]);
 const bench = await openNodeBench(task.portable);
 const watched = watchTrials(bench.device);
-const choices = keptChoices(choicesKey(bench.info));
-const known = choices.size;
+const chosen = keptForms(chosenFormsKey(bench.info));
+const known = chosen.size;
 const software = bench.adapter.software && !task.trials;
-const backend = new WebGpuBackend(watched.device, { ...deviceOptions(bench.device, software, task.dtype), choices });
+const backend = new WebGpuBackend(watched.device, { ...deviceOptions(bench.device, software, task.dtype), chosen });
 const subject = task.model === "demo" ? await demoSubject() : await openSubject(task.model, task.folder);
 const checkpoint = await subject.open();
 const towers: Tower[] = ["image", "text"];
@@ -72,7 +73,7 @@ const parts: Part[] = [];
 const count = counter();
 const loaded = await loadTowers(backend, checkpoint, subject.config, { dtype: task.dtype, towers });
 // A first small read, so that everything uploaded has arrived.
-await backend.scope(() => backend.read(backend.tensor(new Float32Array([1]), [1])));
+await arrived(backend);
 const loading = count();
 parts.push({ part: "loading", ...loading, extra: loading.compile });
 for (const tower of towers) parts.push(await embed(tower));

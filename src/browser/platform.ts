@@ -6,7 +6,7 @@ import type { Platform } from "../siglip/siglip.ts";
 import { SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
-import { keptChoices } from "./storage/choices.ts";
+import { keptForms } from "./storage/chosen-forms.ts";
 
 /**
  * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
@@ -31,7 +31,7 @@ export const browserPlatform: Platform<BrowserImage> = {
   async gpu() {
     return globalThis.navigator?.gpu;
   },
-  choices: keptChoices,
+  chosenForms: keptForms,
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, signal) {

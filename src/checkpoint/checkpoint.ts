@@ -1,6 +1,6 @@
 import { SiglipError } from "../support/error.ts";
 import { type FloatDType, toFloat32 } from "../support/numbers.ts";
-import type { FloatChunk } from "../tensor/backend.ts";
+import type { FloatChunk } from "../tensor/packing.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
 import { readParts, type Source } from "./source.ts";
 

@@ -1,4 +1,5 @@
-import type { FloatChunk, RowChunk, WeightDType } from "../tensor/backend.ts";
+import type { FloatChunk, RowChunk } from "../tensor/packing.ts";
+import type { WeightDType } from "../tensor/program.ts";
 import type { RowsOptions } from "./checkpoint.ts";
 import type { TensorInfo } from "./safetensors.ts";
 

@@ -1,9 +1,9 @@
-import { keptChoices } from "../node/cache/choices.ts";
+import { keptForms } from "../node/cache/chosen-forms.ts";
 import { findGpu } from "../node/gpu.ts";
-import { choicesKey } from "../siglip/load.ts";
 import { bytes, grouped } from "../support/units.ts";
-import { SOFTWARE } from "../tensor/webgpu/backend.ts";
 import { isSoftware } from "../tensor/webgpu/device.ts";
+import { chosenFormsKey } from "../tensor/webgpu/open.ts";
+import { SOFTWARE } from "../tensor/webgpu/options.ts";
 import { aligned } from "./table.ts";
 
 /** The features and limits that decide which kernels run, and how large a batch. */
@@ -38,7 +38,7 @@ export async function readDevice(): Promise<DeviceInfo | null> {
   const limits = Object.fromEntries(LIMITS.map((name) => [name, adapter.limits[name]])) as DeviceInfo["limits"];
   const features = [...adapter.features].sort();
   const software = isSoftware(adapter.info);
-  const forms = software ? { ...SOFTWARE } : Object.fromEntries(keptChoices(choicesKey(adapter.info)));
+  const forms = software ? { ...SOFTWARE } : Object.fromEntries(keptForms(chosenFormsKey(adapter.info)));
   return { vendor, architecture, device, description, software, features, limits, forms };
 }
 

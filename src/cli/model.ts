@@ -5,7 +5,7 @@ import { nodePlatform } from "../node/platform.ts";
 import { Siglip } from "../node.ts";
 import type { LoadOptions } from "../siglip/load.ts";
 import { bytes } from "../support/units.ts";
-import type { WeightDType } from "../tensor/backend.ts";
+import type { WeightDType } from "../tensor/program.ts";
 import { Progress } from "./progress.ts";
 import { warn } from "./terminal.ts";
 

@@ -1,3 +1,4 @@
+import { mismatch } from "../support/error.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
@@ -28,10 +29,87 @@ const SLICE = 12;
 
 /** `pixelValues` that gives way to the event loop while it scales a large picture, so that a page stays alive. */
 export async function preprocess(pixels: Pixels, p: ImageProcessing): Promise<Float32Array> {
+  return normalise(await resizeInSlices(pixels, p), p);
+}
+
+/**
+ * The same values cut into patches while they are normalised: from index `at` of `out`, `grid * grid` rows (top left patch
+ * first, `grid = floor(size / patch)`) of `3 * patch * patch` values in (channel, row, column) order, the order of a
+ * convolution's weight; rows begin `stride` values after one another. The last `size % patch` rows and columns of the square are
+ * dropped. Gives way to the event loop as `preprocess` does. Throws a SiglipError where `out` ends too soon.
+ */
+export async function preprocessPatches(
+  pixels: Pixels,
+  p: ImageProcessing,
+  patch: number,
+  out: Float32Array,
+  at: number,
+  stride = 3 * patch * patch,
+): Promise<void> {
+  const grid = Math.floor(p.size / patch);
+  const length = grid * grid * stride;
+  if (at + length > out.length) {
+    throw mismatch(
+      "bad-input",
+      "patches",
+      `room for ${length} values from ${at}`,
+      `${out.length}`,
+      "pass a longer array",
+    );
+  }
+  const { data } = await resizeInSlices(pixels, p);
+  const pitch = 3 * p.size;
+  for (let c = 0; c < 3; c++) {
+    const level = levels(p, c);
+    for (let row = 0; row < grid * grid; row++) {
+      let from = Math.floor(row / grid) * patch * pitch + (row % grid) * patch * 3 + c;
+      let to = at + row * stride + c * patch * patch;
+      for (let y = 0; y < patch; y++, from += pitch) {
+        for (let i = from, end = to + patch; to < end; i += 3) out[to++] = level[data[i]];
+      }
+    }
+  }
+}
+
+/** What `cutPatches` cuts: `count` pictures of `channels` planes of `size` x `size` values, into squares of `patch` x `patch`. */
+export interface PatchShape {
+  readonly count: number;
+  readonly channels: number;
+  readonly size: number;
+  readonly patch: number;
+}
+
+/**
+ * Pixel values `[count, channels, size, size]` as patches `[count, grid * grid, channels * patch * patch]`, in the order of
+ * `preprocessPatches`. Throws a SiglipError where `values` has another length.
+ */
+export function cutPatches(values: Float32Array, { count, channels, size, patch }: PatchShape): Float32Array {
+  if (values.length !== count * channels * size * size) {
+    const wanted = `[${count}, ${channels}, ${size}, ${size}], ${count * channels * size * size} values`;
+    throw mismatch("bad-input", "pixel values", wanted, `${values.length}`, "pass all of every picture");
+  }
+  const grid = Math.floor(size / patch);
+  const out = new Float32Array(count * grid * grid * channels * patch * patch);
+  let to = 0;
+  for (let picture = 0; picture < count; picture++) {
+    for (let row = 0; row < grid * grid; row++) {
+      const corner = Math.floor(row / grid) * patch * size + (row % grid) * patch;
+      for (let c = 0; c < channels; c++) {
+        let from = (picture * channels + c) * size * size + corner;
+        for (let y = 0; y < patch; y++, from += size) {
+          for (let x = 0; x < patch; x++) out[to++] = values[from + x];
+        }
+      }
+    }
+  }
+  return out;
+}
+
+async function resizeInSlices(pixels: Pixels, p: ImageProcessing): Promise<Pixels> {
   const steps = resizeSteps(pixels, p.size, p.size, p.resample);
   for (let began = performance.now(); ; ) {
     const step = steps.next();
-    if (step.done) return normalise(step.value, p);
+    if (step.done) return step.value;
     if (performance.now() - began < SLICE) continue;
     await new Promise((resolve) => setTimeout(resolve));
     began = performance.now();
@@ -42,10 +120,15 @@ function normalise({ data }: Pixels, p: ImageProcessing): Float32Array {
   const area = p.size * p.size;
   const values = new Float32Array(3 * area);
   for (let c = 0; c < 3; c++) {
-    const mean = Math.fround(p.mean[c]);
-    const std = Math.fround(p.std[c]);
-    const level = Float32Array.from({ length: 256 }, (_, x) => Math.fround(Math.fround(x * p.rescale) - mean) / std);
+    const level = levels(p, c);
     for (let i = 0; i < area; i++) values[c * area + i] = level[data[3 * i + c]];
   }
   return values;
+}
+
+/** What each of the 256 levels of a channel becomes. */
+function levels({ rescale, mean, std }: ImageProcessing, channel: number): Float32Array {
+  const offset = Math.fround(mean[channel]);
+  const divisor = Math.fround(std[channel]);
+  return Float32Array.from({ length: 256 }, (_, x) => Math.fround(Math.fround(x * rescale) - offset) / divisor);
 }

@@ -1,181 +1,113 @@
-import type { Weights } from "../checkpoint/weights.ts";
-import { SiglipError } from "../support/error.ts";
-import { toFloat32 } from "../support/numbers.ts";
-import {
-  type Backend,
-  type Linear,
-  type Norm,
-  type RowChunk,
-  size,
-  type Tensor,
-  type WeightDType,
-  type WeightSpec,
-} from "../tensor/backend.ts";
+import type { Linear, Norm, Weight, WeightDType } from "../tensor/program.ts";
+import { type Shape, size } from "../tensor/shape.ts";
 import type { TowerConfig } from "./config.ts";
 import type { Block, Mlp } from "./transformer.ts";
 
-/** A range of rows of a tensor in the checkpoint. */
-interface Piece {
+/** A range of rows of a tensor in the checkpoint, by its canonical name; of one axis, a range of elements. */
+export interface Piece {
   readonly name: string;
+  /** What the tensor's shape must be. */
+  readonly shape: Shape;
   readonly from: number;
   readonly to: number;
 }
 
-/** What all `Params` of one load share. */
-export interface Loading<T extends Tensor> {
-  readonly backend: Backend<T>;
-  readonly weights: Weights;
-  readonly dtype: WeightDType;
-  /** See WeightSpec. */
-  readonly smaller?: WeightSpec["smaller"];
-  /** Names bound so far: what is left over in the end is reported. */
-  readonly used: Set<string>;
-  readonly signal?: AbortSignal;
-  /** Called with the checkpoint's bytes of every chunk that has been handed to the backend, in whatever precision it came. */
-  readonly onBytes?: (bytes: number) => void;
+/** A weight and the pieces of the checkpoint that it consists of, one under the other. */
+export interface Binding {
+  readonly weight: Weight;
+  readonly pieces: readonly Piece[];
+  /** Whether it goes to the backend row by row in its dtype, or as a small float32 tensor. */
+  readonly matrix: boolean;
 }
 
 /**
- * Tensors of a checkpoint under a name prefix, bound by name and checked by shape while they stream to the backend.
- * Every method rejects with a SiglipError that names the tensor, the shape wanted and the shape found.
+ * Names and shapes of a model's weights under a prefix: what is asked for here is noted as a binding, to be loaded later. Nothing is
+ * read, so a program can be built from a configuration alone.
  */
-export class Params<T extends Tensor> {
-  private readonly loading: Loading<T>;
+export class Params {
+  /** Everything asked for so far, under all prefixes. */
+  readonly bindings: Binding[];
   private readonly prefix: string;
+  private readonly dtype: WeightDType;
 
-  constructor(loading: Loading<T>, prefix = "") {
-    this.loading = loading;
+  /** `dtype` is that of the matrices. */
+  constructor(prefix: string, dtype: WeightDType, bindings: Binding[] = []) {
     this.prefix = prefix;
+    this.dtype = dtype;
+    this.bindings = bindings;
   }
 
   /** The parameters below `name`. */
-  at(name: string): Params<T> {
-    return new Params(this.loading, `${this.prefix}${name}.`);
+  at(name: string): Params {
+    return new Params(`${this.prefix}${name}.`, this.dtype, this.bindings);
   }
 
   /** A small float32 tensor: a bias, a norm's weight, positions, the probe. */
-  async tensor(name: string, shape: readonly number[]): Promise<T> {
-    return this.loading.backend.tensor(await this.values(name, shape), shape);
-  }
-
-  /** The values of a small tensor on the host. */
-  async values(name: string, shape: readonly number[]): Promise<Float32Array> {
-    const full = this.check(name, shape);
-    const values = new Float32Array(size(shape));
-    let filled = 0;
-    for await (const chunk of this.loading.weights.rows(full, { signal: this.loading.signal })) {
-      const part = toFloat32(chunk.bytes, chunk.dtype);
-      values.set(part, filled);
-      filled += part.length;
-      this.count(full, chunk.rows);
-    }
-    return values;
+  tensor(name: string, shape: Shape): Weight {
+    return this.bind(shape, [this.piece(name, shape)]);
   }
 
   /**
    * `name.weight` and `name.bias`. A weight of more than two axes, the patch convolution, is flattened to [out, rest] and,
    * being an embedding, never stored in less than half precision.
    */
-  async linear(name: string, shape: readonly number[]): Promise<Linear<T>> {
-    const { dtype } = this.loading;
-    const stored = shape.length > 2 && dtype !== "f32" ? "f16" : dtype;
-    return {
-      weight: await this.matrix([this.rows(`${name}.weight`, shape)], size(shape.slice(1)), stored),
-      bias: await this.tensor(`${name}.bias`, [shape[0]]),
-    };
+  linear(name: string, shape: Shape): Linear {
+    const dtype = shape.length > 2 && this.dtype !== "f32" ? "f16" : this.dtype;
+    const weight = this.bind([shape[0], size(shape.slice(1))], [this.piece(`${name}.weight`, shape)], dtype);
+    return { weight, bias: this.tensor(`${name}.bias`, [shape[0]]) };
   }
 
   /** `name.weight` and `name.bias` of a layer norm over `width` features. */
-  async norm(name: string, width: number, eps: number): Promise<Norm<T>> {
-    return {
-      weight: await this.tensor(`${name}.weight`, [width]),
-      bias: await this.tensor(`${name}.bias`, [width]),
-      eps,
-    };
-  }
-
-  /** The first third (q) and the rest (k, v) of torch's fused `in_proj_weight` [3 width, width]. */
-  async inProjection(width: number): Promise<{ q: Linear<T>; kv: Linear<T> }> {
-    const bias = await this.values("in_proj_bias", [3 * width]);
-    const part = async (from: number, to: number) => ({
-      weight: await this.matrix([this.rows("in_proj_weight", [3 * width, width], from, to)], width),
-      bias: this.loading.backend.tensor(bias.slice(from, to), [to - from]),
-    });
-    return { q: await part(0, width), kv: await part(width, 3 * width) };
+  norm(name: string, width: number, eps: number): Norm {
+    return { weight: this.tensor(`${name}.weight`, [width]), bias: this.tensor(`${name}.bias`, [width]), eps };
   }
 
   /** `fc1` [inner, width] and `fc2` [width, inner]. */
-  async mlp(width: number, inner: number): Promise<Mlp<T>> {
-    return { fc1: await this.linear("fc1", [inner, width]), fc2: await this.linear("fc2", [width, inner]) };
+  mlp(width: number, inner: number): Mlp {
+    return { fc1: this.linear("fc1", [inner, width]), fc2: this.linear("fc2", [width, inner]) };
+  }
+
+  /** The first third (q) and the rest (k, v) of torch's fused `in_proj_weight` [3 width, width]. */
+  inProjection(width: number): { q: Linear; kv: Linear } {
+    const part = (from: number, to: number): Linear => {
+      const weight = this.piece("in_proj_weight", [3 * width, width], from, to);
+      const bias = this.piece("in_proj_bias", [3 * width], from, to);
+      return { weight: this.bind([to - from, width], [weight], this.dtype), bias: this.bind([to - from], [bias]) };
+    };
+    return { q: part(0, width), kv: part(width, 3 * width) };
   }
 
   /** The encoder blocks `name.0`, `name.1`, …, q, k and v fused into one projection. */
-  async blocks(name: string, config: TowerConfig): Promise<Block<T>[]> {
-    const { hidden, mlp, eps } = config;
-    const blocks: Block<T>[] = [];
-    const begin = (index: number) =>
-      this.loading.weights.info(`${this.prefix}${name}.${index}.layer_norm1.weight`).begin;
-    const indices = Array.from({ length: config.layers }, (_, index) => index);
-    // Layers as they lie in the file (10 comes before 2), and their tensors as published files have them, by name: a file on a
-    // server is then read in one go.
-    for (const index of indices.sort((a, b) => begin(a) - begin(b))) {
+  blocks(name: string, { hidden, mlp, eps, layers }: TowerConfig): Block[] {
+    return Array.from({ length: layers }, (_, index) => {
       const p = this.at(`${name}.${index}`);
-      const attention = p.at("self_attn");
-      const norm1 = await p.norm("layer_norm1", hidden, eps);
-      const norm2 = await p.norm("layer_norm2", hidden, eps);
-      const inner = await p.at("mlp").mlp(hidden, mlp);
-      const out = await attention.linear("out_proj", [hidden, hidden]);
-      const qkv = await attention.fused(["q_proj", "k_proj", "v_proj"], hidden);
-      blocks[index] = { norm1, qkv, out, norm2, mlp: inner };
-    }
-    return blocks;
+      return {
+        norm1: p.norm("layer_norm1", hidden, eps),
+        qkv: p.at("self_attn").fused(["q_proj", "k_proj", "v_proj"], hidden),
+        out: p.linear("self_attn.out_proj", [hidden, hidden]),
+        norm2: p.norm("layer_norm2", hidden, eps),
+        mlp: p.at("mlp").mlp(hidden, mlp),
+      };
+    });
   }
 
   /** Several square projections of `width` features, stacked into one. */
-  private async fused(names: readonly string[], width: number): Promise<Linear<T>> {
-    const pieces = names.map((name) => this.rows(`${name}.weight`, [width, width]));
-    const bias = new Float32Array(names.length * width);
-    for (const [index, name] of names.entries()) bias.set(await this.values(`${name}.bias`, [width]), index * width);
-    return {
-      weight: await this.matrix(pieces, width),
-      bias: this.loading.backend.tensor(bias, [bias.length]),
-    };
+  private fused(names: readonly string[], width: number): Linear {
+    const weights = names.map((name) => this.piece(`${name}.weight`, [width, width]));
+    const biases = names.map((name) => this.piece(`${name}.bias`, [width]));
+    const out = names.length * width;
+    return { weight: this.bind([out, width], weights, this.dtype), bias: this.bind([out], biases) };
   }
 
-  private rows(name: string, shape: readonly number[], from = 0, to = shape[0]): Piece {
-    return { name: this.check(name, shape), from, to };
+  private piece(name: string, shape: Shape, from = 0, to = shape[0]): Piece {
+    return { name: this.prefix + name, shape, from, to };
   }
 
-  private matrix(pieces: readonly Piece[], depth: number, dtype = this.loading.dtype): Promise<T> {
-    const { backend, smaller } = this.loading;
-    const out = pieces.reduce((sum, piece) => sum + piece.to - piece.from, 0);
-    return backend.weight({ name: pieces[0].name, out, in: depth, dtype, smaller }, this.stream(pieces, dtype));
-  }
-
-  private async *stream(pieces: readonly Piece[], as: WeightDType): AsyncGenerator<RowChunk> {
-    const { weights, signal } = this.loading;
-    for (const { name, from, to } of pieces) {
-      for await (const chunk of weights.rows(name, { from, to, as, signal })) {
-        yield chunk;
-        this.count(name, chunk.rows);
-      }
-    }
-  }
-
-  private count(name: string, rows: number): void {
-    const { begin, end, shape } = this.loading.weights.info(name);
-    this.loading.onBytes?.(((end - begin) / (shape.length > 1 ? shape[0] : 1)) * rows);
-  }
-
-  private check(name: string, shape: readonly number[]): string {
-    const full = this.prefix + name;
-    const found = this.loading.weights.info(full).shape;
-    if (found.join() !== shape.join()) {
-      throw new SiglipError(
-        `${full}: wanted shape [${shape.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,
-      );
-    }
-    this.loading.used.add(full);
-    return full;
+  /** Notes a weight: a matrix where a dtype says how it is stored. It is named for its first piece. */
+  private bind(shape: Shape, pieces: readonly Piece[], dtype?: WeightDType): Weight {
+    const [{ name, from }] = pieces;
+    const weight = { name: from === 0 ? name : `${name}[${from}:]`, shape, dtype: dtype ?? ("f32" as const) };
+    this.bindings.push({ weight, pieces, matrix: dtype !== undefined });
+    return weight;
   }
 }

@@ -1,15 +1,15 @@
-import type { Backend, Linear, Norm, Tensor } from "../tensor/backend.ts";
+import type { Linear, Norm, Recorder, Value } from "../tensor/program.ts";
 import type { TextConfig } from "./config.ts";
 import type { Params } from "./params.ts";
-import { type Block, encoder, type Tap } from "./transformer.ts";
+import { type Block, encoder } from "./transformer.ts";
 
 /** Weights of the text tower; the token table stays on the host (see TokenTable). */
-export interface TextTower<T> {
+export interface TextTower {
   readonly config: TextConfig;
-  readonly blocks: readonly Block<T>[];
-  readonly norm: Norm<T>;
+  readonly blocks: readonly Block[];
+  readonly norm: Norm;
   /** [projection, hidden]. */
-  readonly head: Linear<T>;
+  readonly head: Linear;
 }
 
 /**
@@ -17,19 +17,19 @@ export interface TextTower<T> {
  * [batch, projection], not normalised. Attention is not causal and nothing is masked: pads are read like words, and the
  * **last position** is the text's, often a pad. [HF SiglipTextTransformer]
  */
-export function textTower<T extends Tensor>(b: Backend<T>, w: TextTower<T>, embedded: T, tap?: Tap<T>): T {
+export function textTower(p: Recorder, w: TextTower, embedded: Value): Value {
   const [batch, positions] = embedded.shape;
-  const x = encoder(b, embedded, w.blocks, w.config.heads, tap);
+  const x = encoder(p, embedded, w.blocks, w.config.heads);
   const last = Array.from({ length: batch }, (_, item) => (item + 1) * positions - 1);
-  return b.linear(b.layerNorm(b.rows(x, last), w.norm), w.head, { exact: true });
+  return p.linear(p.layerNorm(p.rows(x, last), w.norm), w.head, { exact: true });
 }
 
-/** Binds the text tower's tensors, each checked against the config, in the order of published files. */
-export async function loadTextTower<T extends Tensor>(p: Params<T>, config: TextConfig): Promise<TextTower<T>> {
+/** The text tower's weights by their names. */
+export function bindTextTower(p: Params, config: TextConfig): TextTower {
   return {
     config,
-    blocks: await p.blocks("encoder.layers", config),
-    norm: await p.norm("final_layer_norm", config.hidden, config.eps),
-    head: await p.linear("head", [config.projection, config.hidden]),
+    blocks: p.blocks("encoder.layers", config),
+    norm: p.norm("final_layer_norm", config.hidden, config.eps),
+    head: p.linear("head", [config.projection, config.hidden]),
   };
 }

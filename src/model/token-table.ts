@@ -1,5 +1,5 @@
 import type { Weights } from "../checkpoint/weights.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { float32ToHalf, toFloat32 } from "../support/numbers.ts";
 import type { TextConfig } from "./config.ts";
 
@@ -29,9 +29,9 @@ export class TokenTable {
     const want = [config.vocabulary, config.hidden];
     const found = weights.info(name).shape;
     if (found.join() !== want.join()) {
-      throw new SiglipError(
-        `${name}: wanted shape [${want.join(", ")}] by config.json, found [${found.join(", ")}] in the checkpoint; the two do not belong together.`,
-      );
+      const shape = `shape [${want.join(", ")}] by config.json`;
+      const other = `[${found.join(", ")}] in the checkpoint`;
+      throw mismatch("bad-checkpoint", name, shape, other, "the two do not belong together");
     }
     this.weights = weights;
     this.name = name;
@@ -59,9 +59,8 @@ export class TokenTable {
     const missing: number[] = [];
     for (const id of wanted) {
       if (!(Number.isInteger(id) && id >= 0 && id < this.config.vocabulary)) {
-        throw new SiglipError(
-          `textTower: wanted token ids from 0 to ${this.config.vocabulary - 1}, found ${id}; use the tokenizer of this checkpoint.`,
-        );
+        const wanted = `token ids from 0 to ${this.config.vocabulary - 1}`;
+        throw mismatch("bad-input", "textTower", wanted, `${id}`, "use the tokenizer of this checkpoint");
       }
       const row = this.kept.get(id);
       if (row) rows.set(id, row);
@@ -89,6 +88,6 @@ export class TokenTable {
       // A copy: the chunk may be a view into a much larger buffer, which the map must not keep alive.
       return row.slice();
     }
-    throw new SiglipError(`${this.name}: wanted row ${id}, found none; the checkpoint is damaged, fetch it again.`);
+    throw mismatch("bad-checkpoint", this.name, `row ${id}`, "none", "the checkpoint is damaged, fetch it again");
   }
 }

@@ -1,12 +1,17 @@
 import type { Weights } from "../checkpoint/weights.ts";
-import { SiglipError } from "../support/error.ts";
-import { type Backend, type Shape, size, type Tensor, type WeightDType, type WeightSpec } from "../tensor/backend.ts";
+import { cutPatches } from "../image/preprocess.ts";
+import { mismatch } from "../support/error.ts";
+import type { Backend } from "../tensor/backend.ts";
+import type { WeightSpec } from "../tensor/packing.ts";
+import { type Program, Recorder, type WeightDType } from "../tensor/program.ts";
+import { padded, type Shape, size } from "../tensor/shape.ts";
 import type { SiglipConfig } from "./config.ts";
+import { HARMLESS, PREFIX, TOKEN_TABLE, towerOf } from "./layouts/hugging-face.ts";
+import { loadWeights, readValues } from "./load-weights.ts";
 import { Params } from "./params.ts";
-import { loadTextTower, textTower } from "./text.ts";
+import { bindTextTower, type TextTower, textTower } from "./text.ts";
 import { TokenTable } from "./token-table.ts";
-import type { Tap } from "./transformer.ts";
-import { loadVisionTower, visionTower } from "./vision.ts";
+import { bindVisionTower, type VisionTower, visionTower } from "./vision.ts";
 
 /** Which half of a model. */
 export type Tower = "image" | "text";
@@ -48,26 +53,44 @@ export interface Towers {
   readonly unused: readonly string[];
   /** Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised. */
   image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
+  /** The same from patches [n, tokens, 3 patch patch], rows as they are or each padded with zeros to a multiple of 32. */
+  patches(patches: Float32Array, options?: ForwardOptions): Promise<Values>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
 
-/** The one tensor of which only rows are read; see TokenTable. */
-export const TOKEN_TABLE = "text_model.embeddings.token_embedding.weight";
+/** The image tower's weights by name, each noted in `params.bindings`. */
+export function bindTowers(config: SiglipConfig, dtype: WeightDType): { vision: VisionTower; text: TextTower } {
+  return {
+    vision: bindVisionTower(new Params(PREFIX.image, dtype), config.vision),
+    text: bindTextTower(new Params(PREFIX.text, dtype), config.text),
+  };
+}
 
-/** Buffers that older checkpoints carry and that say nothing. */
-const HARMLESS = /(^|\.)position_ids$/;
+/** The image tower as a program: input `patches` [batch, tokens, 3 patch patch], output `pooled` [batch, 1, hidden]. */
+export function imageProgram(tower: VisionTower, batch: number, taps = false): Program {
+  const { tokens, channels, patchSize } = tower.config;
+  const p = new Recorder({ taps });
+  p.output("pooled", visionTower(p, tower, p.input("patches", [batch, tokens, channels * patchSize ** 2])));
+  return p.finish();
+}
+
+/** The text tower as a program: input `embedded` [batch, positions, hidden], output `pooled` [batch, projection]. */
+export function textProgram(tower: TextTower, batch: number, taps = false): Program {
+  const { positions, hidden } = tower.config;
+  const p = new Recorder({ taps });
+  p.output("pooled", textTower(p, tower, p.input("embedded", [batch, positions, hidden])));
+  return p.finish();
+}
 
 /** Streams the weights of the towers asked for to a backend; names and shapes are checked against the config. */
-export async function loadTowers<T extends Tensor>(
-  backend: Backend<T>,
+export async function loadTowers(
+  backend: Backend,
   weights: Weights,
   config: SiglipConfig,
   { dtype, towers, signal, onProgress }: TowerOptions,
 ): Promise<Towers> {
-  const wanted = (name: string) =>
-    !(name.startsWith("vision_model.") && !towers.includes("image")) &&
-    !(name.startsWith("text_model.") && !towers.includes("text"));
+  const wanted = (name: string) => towers.includes(towerOf(name) ?? towers[0]);
   const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== TOKEN_TABLE);
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   weights.plan(needed.map(({ name }) => name));
@@ -76,80 +99,80 @@ export async function loadTowers<T extends Tensor>(
     loaded += bytes;
     onProgress?.(loaded, total);
   };
-  const used = new Set<string>([TOKEN_TABLE]);
-  const smaller = smallerThan(
-    dtype,
-    needed.map(({ shape }) => shape),
-  );
-  const params = new Params({ backend, weights, dtype, smaller, used, signal, onBytes });
-
-  const [logScale] = await params.values("logit_scale", [1]);
-  const [bias] = await params.values("logit_bias", [1]);
+  const options = { signal, onBytes };
+  const [logScale] = await readValues(weights, "logit_scale", [1], options);
+  const [bias] = await readValues(weights, "logit_bias", [1], options);
   const scale = Math.exp(logScale);
   if (!Number.isFinite(scale) || !Number.isFinite(bias)) {
-    throw new SiglipError(
-      `logit_scale and logit_bias: wanted finite numbers, found ${logScale} and ${bias}; the checkpoint is damaged, fetch it again.`,
-    );
+    const advice = "the checkpoint is damaged, fetch it again";
+    throw mismatch("bad-checkpoint", "logit_scale and logit_bias", "finite numbers", `${logScale} and ${bias}`, advice);
   }
-  // In the order of published files, so that a server is asked once for all that lies together.
-  const tokens =
-    towers.includes("text") &&
-    new TokenTable(
-      weights,
-      TOKEN_TABLE,
-      dtype === "f32" ? "f32" : "f16",
-      config.text,
-      await params
-        .at("text_model.embeddings")
-        .values("position_embedding.weight", [config.text.positions, config.text.hidden]),
-    );
-  const text = tokens && (await loadTextTower(params.at("text_model"), config.text));
-  const vision = towers.includes("image") && (await loadVisionTower(params.at("vision_model"), config.vision));
-
-  await backend.settle();
+  const positionTable = `${PREFIX.text}embeddings.position_embedding.weight`;
+  let tokens: TokenTable | undefined;
+  if (towers.includes("text")) {
+    const positions = await readValues(weights, positionTable, [config.text.positions, config.text.hidden], options);
+    tokens = new TokenTable(weights, TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", config.text, positions);
+  }
+  const text = new Params(PREFIX.text, dtype);
+  const vision = new Params(PREFIX.image, dtype);
+  const textWeights = towers.includes("text") ? bindTextTower(text, config.text) : undefined;
+  const visionWeights = towers.includes("image") ? bindVisionTower(vision, config.vision) : undefined;
+  const bindings = [...text.bindings, ...vision.bindings];
+  const shapes = needed.map(({ shape }) => shape);
+  await loadWeights(backend, weights, bindings, { ...options, smaller: smallerThan(dtype, shapes) });
+  await backend.loaded();
   weights.plan([]);
   onProgress?.(total, total);
+
+  const used = new Set(bindings.flatMap(({ pieces }) => pieces.map(({ name }) => name)));
+  for (const name of ["logit_scale", "logit_bias", TOKEN_TABLE, positionTable]) used.add(name);
+  const { imageSize, patchSize, channels, hidden, mlp, tokens: count } = config.vision;
+  const depth = channels * patchSize ** 2;
+  const pixels = channels * imageSize ** 2;
+  const imagePass =
+    visionWeights &&
+    new Pass(backend, {
+      width: hidden,
+      elements: count * (Math.max(3 * hidden, mlp, depth) + ALIGNMENT),
+      program: (batch, taps) => imageProgram(visionWeights, batch, taps),
+    });
+  const { positions, projection } = config.text;
+  const textPass =
+    textWeights &&
+    new Pass(backend, {
+      width: projection,
+      elements: positions * (Math.max(3 * config.text.hidden, config.text.mlp) + ALIGNMENT),
+      program: (batch, taps) => textProgram(textWeights, batch, taps),
+    });
   return {
     scale,
     bias,
     unused: [...weights.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
     async image(pixelValues, options) {
-      if (!vision) throw missing("image");
-      const { imageSize, patchSize, channels, tokens: count, hidden, mlp } = config.vision;
-      const item = channels * imageSize ** 2;
-      const depth = channels * patchSize ** 2;
-      checkPixels(pixelValues, item);
-      return inParts(backend, {
-        count: pixelValues.length / item,
-        width: hidden,
-        elements: Math.max(
-          count * (Math.max(3 * hidden, mlp, depth) + PADDING),
-          channels * imageSize * (imageSize + PADDING),
-        ),
-        input: async (from, to) => pixelValues.subarray(from * item, to * item),
-        shape: (batch) => [batch, channels, imageSize, imageSize],
-        tower: (x, tap) => visionTower(backend, vision, x, tap),
-        ...options,
-      });
+      if (!imagePass) throw missing("image");
+      checkPixels(pixelValues, pixels);
+      const shape = { channels, size: imageSize, patch: patchSize };
+      return imagePass.run(pixelValues.length / pixels, options, async (from, to) => ({
+        patches: cutPatches(pixelValues.subarray(from * pixels, to * pixels), { count: to - from, ...shape }),
+      }));
+    },
+    async patches(patches, options) {
+      if (!imagePass) throw missing("image");
+      const item = count * (patches.length % (count * padded(depth)) === 0 ? padded(depth) : depth);
+      return imagePass.run(patches.length / item, options, async (from, to) => ({
+        patches: patches.subarray(from * item, to * item),
+      }));
     },
     async text(ids, options) {
-      if (!text || !tokens) throw missing("text");
-      const { positions, hidden, mlp, projection } = config.text;
+      if (!textPass || !tokens) throw missing("text");
       if (!(ids?.length % positions === 0)) {
-        throw new SiglipError(
-          `textTower: wanted token ids of [n, ${positions}], found ${ids?.length}; pad every text with the checkpoint's tokenizer.`,
-        );
+        const advice = "pad every text with the checkpoint's tokenizer";
+        throw mismatch("bad-input", "textTower", `token ids of [n, ${positions}]`, `${ids?.length}`, advice);
       }
       const list = Array.from(ids);
-      return inParts(backend, {
-        count: ids.length / positions,
-        width: projection,
-        elements: positions * (Math.max(3 * hidden, mlp) + PADDING),
-        input: (from, to) => tokens.embed(list.slice(from * positions, to * positions), options?.signal),
-        shape: (batch) => [batch, positions, hidden],
-        tower: (x, tap) => textTower(backend, text, x, tap),
-        ...options,
-      });
+      return textPass.run(ids.length / positions, options, async (from, to) => ({
+        embedded: await tokens.embed(list.slice(from * positions, to * positions), options?.signal),
+      }));
     },
   };
 }
@@ -173,40 +196,66 @@ function smallerThan(dtype: WeightDType, shapes: readonly Shape[]): WeightSpec["
 const MOST = 512;
 
 /** What a backend may add to a row to align it. */
-const PADDING = 128;
+const ALIGNMENT = 128;
 
-interface Pass<T> extends ForwardOptions {
-  count: number;
-  width: number;
-  /** Of the largest tensor that one item makes. */
-  elements: number;
-  input: (from: number, to: number) => Promise<Float32Array>;
-  shape: (batch: number) => number[];
-  tower: (x: T, tap?: Tap<T>) => T;
+/** Programs kept, each for a batch size. */
+const KEPT = 16;
+
+/** How a tower is run. */
+interface PassOptions {
+  /** Of a pooled row. */
+  readonly width: number;
+  /** Of the largest value that one item makes. */
+  readonly elements: number;
+  readonly program: (batch: number, taps: boolean) => Program;
 }
 
-/** Runs a batch in parts that the backend's largest tensor allows, and puts results and taps together again. */
-async function inParts<T extends Tensor>(b: Backend<T>, pass: Pass<T>): Promise<Values> {
-  const { count, width, tap, signal } = pass;
-  const out = new Float32Array(count * width);
-  const tapped = new Map<string, Values[]>();
-  const step = Math.max(1, Math.min(MOST, Math.floor(b.maxElements / pass.elements)));
-  for (let from = 0; from < count; from += step) {
-    signal?.throwIfAborted();
-    const to = Math.min(count, from + step);
-    const data = await pass.input(from, to);
-    const reads: Promise<void>[] = [];
-    const watch: Tap<T> = (name, tensor) => {
-      const { shape } = tensor;
-      if (!tapped.has(name)) tapped.set(name, []);
-      reads.push(b.read(tensor, signal).then((values) => void tapped.get(name)!.push({ data: values, shape })));
-    };
-    const pooled = b.scope(() => b.read(pass.tower(b.tensor(data, pass.shape(to - from)), tap && watch), signal));
-    const [rows] = await Promise.all([pooled, ...reads]);
-    out.set(rows, from * width);
+/** Runs batches of a tower in parts that the backend's largest value allows. */
+class Pass {
+  private readonly backend: Backend;
+  private readonly options: PassOptions;
+  private readonly programs = new Map<string, Program>();
+
+  constructor(backend: Backend, options: PassOptions) {
+    this.backend = backend;
+    this.options = options;
   }
-  for (const [name, parts] of tapped) tap?.(name, concatenate(parts));
-  return { data: out, shape: [count, width] };
+
+  /** `inputs` gives the items from one to another; results and taps are put together again. */
+  async run(
+    count: number,
+    { tap, signal }: ForwardOptions = {},
+    inputs: (from: number, to: number) => Promise<Record<string, Float32Array>>,
+  ): Promise<Values> {
+    const { width, elements } = this.options;
+    const out = new Float32Array(count * width);
+    const tapped = new Map<string, Values[]>();
+    const step = Math.max(1, Math.min(MOST, Math.floor(this.backend.maxElements / elements)));
+    for (let from = 0; from < count; from += step) {
+      signal?.throwIfAborted();
+      const to = Math.min(count, from + step);
+      const program = this.program(to - from, tap !== undefined);
+      const results = await this.backend.run(program, await inputs(from, to), signal);
+      for (const { name, value } of program.outputs) {
+        if (name === "pooled") out.set(results[name], from * width);
+        else
+          tapped.set(name, [...(tapped.get(name) ?? []), { data: results[name], shape: program.values[value].shape }]);
+      }
+    }
+    for (const [name, parts] of tapped) tap?.(name, concatenate(parts));
+    return { data: out, shape: [count, width] };
+  }
+
+  private program(batch: number, taps: boolean): Program {
+    const key = `${batch} ${taps}`;
+    let program = this.programs.get(key);
+    if (!program) {
+      program = this.options.program(batch, taps);
+      this.programs.set(key, program);
+      if (this.programs.size > KEPT) this.programs.delete(this.programs.keys().next().value!);
+    }
+    return program;
+  }
 }
 
 function concatenate(parts: readonly Values[]): Values {
@@ -221,25 +270,23 @@ function concatenate(parts: readonly Values[]): Values {
   return { data, shape: [batch, ...parts[0].shape.slice(1)] };
 }
 
-function missing(tower: Tower): SiglipError {
-  return new SiglipError(
-    `The ${tower} tower was wanted, found it not loaded; load with towers: ["${tower}"] among others.`,
-  );
+function missing(tower: Tower) {
+  const advice = `load with towers: ["${tower}"] among others`;
+  return mismatch("bad-input", `The ${tower} tower`, "it loaded", "it was not asked for", advice);
 }
 
 function checkPixels(values: Float32Array, item: number): void {
   if (!(values instanceof Float32Array && values.length % item === 0)) {
-    throw new SiglipError(
-      `imageTower: wanted a Float32Array of [n, 3, size, size], ${item} an image, found ${(values as Float32Array | undefined)?.length}; use the checkpoint's image size.`,
-    );
+    const wanted = `a Float32Array of [n, 3, size, size], ${item} an image`;
+    const found = `${(values as Float32Array | undefined)?.length}`;
+    throw mismatch("bad-input", "imageTower", wanted, found, "use the checkpoint's image size");
   }
   // Zero, or NaN where a value is not finite; a search with a callback takes longer than a GPU does for the picture.
   let odd = 0;
   for (let i = 0; i < values.length; i++) odd += values[i] - values[i];
   if (odd !== 0) {
     const bad = values.findIndex((value) => !Number.isFinite(value));
-    throw new SiglipError(
-      `imageTower: wanted finite pixel values, found ${values[bad]} at ${bad}; check the preprocessing.`,
-    );
+    const found = `${values[bad]} at ${bad}`;
+    throw mismatch("bad-input", "imageTower", "finite pixel values", found, "check the preprocessing");
   }
 }

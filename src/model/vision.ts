@@ -1,72 +1,71 @@
-import type { Backend, Linear, Norm, Tensor } from "../tensor/backend.ts";
+import type { Linear, Norm, Recorder, Value, Weight } from "../tensor/program.ts";
 import type { VisionConfig } from "./config.ts";
 import type { Params } from "./params.ts";
-import { type Block, encoder, type Mlp, mlp, part, type Tap } from "./transformer.ts";
+import { type Block, encoder, type Mlp, mlp, part } from "./transformer.ts";
 
 /** Weights of multihead attention pooling: `probe` [1, 1, hidden] asks, keys and values [2 hidden, hidden] answer. */
-export interface MapHead<T> {
-  readonly probe: T;
-  readonly q: Linear<T>;
-  readonly kv: Linear<T>;
-  readonly out: Linear<T>;
-  readonly norm: Norm<T>;
-  readonly mlp: Mlp<T>;
+export interface MapHead {
+  readonly probe: Weight;
+  readonly q: Linear;
+  readonly kv: Linear;
+  readonly out: Linear;
+  readonly norm: Norm;
+  readonly mlp: Mlp;
 }
 
 /** Weights of the image tower. */
-export interface VisionTower<T> {
+export interface VisionTower {
   readonly config: VisionConfig;
   /** [hidden, channels * patch * patch], its input in (channel, row, column) order. */
-  readonly patchEmbedding: Linear<T>;
+  readonly patchEmbedding: Linear;
   /** [tokens, hidden]. */
-  readonly positions: T;
-  readonly blocks: readonly Block<T>[];
-  readonly norm: Norm<T>;
-  readonly head: MapHead<T>;
+  readonly positions: Weight;
+  readonly blocks: readonly Block[];
+  readonly norm: Norm;
+  readonly head: MapHead;
 }
 
 /**
- * The image tower: pixel values [batch, channels, size, size] to the pooled image [batch, hidden], not normalised.
+ * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised.
  * [HF SiglipVisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
-export function visionTower<T extends Tensor>(b: Backend<T>, w: VisionTower<T>, pixels: T, tap?: Tap<T>): T {
-  const patches = b.patches(pixels, w.config.patchSize);
-  const embedded = b.linear(patches, w.patchEmbedding, { add: w.positions, exact: true });
-  const x = encoder(b, embedded, w.blocks, w.config.heads, tap);
-  const last = b.layerNorm(x, w.norm);
-  tap?.("last_hidden_state", last);
-  return mapHead(b, last, w.head, w.config.heads);
+export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value {
+  const embedded = p.linear(patches, w.patchEmbedding, { add: w.positions, exact: true });
+  const x = encoder(p, embedded, w.blocks, w.config.heads);
+  const last = p.layerNorm(x, w.norm);
+  p.tap("last_hidden_state", last);
+  return mapHead(p, last, w.head, w.config.heads);
 }
 
 /**
  * Multihead attention pooling: one learned query over all tokens, then `h + mlp(norm(h))`; [batch, tokens, hidden] to
  * [batch, 1, hidden]. [HF SiglipMultiheadAttentionPoolingHead; big_vision vit.py MAPHead]
  */
-function mapHead<T extends Tensor>(b: Backend<T>, x: T, w: MapHead<T>, heads: number): T {
+function mapHead(p: Recorder, x: Value, w: MapHead, heads: number): Value {
   const hidden = x.shape[2];
-  const query = b.linear(w.probe, w.q);
-  const kv = b.linear(x, w.kv);
-  const pooled = b.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads);
-  return mlp(b, b.linear(pooled, w.out, { exact: true }), w.norm, w.mlp);
+  const query = p.linear(w.probe, w.q);
+  const kv = p.linear(x, w.kv);
+  const pooled = p.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads);
+  return mlp(p, p.linear(pooled, w.out, { exact: true }), w.norm, w.mlp);
 }
 
-/** Binds the image tower's tensors, each checked against the config, in the order of published files. */
-export async function loadVisionTower<T extends Tensor>(p: Params<T>, config: VisionConfig): Promise<VisionTower<T>> {
+/** The image tower's weights by their names. */
+export function bindVisionTower(p: Params, config: VisionConfig): VisionTower {
   const { hidden, mlp: inner, patchSize, channels, tokens, eps } = config;
   const embeddings = p.at("embeddings");
   const head = p.at("head");
   return {
     config,
-    patchEmbedding: await embeddings.linear("patch_embedding", [hidden, channels, patchSize, patchSize]),
-    positions: await embeddings.tensor("position_embedding.weight", [tokens, hidden]),
-    blocks: await p.blocks("encoder.layers", config),
+    patchEmbedding: embeddings.linear("patch_embedding", [hidden, channels, patchSize, patchSize]),
+    positions: embeddings.tensor("position_embedding.weight", [tokens, hidden]),
+    blocks: p.blocks("encoder.layers", config),
+    norm: p.norm("post_layernorm", hidden, eps),
     head: {
-      ...(await head.at("attention").inProjection(hidden)),
-      out: await head.linear("attention.out_proj", [hidden, hidden]),
-      norm: await head.norm("layernorm", hidden, eps),
-      mlp: await head.at("mlp").mlp(hidden, inner),
-      probe: await head.tensor("probe", [1, 1, hidden]),
+      probe: head.tensor("probe", [1, 1, hidden]),
+      ...head.at("attention").inProjection(hidden),
+      out: head.linear("attention.out_proj", [hidden, hidden]),
+      norm: head.norm("layernorm", hidden, eps),
+      mlp: head.at("mlp").mlp(hidden, inner),
     },
-    norm: await p.norm("post_layernorm", hidden, eps),
   };
 }

@@ -2,7 +2,7 @@ import { checkPixels, type Pixels } from "../image/pixels.ts";
 import { readBody } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { SiglipError, shorten } from "../support/error.ts";
-import { keptChoices } from "./cache/choices.ts";
+import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
 import { decode } from "./images/decode.ts";
@@ -16,7 +16,7 @@ const FILE_LIMIT = 512 * 2 ** 20;
 /** Node, Deno and Bun. */
 export const nodePlatform: Platform<NodeImage> = {
   gpu: findGpu,
-  choices: keptChoices,
+  chosenForms: keptForms,
   withoutGpu: "install the npm package webgpu and a graphics driver",
   async decode(image, signal) {
     if (typeof image === "string" || image instanceof URL) {

@@ -1,22 +1,21 @@
-import { version as kernels } from "../../kernels/wgsl.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
 import { SiglipError } from "../support/error.ts";
 import { reporter } from "../support/progress.ts";
-import type { Backend, Tensor, WeightDType } from "../tensor/backend.ts";
-import { type Pinned, SOFTWARE, WebGpuBackend, type WebGpuOptions } from "../tensor/webgpu/backend.ts";
-import { isSoftware, openDevice } from "../tensor/webgpu/device.ts";
-import { ATTENTION, LINEAR } from "../tensor/webgpu/tiles.ts";
+import type { OpenedBackend } from "../tensor/open.ts";
+import type { WeightDType } from "../tensor/program.ts";
+import type { Pinned } from "../tensor/webgpu/options.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, prepareDialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
-import type { Parts, Platform } from "./siglip.ts";
+import { type BackendName, openBackend } from "./backends.ts";
+import type { LoadedModel, Platform } from "./siglip.ts";
 
 /** Options of `Siglip.load`. */
 export interface LoadOptions extends NetworkOptions {
   /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else the CPU. */
-  readonly backend?: "auto" | "webgpu" | "cpu";
+  readonly backend?: "auto" | BackendName;
   /** Precision of the weights on the device: by default "f16" on webgpu and "f32" on the CPU. */
   readonly dtype?: WeightDType;
   /** The halves to load; both by default. */
@@ -38,18 +37,12 @@ export interface LoadOptions extends NetworkOptions {
   readonly signal?: AbortSignal;
 }
 
-interface Chosen {
-  readonly backend: Backend<Tensor>;
-  readonly adapter: string | undefined;
-  readonly destroy: () => void;
-}
-
 /** Brings a model's files onto a backend. On failure or abort everything that was taken is freed. */
 export async function loadModel<Image>(
   found: ModelFiles,
   platform: Platform<Image>,
   options: LoadOptions = {},
-): Promise<Parts<Image>> {
+): Promise<LoadedModel<Image>> {
   const { signal, onProgress, onWarning = console.warn } = options;
   const towers = checkTowers(options.towers ?? ["image", "text"]);
   if (options.dtype !== undefined && !["f32", "f16", "q8", "q4"].includes(options.dtype)) {
@@ -57,13 +50,14 @@ export async function loadModel<Image>(
       `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
     );
   }
-  let chosen: Chosen | undefined;
+  let opened: OpenedBackend | undefined;
   let files = found;
   try {
     signal?.throwIfAborted();
-    chosen = await chooseBackend(platform, options);
-    const { backend, destroy } = chosen;
-    const dtype = options.dtype ?? (backend.name === "cpu" ? "f32" : "f16");
+    const { gpu, withoutGpu, chosenForms } = platform;
+    opened = await openBackend(options.backend ?? "auto", { gpu, withoutGpu, chosenForms, ...options });
+    const { backend, adapter, close } = opened;
+    const dtype = options.dtype ?? backend.defaults.dtype;
     // Told only of a model that loads: beside an error they would be noise.
     const warnings: string[] = [];
     let warn = (message: string): void => void warnings.push(message);
@@ -95,7 +89,7 @@ export async function loadModel<Image>(
       tokenizer,
       platform,
       backend,
-      adapter: chosen.adapter,
+      adapter,
       dtype,
       version,
       async reload() {
@@ -105,11 +99,9 @@ export async function loadModel<Image>(
           );
         }
         // What was asked of the first load, its signal among it, is long settled; warnings have been told.
-        const { backend: where = "auto" } = options;
-        const same = where === "auto" && backend.name === "webgpu" ? "webgpu" : where;
         return loadModel(found, platform, {
           ...options,
-          backend: same,
+          backend: backend.name as BackendName,
           dtype,
           signal: undefined,
           onProgress: undefined,
@@ -117,12 +109,12 @@ export async function loadModel<Image>(
         });
       },
       async free() {
-        destroy();
+        close();
         await files.close();
       },
     };
   } catch (error) {
-    chosen?.destroy();
+    opened?.close();
     await files.close();
     throw error;
   }
@@ -154,64 +146,6 @@ async function loadTokenizer(
     );
   }
   return new SiglipTokenizer(model, { length: positions, dialect });
-}
-
-async function chooseBackend<Image>(platform: Platform<Image>, options: LoadOptions): Promise<Chosen> {
-  const { backend = "auto", device } = options;
-  if (!["auto", "webgpu", "cpu"].includes(backend)) {
-    throw new SiglipError(`backend: wanted "auto", "webgpu" or "cpu", found ${JSON.stringify(backend)}; choose one.`);
-  }
-  if (backend === "cpu") return cpu();
-  const webgpu = async (own: GPUDevice, info: GPUAdapterInfo, software: boolean) =>
-    new WebGpuBackend(own, {
-      ...deviceOptions(own, software, options.dtype),
-      choices: await platform.choices(choicesKey(info)),
-      ...options.forms,
-    });
-  if (device) {
-    const own = await webgpu(device, device.adapterInfo, isSoftware(device.adapterInfo));
-    return { backend: own, adapter: describe(device.adapterInfo), destroy: () => own.dispose() };
-  }
-  const opened = await openDevice(await platform.gpu());
-  if (opened && (backend === "webgpu" || !opened.software)) {
-    const gpu = await webgpu(opened.device, opened.info, opened.software);
-    return {
-      backend: gpu,
-      adapter: describe(opened.info) + (opened.software ? " (software)" : ""),
-      destroy() {
-        gpu.dispose();
-        opened.device.destroy();
-      },
-    };
-  }
-  opened?.device.destroy();
-  if (backend === "auto") return cpu();
-  throw new SiglipError(`A WebGPU adapter was wanted, found none; ${platform.withoutGpu}, or load with backend "cpu".`);
-}
-
-/** Activations are half precision where the device has it, unless float32 was asked for. */
-export function deviceOptions(device: GPUDevice, software: boolean, dtype?: WeightDType): WebGpuOptions {
-  const half = dtype !== "f32" && device.features.has("shader-f16");
-  return { ...(software ? SOFTWARE : {}), activations: half ? "f16" : "f32" };
-}
-
-async function cpu(): Promise<Chosen> {
-  const { CpuBackend } = await import("../tensor/cpu.ts");
-  const backend = new CpuBackend();
-  return { backend, adapter: undefined, destroy: () => backend.dispose() };
-}
-
-/** Choices hold for an adapter and these very kernels: after a change of either, trials are made anew. */
-export function choicesKey(info: GPUAdapterInfo): string {
-  const text = JSON.stringify([kernels, LINEAR, ATTENTION]);
-  let hash = 0;
-  for (const char of text) hash = (Math.imul(hash, 31) + char.charCodeAt(0)) | 0;
-  return `${describe(info)}, kernels ${(hash >>> 0).toString(16)}`;
-}
-
-/** An adapter in words. */
-export function describe(info: GPUAdapterInfo | undefined): string {
-  return [info?.vendor, info?.architecture, info?.description].filter(Boolean).join(" ") || "a WebGPU adapter";
 }
 
 function some(names: readonly string[]): string {

@@ -1,10 +1,12 @@
 import type { ModelFiles } from "../files/model-files.ts";
 import type { Pixels } from "../image/pixels.ts";
-import { preprocess } from "../image/preprocess.ts";
+import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
 import { SiglipError } from "../support/error.ts";
-import type { Backend, Tensor, WeightDType } from "../tensor/backend.ts";
+import type { Backend } from "../tensor/backend.ts";
+import type { WeightDType } from "../tensor/program.ts";
+import { padded } from "../tensor/shape.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
@@ -22,7 +24,7 @@ export interface Platform<Image> {
   decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
   gpu(): Promise<GPU | undefined>;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
-  choices(adapter: string): Map<string, string> | Promise<Map<string, string>>;
+  chosenForms(adapter: string): Map<string, string> | Promise<Map<string, string>>;
   /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
   keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
   /** What a user can do where there is no adapter; part of an error's sentence. */
@@ -30,24 +32,24 @@ export interface Platform<Image> {
 }
 
 /** A loaded model, from which a Siglip is made. */
-export interface Parts<Image> {
+export interface LoadedModel<Image> {
   readonly name: string;
   readonly config: SiglipConfig;
   readonly towers: Towers;
   readonly tokenizer: SiglipTokenizer | undefined;
   readonly platform: Platform<Image>;
-  readonly backend: Backend<Tensor>;
+  readonly backend: Backend;
   readonly adapter: string | undefined;
   readonly dtype: WeightDType;
   readonly version: string | undefined;
   /** Loads the same model again, on a new device; for after the present one was lost. */
-  reload(): Promise<Parts<Image>>;
+  reload(): Promise<LoadedModel<Image>>;
   free(): Promise<void>;
 }
 
 /** Options of `embedImages` and `embedTexts`. */
 export interface EmbedOptions {
-  /** How many go through a tower together; by default 8 images or 32 texts on webgpu, 1 on the CPU. */
+  /** How many go through a tower together; by default what suits the backend: on webgpu 8 images or 32 texts. */
   readonly batch?: number;
   /** Called after every batch with how many are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
@@ -69,7 +71,7 @@ export class Siglip<Image = unknown> {
   readonly dim: number;
   /** Where it runs and how: backend, its adapter, and the precision of the weights. */
   readonly device: {
-    /** "webgpu" or "cpu". */
+    /** By its name: "webgpu" or "cpu". */
     readonly backend: string;
     /** The adapter in words; undefined on the CPU. */
     readonly adapter: string | undefined;
@@ -79,11 +81,11 @@ export class Siglip<Image = unknown> {
   /** What tells its weights from others of the same name: a commit, or what their server says of them; undefined where nothing does. */
   readonly version: string | undefined;
   /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
-  private kept: Parts<Image> | undefined;
+  private kept: LoadedModel<Image> | undefined;
   /** While the model is brought onto a new device, and for ever where that has failed. */
-  private revival: Promise<Parts<Image>> | undefined;
+  private revival: Promise<LoadedModel<Image>> | undefined;
 
-  protected constructor(parts: Parts<Image>) {
+  protected constructor(parts: LoadedModel<Image>) {
     this.kept = parts;
     this.config = parts.config;
     this.dim = parts.config.vision.hidden;
@@ -99,28 +101,30 @@ export class Siglip<Image = unknown> {
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(images, "embedImages", "pictures");
-    const { platform, config, towers } = await this.ready(options.signal);
+    const { platform, config, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
-      const size = 3 * config.image.size ** 2;
-      const values = new Float32Array(part.length * size);
+      const { tokens, patchSize, channels } = config.vision;
+      const stride = padded(channels * patchSize ** 2);
+      const patches = new Float32Array(part.length * tokens * stride);
       for (const [index, image] of part.entries()) {
-        values.set(await preprocess(await platform.decode(image, signal), config.image), index * size);
+        const pixels = await platform.decode(image, signal);
+        await preprocessPatches(pixels, config.image, patchSize, patches, index * tokens * stride, stride);
       }
-      return values;
+      return patches;
     };
-    return this.embed(items, options.batch ?? this.batch(8), options, prepare, towers.image);
+    return this.embed(items, options.batch ?? backend.defaults.images, options, prepare, towers.patches);
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(texts, "embedTexts", "strings");
-    const { tokenizer, towers } = await this.ready(options.signal);
+    const { tokenizer, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly string[]) => {
       if (!tokenizer)
         throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
       return tokenizer.encode(part);
     };
-    return this.embed(items, options.batch ?? this.batch(32), options, prepare, towers.text);
+    return this.embed(items, options.batch ?? backend.defaults.texts, options, prepare, towers.text);
   }
 
   /** Scores of embedded images against embedded texts. */
@@ -175,14 +179,14 @@ export class Siglip<Image = unknown> {
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */
-  private async ready(signal?: AbortSignal): Promise<Parts<Image>> {
+  private async ready(signal?: AbortSignal): Promise<LoadedModel<Image>> {
     const parts = this.parts;
     if (!parts.backend.lost) return parts;
     this.revival ??= this.revive(parts);
     return unlessAborted(this.revival, signal);
   }
 
-  private async revive(dead: Parts<Image>): Promise<Parts<Image>> {
+  private async revive(dead: LoadedModel<Image>): Promise<LoadedModel<Image>> {
     await dead.free();
     const parts = await dead.reload();
     if (!this.kept) {
@@ -228,11 +232,7 @@ export class Siglip<Image = unknown> {
     return { data, shape: [items.length, this.dim] };
   }
 
-  private batch(onDevice: number): number {
-    return this.parts.backend.name === "cpu" ? 1 : onDevice;
-  }
-
-  private get parts(): Parts<Image> {
+  private get parts(): LoadedModel<Image> {
     if (!this.kept) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
     return this.kept;
   }

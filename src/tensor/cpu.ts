@@ -1,253 +1,195 @@
-import { SiglipError } from "../support/error.ts";
 import { toFloat32 } from "../support/numbers.ts";
+import { Backend, checkConstant, type Inputs, type Outputs } from "./backend.ts";
+import type { Open } from "./open.ts";
+import { checkChunk, cutRows, type RowChunk, type WeightSpec, wrongRows } from "./packing.ts";
 import {
-  attentionShape,
-  type Backend,
-  checkChunk,
-  checkData,
-  checkNorm,
-  checkRows,
-  type Epilogue,
-  type Linear,
-  linearShape,
-  type Norm,
-  patchesShape,
-  type RowChunk,
-  rowCount,
-  type Shape,
-  size,
-  type Tensor,
-  type View,
-  type WeightSpec,
-} from "./backend.ts";
+  type AttentionOperation,
+  attentionSizes,
+  type LayerNormOperation,
+  type LinearOperation,
+  type Operation,
+  operandsOf,
+  type Program,
+  type RowsOperation,
+  type Weight,
+} from "./program.ts";
 import { packRows, unpackRows } from "./quantise.ts";
+import { padded, rowCount, size } from "./shape.ts";
 
-/** A row-major float32 array; empty until the recorded work that fills it has run. */
-export class CpuTensor implements Tensor {
-  readonly shape: Shape;
-  data: Float32Array;
-
-  constructor(shape: Shape, data: Float32Array = new Float32Array()) {
-    this.shape = shape;
-    this.data = data;
-  }
-}
-
-/** How long recorded work runs before the event loop gets a turn, in milliseconds. */
-const TURN = 30;
-
-/** Multiply-adds of one recorded step of a linear map: some ten milliseconds. */
+/** Multiply-adds between two looks at the clock: some ten milliseconds. */
 const STEP = 2 ** 24;
 
 /**
  * The reference: plain loops, every sum accumulated in float64 and rounded to float32 once. It shares no arithmetic with
- * the backends it judges. Work is recorded and runs when something is read, giving way to the event loop between operations.
+ * the backends it judges.
  */
-export class CpuBackend implements Backend<CpuTensor> {
+export class CpuBackend extends Backend {
   readonly name = "cpu";
+  readonly defaults = { dtype: "f32", images: 1, texts: 1 } as const;
   readonly lost = false;
   /** Bounded by what a typed array may reasonably take (1 GiB). */
   readonly maxElements = 2 ** 28;
-  private held = 0;
-  private disposed = false;
-  private work: (() => void)[] = [];
-  private running: Promise<void> = Promise.resolve();
+  private readonly weights = new Map<string, Float32Array>();
 
   get bytes(): number {
-    return this.held;
+    return [...this.weights.values()].reduce((sum, { byteLength }) => sum + byteLength, 0);
   }
 
-  async weight(spec: WeightSpec, chunks: AsyncIterable<RowChunk>): Promise<CpuTensor> {
-    const data = new Float32Array(spec.out * spec.in);
+  async weight(spec: WeightSpec, rows: AsyncIterable<RowChunk>): Promise<void> {
+    const [out, depth] = spec.shape;
+    const data = new Float32Array(out * depth);
     let filled = 0;
-    for await (const chunk of chunks) {
-      checkChunk(spec, chunk);
-      const rows = stored(chunk, spec);
-      if (filled + rows.length > data.length) break;
-      data.set(rows, filled);
-      filled += rows.length;
-    }
-    if (filled !== data.length) {
-      throw new SiglipError(
-        `${spec.name}: wanted ${data.length} weights, found ${filled}; fetch the checkpoint again.`,
-      );
-    }
-    this.held += data.byteLength;
-    return new CpuTensor([spec.out, spec.in], data);
-  }
-
-  async settle(): Promise<void> {}
-
-  tensor(data: Float32Array, shape: Shape): CpuTensor {
-    checkData(data, shape);
-    return new CpuTensor(shape, data);
-  }
-
-  linear(x: CpuTensor, w: Linear<CpuTensor>, epilogue: Epilogue<CpuTensor> = {}): CpuTensor {
-    const y = new CpuTensor(linearShape(x.shape, w, epilogue));
-    const [out, depth] = w.weight.shape;
-    const rows = rowCount(x.shape);
-    let wide = new Float64Array();
-    this.record(() => {
-      y.data = new Float32Array(size(y.shape));
-      wide = new Float64Array(x.data);
-    });
-    const columns = 4 * Math.max(1, Math.floor(STEP / (4 * rows * depth)));
-    for (let from = 0; from < out; from += columns) {
-      const to = Math.min(out, from + columns);
-      this.record(() => multiply(wide, w.weight.data, w.bias.data, y.data, { rows, depth, out, from, to }));
-    }
-    this.record(() => {
-      if (epilogue.gelu) for (let i = 0; i < y.data.length; i++) y.data[i] = gelu(y.data[i]);
-      const add = epilogue.add?.data;
-      if (add) for (let i = 0; i < y.data.length; i++) y.data[i] += add[i % add.length];
-    });
-    return y;
-  }
-
-  layerNorm(x: CpuTensor, w: Norm<CpuTensor>): CpuTensor {
-    checkNorm(x.shape, w);
-    const y = new CpuTensor(x.shape);
-    this.record(() => {
-      const width = x.shape.at(-1)!;
-      y.data = new Float32Array(x.data.length);
-      for (let base = 0; base < x.data.length; base += width) {
-        let sum = 0;
-        for (let d = 0; d < width; d++) sum += x.data[base + d];
-        const mean = sum / width;
-        let squares = 0;
-        for (let d = 0; d < width; d++) squares += (x.data[base + d] - mean) ** 2;
-        const scale = 1 / Math.sqrt(squares / width + w.eps);
-        for (let d = 0; d < width; d++) {
-          y.data[base + d] = (x.data[base + d] - mean) * scale * w.weight.data[d] + w.bias.data[d];
-        }
-      }
-    });
-    return y;
-  }
-
-  attention(q: View<CpuTensor>, k: View<CpuTensor>, v: View<CpuTensor>, heads: number): CpuTensor {
-    const { batch, queries, keys, width, head } = attentionShape(q, k, v, heads);
-    const y = new CpuTensor([batch, queries, width]);
-    this.record(() => {
-      y.data = new Float32Array(size(y.shape));
-      const scores = new Float64Array(keys);
-      const sums = new Float64Array(head);
-      for (let b = 0; b < batch; b++) {
-        for (let h = 0; h < heads; h++) {
-          for (let i = 0; i < queries; i++) {
-            const query = at(q, q.tensor.shape[0] === 1 ? 0 : b, i, h * head);
-            let top = Number.NEGATIVE_INFINITY;
-            for (let j = 0; j < keys; j++) {
-              const key = at(k, b, j, h * head);
-              let dot = 0;
-              for (let d = 0; d < head; d++) dot += q.tensor.data[query + d] * k.tensor.data[key + d];
-              scores[j] = dot / Math.sqrt(head);
-              top = Math.max(top, scores[j]);
-            }
-            let total = 0;
-            sums.fill(0);
-            for (let j = 0; j < keys; j++) {
-              const p = Math.exp(scores[j] - top);
-              const value = at(v, b, j, h * head);
-              total += p;
-              for (let d = 0; d < head; d++) sums[d] += p * v.tensor.data[value + d];
-            }
-            const out = (b * queries + i) * width + h * head;
-            for (let d = 0; d < head; d++) y.data[out + d] = sums[d] / total;
-          }
-        }
-      }
-    });
-    return y;
-  }
-
-  rows(x: CpuTensor, indices: readonly number[]): CpuTensor {
-    checkRows(x.shape, indices);
-    const width = x.shape.at(-1)!;
-    const y = new CpuTensor([indices.length, width]);
-    this.record(() => {
-      y.data = new Float32Array(size(y.shape));
-      for (const [row, index] of indices.entries()) {
-        y.data.set(x.data.subarray(index * width, (index + 1) * width), row * width);
-      }
-    });
-    return y;
-  }
-
-  patches(x: CpuTensor, patch: number): CpuTensor {
-    const y = new CpuTensor(patchesShape(x.shape, patch));
-    const [batch, channels, side] = x.shape;
-    const grid = Math.floor(side / patch);
-    this.record(() => {
-      y.data = new Float32Array(size(y.shape));
-      let to = 0;
-      for (let b = 0; b < batch; b++) {
-        for (let cell = 0; cell < grid * grid; cell++) {
-          const corner = Math.floor(cell / grid) * patch * side + (cell % grid) * patch;
-          for (let c = 0; c < channels; c++) {
-            for (let row = 0; row < patch; row++, to += patch) {
-              const from = ((b * channels + c) * side + row) * side + corner;
-              y.data.set(x.data.subarray(from, from + patch), to);
-            }
-          }
-        }
-      }
-    });
-    return y;
-  }
-
-  scope<R>(body: () => R): R {
-    return body();
-  }
-
-  async read(x: CpuTensor, signal?: AbortSignal): Promise<Float32Array> {
-    const work = this.work;
-    this.work = [];
-    const done = this.running.then(() => this.run(work, signal));
-    this.running = done.catch(() => {});
-    await done;
-    return x.data.slice();
-  }
-
-  dispose(): void {
-    this.disposed = true;
-    this.work = [];
-    this.held = 0;
-  }
-
-  private record(step: () => void): void {
-    this.check();
-    this.work.push(step);
-  }
-
-  private check(): void {
-    if (this.disposed) {
-      throw new SiglipError("A result was wanted but the cpu backend has been disposed; load the model again.");
-    }
-  }
-
-  private async run(work: (() => void)[], signal?: AbortSignal): Promise<void> {
-    let started = performance.now();
-    // Taken off the list as they run: a step holds on to the tensors it reads.
-    work.reverse();
-    for (let step = work.pop(); step; step = work.pop()) {
+    for await (const chunk of rows) {
       this.check();
-      signal?.throwIfAborted();
-      step();
-      if (performance.now() - started > TURN) {
-        await new Promise((resolve) => setTimeout(resolve));
-        started = performance.now();
-      }
+      checkChunk(spec, chunk);
+      if (filled + chunk.rows <= out) data.set(stored(chunk, spec), filled * depth);
+      filled += chunk.rows;
     }
+    if (filled !== out) throw wrongRows(spec, filled);
+    this.weights.set(spec.name, data);
+  }
+
+  constant(weight: Weight, data: Float32Array): void {
     this.check();
+    checkConstant(weight, data);
+    this.weights.set(weight.name, data);
+  }
+
+  async loaded(): Promise<void> {}
+
+  protected async execute(program: Program, inputs: Inputs, signal?: AbortSignal): Promise<Outputs> {
+    const { values, operations, outputs } = program;
+    const data: (Float32Array | undefined)[] = values.map(({ input, weight, shape }) => {
+      if (weight) return this.at(weight);
+      return input === undefined ? undefined : unpadded(inputs[input], shape);
+    });
+    const read = (id: number) => data[id]!;
+    for (const [index, operation] of operations.entries()) {
+      const y = new Float32Array(size(values[operation.y].shape));
+      for (const _ of this.perform(program, operation, read, y)) await this.pause(signal);
+      await this.pause(signal);
+      data[operation.y] = y;
+      for (const id of [...operandsOf(operation), operation.y]) if (values[id].last <= index) data[id] = undefined;
+    }
+    return Object.fromEntries(outputs.map(({ name, value }) => [name, read(value)]));
+  }
+
+  protected free(): void {
+    this.weights.clear();
+  }
+
+  /** Fills y. Yields now and then, where the event loop may have a turn. */
+  private perform(program: Program, operation: Operation, read: Read, y: Float32Array): Iterable<void> {
+    switch (operation.kind) {
+      case "linear":
+        return this.linear(program, operation, read, y);
+      case "layerNorm":
+        return this.layerNorm(program, operation, read, y);
+      case "attention":
+        return attention(program, operation, read, y);
+      case "rows":
+        return rows(program, operation, read, y);
+    }
+  }
+
+  private *linear(program: Program, operation: LinearOperation, read: Read, y: Float32Array): Iterable<void> {
+    const [out, depth] = operation.weight.shape;
+    const count = rowCount(program.values[operation.x].shape);
+    const [weight, bias] = [this.at(operation.weight), this.at(operation.bias)];
+    const x = new Float64Array(read(operation.x));
+    const columns = 4 * Math.max(1, Math.floor(STEP / (4 * count * depth)));
+    for (let from = 0; from < out; from += columns) {
+      multiply(x, weight, bias, y, { rows: count, depth, out, from, to: Math.min(out, from + columns) });
+      yield;
+    }
+    if (operation.gelu) for (let i = 0; i < y.length; i++) y[i] = gelu(y[i]);
+    if (operation.add === undefined) return;
+    const add = read(operation.add);
+    for (let i = 0; i < y.length; i++) y[i] += add[i % add.length];
+  }
+
+  private *layerNorm(program: Program, operation: LayerNormOperation, read: Read, y: Float32Array): Iterable<void> {
+    const width = program.values[operation.x].shape.at(-1)!;
+    const x = read(operation.x);
+    const [weight, bias] = [this.at(operation.weight), this.at(operation.bias)];
+    for (let base = 0; base < x.length; base += width) {
+      let sum = 0;
+      for (let d = 0; d < width; d++) sum += x[base + d];
+      const mean = sum / width;
+      let squares = 0;
+      for (let d = 0; d < width; d++) squares += (x[base + d] - mean) ** 2;
+      const scale = 1 / Math.sqrt(squares / width + operation.eps);
+      for (let d = 0; d < width; d++) y[base + d] = (x[base + d] - mean) * scale * weight[d] + bias[d];
+      if (base % (STEP / 8) < width) yield;
+    }
+  }
+
+  private at({ name }: Weight): Float32Array {
+    return this.weights.get(name)!;
   }
 }
 
-/** The element at which a view's row begins, plus `column`. */
-function at(view: View<CpuTensor>, batch: number, token: number, column: number): number {
-  const [, tokens, stride] = view.tensor.shape;
-  return (batch * tokens + token) * stride + view.offset + column;
+/** The reference is ready everywhere. */
+export const open: Open = async () => {
+  const backend = new CpuBackend();
+  return { backend, adapter: undefined, close: () => backend.dispose() };
+};
+
+type Read = (value: number) => Float32Array;
+
+function* attention(program: Program, operation: AttentionOperation, read: Read, y: Float32Array): Iterable<void> {
+  const { batch, queries, keys, head, shared } = attentionSizes(program, operation);
+  const { heads, width } = operation;
+  const [q, k, v] = ([operation.q, operation.k, operation.v] as const).map((id, index) => ({
+    data: read(id),
+    offset: operation.offsets[index],
+    stride: program.values[id].shape[2],
+  }));
+  const scores = new Float64Array(keys);
+  const sums = new Float64Array(head);
+  let work = 0;
+  for (let b = 0; b < batch; b++) {
+    for (let h = 0; h < heads; h++) {
+      for (let i = 0; i < queries; i++) {
+        const query = ((shared ? 0 : b) * queries + i) * q.stride + q.offset + h * head;
+        let top = Number.NEGATIVE_INFINITY;
+        for (let j = 0; j < keys; j++) {
+          const key = (b * keys + j) * k.stride + k.offset + h * head;
+          let dot = 0;
+          for (let d = 0; d < head; d++) dot += q.data[query + d] * k.data[key + d];
+          scores[j] = dot / Math.sqrt(head);
+          top = Math.max(top, scores[j]);
+        }
+        let total = 0;
+        sums.fill(0);
+        for (let j = 0; j < keys; j++) {
+          const p = Math.exp(scores[j] - top);
+          const value = (b * keys + j) * v.stride + v.offset + h * head;
+          total += p;
+          for (let d = 0; d < head; d++) sums[d] += p * v.data[value + d];
+        }
+        const out = (b * queries + i) * width + h * head;
+        for (let d = 0; d < head; d++) y[out + d] = sums[d] / total;
+        work += 2 * keys * head;
+        if (work < STEP) continue;
+        work = 0;
+        yield;
+      }
+    }
+  }
+}
+
+function* rows(program: Program, operation: RowsOperation, read: Read, y: Float32Array): Iterable<void> {
+  const width = program.values[operation.x].shape.at(-1)!;
+  const x = read(operation.x);
+  for (const [row, index] of operation.rows.entries()) {
+    y.set(x.subarray(index * width, (index + 1) * width), row * width);
+  }
+}
+
+/** An input without the padding that its rows may have. */
+function unpadded(data: Float32Array, shape: readonly number[]): Float32Array {
+  return data.length === size(shape) ? data : cutRows(data, padded(shape.at(-1)!), shape.at(-1)!);
 }
 
 /** GELU, tanh form [Hendrycks and Gimpel 2016]: `x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))`. */
@@ -307,7 +249,8 @@ function multiply(
 }
 
 /** The weights of a chunk, rounded to what a device would store. */
-function stored(chunk: RowChunk, { name, dtype, in: depth }: WeightSpec): Float32Array {
+function stored(chunk: RowChunk, { name, dtype, shape }: WeightSpec): Float32Array {
+  const depth = shape[1];
   if (chunk.scales) return unpackRows(chunk, depth);
   const values = toFloat32(chunk.bytes, chunk.dtype);
   if (dtype === "f32") return values;

@@ -1,5 +1,6 @@
 import { float32ToHalf, floatToHalf, halfToFloat } from "../support/numbers.ts";
-import { GROUP, notFinite, type PackedChunk, padded, padRows, type RowChunk } from "./backend.ts";
+import { notFinite, type PackedChunk, padRows, type RowChunk } from "./packing.ts";
+import { GROUP, padded } from "./shape.ts";
 
 /** Integer weights: `codes` times the group's scale (half precision bits). */
 export interface Quantised {

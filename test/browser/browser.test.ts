@@ -67,16 +67,16 @@ describe("a page", () => {
     await page.evaluate(() =>
       new Worker("/worker.js", { type: "module" }).postMessage({ adapter: "a b/c?#", chosen: ["linear", "direct"] }),
     );
-    await page.waitForFunction(async () => (await siglip.keptChoices("a b/c?#")).get("linear") === "direct");
+    await page.waitForFunction(async () => (await siglip.keptForms("a b/c?#")).get("linear") === "direct");
     const later = await chromium.openPage(undefined, context);
     await later.evaluate(async () => {
       await (await caches.open("siglip kernel forms")).put("https://kernel-forms.invalid/broken", new Response("{"));
-      (await siglip.keptChoices("broken")).set("linear", "split");
+      (await siglip.keptForms("broken")).set("linear", "split");
     });
-    await later.waitForFunction(async () => (await siglip.keptChoices("broken")).get("linear") === "split");
+    await later.waitForFunction(async () => (await siglip.keptForms("broken")).get("linear") === "split");
     const found = await later.evaluate(async () => [
-      [...(await siglip.keptChoices("a b/c?#"))],
-      [...(await siglip.keptChoices("another"))],
+      [...(await siglip.keptForms("a b/c?#"))],
+      [...(await siglip.keptForms("another"))],
     ]);
     expect(found).toEqual([[["linear", "direct"]], []]);
     await context.close();

@@ -1,12 +1,14 @@
 // What runs in the page: golden cases and the operations' own, judged there by what judges them in Node.
 
-import type { WeightDType } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
-import { SOFTWARE, WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
+import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
+import { BOUND, GATE } from "../judge/bounds.ts";
 import { compare } from "../judge/compare.ts";
-import { BOUND, checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../judge/golden.ts";
-import { cases, GATE, poison } from "../tensor/conformance.ts";
+import { checkGolden, cosineLoss, type Errors, goldenTowers, readGolden } from "../judge/golden.ts";
+import { cases, poison } from "../tensor/conformance.ts";
 
 let opened: Promise<OpenedDevice | undefined> | undefined;
 /** Errors that no scope of the library caught. */
@@ -28,13 +30,13 @@ async function judge(name: string, where: "cpu" | "webgpu", dtype: WeightDType):
   const config = await (await fetch(`/golden/${name}/config.json`)).text();
   const file = new Uint8Array(await (await fetch(`/golden/${name}/golden.safetensors`)).arrayBuffer());
   const golden = await readGolden(name, config, file);
-  const gpu = where === "webgpu" ? new WebGpuBackend(await device(), SOFTWARE) : undefined;
-  const towers = await (gpu ? goldenTowers(golden, gpu, dtype) : goldenTowers(golden, new CpuBackend(), dtype));
+  const backend = where === "webgpu" ? new WebGpuBackend(await device(), SOFTWARE) : new CpuBackend();
+  const towers = await goldenTowers(golden, backend, dtype);
   const errors =
     dtype === "f32"
-      ? await checkGolden(golden, towers, { bound: BOUND[where], label: `${where} ${name}` })
+      ? await checkGolden(golden, towers, { bound: where === "cpu" ? BOUND.cpu : BOUND.f32, label: `${where} ${name}` })
       : await cosineLoss(golden, towers);
-  gpu?.dispose();
+  backend.dispose();
   if (uncaptured.length > 0) throw new Error(`Uncaptured WebGPU errors: ${uncaptured.join(" ")}`);
   return { ...errors };
 }
@@ -43,7 +45,7 @@ async function judge(name: string, where: "cpu" | "webgpu", dtype: WeightDType):
 async function conform(): Promise<number> {
   const backend = new WebGpuBackend(await device(), SOFTWARE);
   for (const one of cases) {
-    poison(backend);
+    await poison(backend);
     const { actual, expected, shape } = await one.run(backend, "f32");
     compare(actual, expected, { shape, label: `webgpu ${one.name}`, gate: GATE.f32 });
   }

@@ -1,7 +1,7 @@
 // What runs in the page: the library, and what the tests do with it there.
 
 import { browserPlatform } from "../../src/browser/platform.ts";
-import { keptChoices } from "../../src/browser/storage/choices.ts";
+import { keptForms } from "../../src/browser/storage/chosen-forms.ts";
 import { type BrowserImage, deleteCached, type LoadOptions, listCached, Siglip } from "../../src/index.ts";
 
 /** Logits and probabilities of a picture against texts, and where the model ran. */
@@ -42,7 +42,7 @@ export async function decode(image: BrowserImage): Promise<Sent> {
   return { width, height, base64: btoa(text) };
 }
 
-const inPage = { keptChoices, Siglip, score, decode, failure, fetchBytes, listCached, deleteCached };
+const inPage = { keptForms, Siglip, score, decode, failure, fetchBytes, listCached, deleteCached };
 export type InPage = typeof inPage;
 declare global {
   var siglip: InPage;

@@ -1,5 +1,5 @@
-import { type Pinned, SOFTWARE } from "../../src/tensor/webgpu/backend.ts";
 import { isSoftware, toldBy } from "../../src/tensor/webgpu/device.ts";
+import { type Pinned, SOFTWARE } from "../../src/tensor/webgpu/options.ts";
 
 /** A device that tests share within one worker process, and what it is called in a report. */
 export interface Gpu {

@@ -4,7 +4,8 @@ import { bytesSource } from "../../src/checkpoint/source.ts";
 import { parseConfig, type SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers, type Towers, type Values } from "../../src/model/towers.ts";
 import { toFloat32 } from "../../src/support/numbers.ts";
-import type { Backend, Tensor, WeightDType } from "../../src/tensor/backend.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { compare } from "./compare.ts";
 import { syntheticSource } from "./synthetic.ts";
 
@@ -34,18 +35,8 @@ export async function readGolden(name: string, config: string, file: Uint8Array)
 /** The cases of every run, smallest models with the traits of the large ones. */
 export const TINY = ["tiny-giant", "tiny-hd64", "tiny-hd72", "tiny-ragged"] as const;
 
-/**
- * Bounds on |out - gold| / |gold|. The CPU rounds to float32 once per operation (6e-8) and a residual stream of few layers
- * adds those up; float32 sums on a device add the error of K terms. Plain float32 through a good BLAS is at 4e-7 to 6e-7.
- */
-export const BOUND = { cpu: 1e-6, webgpu: 1e-5 };
-
 /** Both towers of a golden case on a backend, with the case's synthetic weights, which must all find their use. */
-export async function goldenTowers<T extends Tensor>(
-  { config }: Golden,
-  backend: Backend<T>,
-  dtype: WeightDType,
-): Promise<Towers> {
+export async function goldenTowers({ config }: Golden, backend: Backend, dtype: WeightDType): Promise<Towers> {
   const checkpoint = await Checkpoint.open([syntheticSource(config)]);
   const towers = await loadTowers(backend, checkpoint, config, { dtype, towers: ["image", "text"] });
   if (towers.unused.length > 0) throw new Error(`No tower has a use for ${towers.unused.join(", ")}.`);

@@ -5,12 +5,10 @@ import { openCheckpoint } from "../../src/files/read-model.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
-import { deviceOptions } from "../../src/siglip/load.ts";
-import type { Backend, Tensor, WeightDType } from "../../src/tensor/backend.ts";
-import { CpuBackend } from "../../src/tensor/cpu.ts";
-import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { openDevice } from "../../src/tensor/webgpu/device.ts";
+import { type BackendName, openBackend } from "../../src/siglip/backends.ts";
+import { Recorder, type WeightDType } from "../../src/tensor/program.ts";
 import { checkGolden, cosineLoss, openGolden } from "../harness/golden.ts";
+import { BOUND } from "../judge/bounds.ts";
 
 /** What one run found; bytes and seconds. */
 export interface FullRun {
@@ -31,11 +29,11 @@ export interface FullRun {
 const { positionals } = parseArgs({ allowPositionals: true });
 const [name, folder, only] = positionals;
 const dtype = only as WeightDType;
-const opened = name === "webgpu" ? await openDevice(await findGpu()) : undefined;
-if (name === "webgpu" && !opened) throw new Error("no WebGPU adapter");
-const backend: Backend<Tensor> = opened
-  ? new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype))
-  : new CpuBackend();
+const gpu = () => findGpu();
+const { backend, adapter } = await openBackend(name as BackendName, {
+  ...{ dtype, gpu, withoutGpu: "install a driver" },
+  chosenForms: () => new Map(),
+});
 const peak = () => process.resourceUsage().maxRSS * 1024;
 
 if (only === "baseline") {
@@ -49,7 +47,9 @@ if (only === "baseline") {
   const text = await loadTowers(backend, checkpoint, golden.config, { dtype, towers: ["text"] });
   const towers = { ...image, text: text.text };
   // A first small read, so that everything uploaded has arrived.
-  await backend.scope(() => backend.read(backend.tensor(new Float32Array(1), [1])));
+  const p = new Recorder();
+  p.output("x", p.input("x", [1]));
+  await backend.run(p.finish(), { x: new Float32Array(1) });
   const loadSeconds = (performance.now() - started) / 1000;
   const peakAfterLoad = peak();
   const backendBytes = backend.bytes;
@@ -69,7 +69,7 @@ if (only === "baseline") {
       return out;
     },
   };
-  const bound = name === "cpu" ? 1e-6 : 1e-5;
+  const bound = name === "cpu" ? BOUND.cpu : BOUND.f32;
   const errors = dtype === "f32" ? await checkGolden(golden, timed, { bound, label: `${name} so400m-384` }) : {};
   // Of two vectors of length 1, 1 - cosine is half the square of their difference.
   const loss =
@@ -77,7 +77,7 @@ if (only === "baseline") {
       ? { image: errors["image embeds"] ** 2 / 2, text: errors["text embeds"] ** 2 / 2 }
       : await cosineLoss(golden, timed);
   print({
-    adapter: opened && `${opened.info.description}${opened.software ? " (software)" : ""}`,
+    adapter,
     loadSeconds,
     imageSeconds: seconds.image,
     textSeconds: seconds.text,

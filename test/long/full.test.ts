@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { beforeAll, describe, expect } from "vitest";
-import type { WeightDType } from "../../src/tensor/backend.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { onGpu, tallied } from "../harness/cases.ts";
 import { COSINE_BOUND } from "../harness/golden.ts";
 import type { FullRun } from "./full-run.ts";

@@ -1,12 +1,12 @@
 import { describe } from "vitest";
-import type { Backend, Tensor } from "../../src/tensor/backend.ts";
-import { CpuBackend } from "../../src/tensor/cpu.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { onGpu, tallied } from "../harness/cases.ts";
-import { BOUND, checkGolden, goldenTowers, openGolden, TINY } from "../harness/golden.ts";
-import { forTest } from "../harness/gpu.ts";
+import { onEvery } from "../harness/backends.ts";
+import { onGpu } from "../harness/cases.ts";
+import { checkGolden, goldenTowers, openGolden, TINY } from "../harness/golden.ts";
+import { BOUND } from "../judge/bounds.ts";
 
-async function check<T extends Tensor>(name: string, backend: Backend<T>, bound: number): Promise<void> {
+async function check(name: string, backend: Backend, bound: number): Promise<void> {
   const golden = await openGolden(name);
   const towers = await goldenTowers(golden, backend, "f32");
   await checkGolden(golden, towers, { bound, label: `${backend.name} ${name}` });
@@ -14,12 +14,7 @@ async function check<T extends Tensor>(name: string, backend: Backend<T>, bound:
 
 describe("golden files", () => {
   for (const name of TINY) {
-    tallied(`${name} on the cpu`, { backend: "cpu", precision: "f32" }, () => check(name, new CpuBackend(), BOUND.cpu));
-    onGpu(`${name} on webgpu`, { precision: "f32" }, async ({ device }) => {
-      const backend = new WebGpuBackend(device, forTest(device));
-      await check(name, backend, BOUND.webgpu);
-      backend.dispose();
-    });
+    onEvery(name, { precision: "f32" }, (backend, { golden }) => check(name, backend, golden));
   }
 
   // The forms that a GPU's trial chooses among, each through both towers.
@@ -30,7 +25,7 @@ describe("golden files", () => {
   ] as const) {
     onGpu(`tiny-hd72 on webgpu, ${linear} and ${attention}`, { precision: "f32" }, async ({ device }) => {
       const backend = new WebGpuBackend(device, { linear, attention });
-      await check("tiny-hd72", backend, BOUND.webgpu);
+      await check("tiny-hd72", backend, BOUND.f32);
       backend.dispose();
     });
   }

@@ -8,7 +8,7 @@ import { loadTowers, type Tower } from "../../src/model/towers.ts";
 import type { RemoteFile } from "../../src/network/http.ts";
 import { networkFiles } from "../../src/network/network-files.ts";
 import { remoteSource } from "../../src/network/ranges.ts";
-import type { Backend, Tensor } from "../../src/tensor/backend.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
 import { serveHub } from "../harness/hub.ts";
 import { bytesServed } from "../harness/server.ts";
 import { syntheticData, syntheticShapes } from "../judge/synthetic.ts";
@@ -143,13 +143,12 @@ function checkpointOf(json: unknown, byName = true) {
 /** A backend that takes every row and keeps none. */
 const nowhere = {
   name: "none",
-  async weight({ out, in: depth }: { out: number; in: number }, rows: AsyncIterable<unknown>) {
+  async weight(_: unknown, rows: AsyncIterable<unknown>) {
     for await (const _ of rows);
-    return { shape: [out, depth] };
   },
-  tensor: (_: Float32Array, shape: readonly number[]) => ({ shape }),
-  async settle() {},
-} as unknown as Backend<Tensor>;
+  constant() {},
+  async loaded() {},
+} as unknown as Backend;
 
 describe("a checkpoint of gigabytes", () => {
   const cases: [string, Tower[], ReturnType<typeof checkpointOf>][] = [

@@ -1,11 +1,12 @@
 import { describe, expect } from "vitest";
 import { float32ToHalf } from "../../src/support/numbers.ts";
-import type { Backend, RowChunk, Tensor, WeightDType } from "../../src/tensor/backend.ts";
-import { CpuBackend } from "../../src/tensor/cpu.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
+import type { RowChunk } from "../../src/tensor/packing.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import { packRows } from "../../src/tensor/quantise.ts";
-import { SOFTWARE, WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { onGpu, tallied } from "../harness/cases.ts";
+import { onEvery } from "../harness/backends.ts";
 import { random } from "../judge/reference.ts";
+import { Sketch } from "./conformance.ts";
 
 const OUT = 13;
 
@@ -30,20 +31,23 @@ function view({ buffer }: ArrayBufferView): Uint8Array {
 }
 
 /** The weights that a backend has made of chunks: the linear map of the unit vectors. */
-async function weights<T extends Tensor>(
-  b: Backend<T>,
+async function weights(
+  b: Backend,
   depth: number,
   dtype: WeightDType,
   chunks: AsyncIterable<RowChunk>,
 ): Promise<Float32Array> {
-  const weight = await b.weight({ name: "w", out: OUT, in: depth, dtype }, chunks);
-  const bias = b.tensor(new Float32Array(OUT), [OUT]);
+  const weight = { name: "w", shape: [OUT, depth], dtype };
+  await b.weight(weight, chunks);
+  await b.loaded();
+  const sketch = new Sketch(b);
+  const bias = sketch.constant(new Float32Array(OUT), [OUT]);
   const identity = Float32Array.from({ length: depth * depth }, (_, i) => (i % (depth + 1) === 0 ? 1 : 0));
-  return b.scope(() => b.read(b.linear(b.tensor(identity, [depth, depth]), { weight, bias })));
+  return sketch.run(sketch.p.linear(sketch.input(identity, [depth, depth]), { weight, bias }));
 }
 
 /** Rows packed beforehand, and rows of each stored float, become what float32 rows of the same values become. */
-async function alike<T extends Tensor>(b: Backend<T>, depth: number): Promise<void> {
+async function alike(b: Backend, depth: number): Promise<void> {
   const values = random(OUT * depth, depth, 0.03);
   const part = (from: number, to: number) => values.slice(from * depth, to * depth);
   const floats = (data: Float32Array) =>
@@ -78,7 +82,7 @@ async function alike<T extends Tensor>(b: Backend<T>, depth: number): Promise<vo
   }
 }
 
-async function refuses<T extends Tensor>(b: Backend<T>): Promise<void> {
+async function refuses(b: Backend): Promise<void> {
   const chunk = packRows(random(OUT * 33, 1), 33, "q4");
   const give = (changes: Partial<RowChunk>, dtype: WeightDType = "q4") =>
     weights(
@@ -101,23 +105,9 @@ async function refuses<T extends Tensor>(b: Backend<T>): Promise<void> {
 }
 
 describe("chunks of rows", () => {
-  tallied("become the same weights packed or not on the cpu", { backend: "cpu", precision: "all" }, async () => {
-    for (const depth of [32, 33, 101]) await alike(new CpuBackend(), depth);
-  });
-
-  tallied("of the wrong kind or length are refused by the cpu", { backend: "cpu", precision: "all" }, () =>
-    refuses(new CpuBackend()),
-  );
-
-  onGpu("become the same weights packed or not on webgpu", { precision: "all" }, async ({ device }) => {
-    const b = new WebGpuBackend(device, SOFTWARE);
+  onEvery("become the same weights packed or not", { precision: "all" }, async (b) => {
     for (const depth of [32, 33, 101]) await alike(b, depth);
-    b.dispose();
   });
 
-  onGpu("of the wrong kind or length are refused by webgpu", { precision: "all" }, async ({ device }) => {
-    const b = new WebGpuBackend(device, SOFTWARE);
-    await refuses(b);
-    b.dispose();
-  });
+  onEvery("of the wrong kind or length are refused", { precision: "all" }, refuses);
 });

@@ -1,20 +1,21 @@
 import { describe } from "vitest";
-import { CpuBackend } from "../../src/tensor/cpu.ts";
-import { SOFTWARE } from "../../src/tensor/webgpu/backend.ts";
+import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
 import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
-import { tallied } from "../harness/cases.ts";
+import { BACKENDS } from "../harness/backends.ts";
 import { compare } from "../judge/compare.ts";
-import { attention, cases, GATE, linear, vast, WEIGHTS } from "./conformance.ts";
+import { attention, cases, linear, vast, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./webgpu/on-device.ts";
 
-describe("cpu", () => {
-  const b = new CpuBackend();
-  for (const dtype of WEIGHTS) {
-    for (const one of cases) {
-      tallied(`${one.name} (${dtype} weights)`, { backend: "cpu", precision: dtype }, async () => {
-        const { actual, expected, shape } = await one.run(b, dtype);
-        compare(actual, expected, { shape, label: `cpu ${one.name}`, gate: GATE.cpu });
-      });
+describe("every backend", () => {
+  for (const { name, gate, test } of BACKENDS) {
+    if (name === "webgpu") continue; // below, in its forms
+    for (const dtype of WEIGHTS) {
+      for (const one of cases) {
+        test(`${one.name} (${dtype} weights) on ${name}`, { precision: dtype }, async (b) => {
+          const { actual, expected, shape } = await one.run(b, dtype);
+          compare(actual, expected, { shape, label: `${name} ${one.name}`, gate });
+        });
+      }
     }
   }
 });

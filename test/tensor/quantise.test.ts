@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { halfToFloat } from "../../src/support/numbers.ts";
-import { GROUP } from "../../src/tensor/backend.ts";
 import { packRows, quantise } from "../../src/tensor/quantise.ts";
+import { GROUP } from "../../src/tensor/shape.ts";
 import { random } from "../judge/reference.ts";
 
 for (const [dtype, bits] of [

@@ -3,10 +3,11 @@ import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import { bytesSource, type Source } from "../../checkpoint/source.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
 import { openCheckpoint } from "../../files/read-model.ts";
-import { TOKEN_TABLE, type Tower } from "../../model/towers.ts";
+import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
+import type { Tower } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { SiglipError } from "../../support/error.ts";
-import type { WeightDType } from "../../tensor/backend.ts";
+import type { WeightDType } from "../../tensor/program.ts";
 import { type CacheFolder, decodeJson, encodeJson } from "./folder.ts";
 import { KeptWeights } from "./weights.ts";
 

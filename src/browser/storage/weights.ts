@@ -3,8 +3,10 @@ import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import type { Weights } from "../../checkpoint/weights.ts";
 import { SiglipError } from "../../support/error.ts";
 import { toFloat32 } from "../../support/numbers.ts";
-import { type FloatChunk, GROUP, padded, type RowChunk, size, type WeightDType } from "../../tensor/backend.ts";
+import type { FloatChunk, RowChunk } from "../../tensor/packing.ts";
+import type { WeightDType } from "../../tensor/program.ts";
 import { packRows } from "../../tensor/quantise.ts";
+import { GROUP, padded, size } from "../../tensor/shape.ts";
 import { type CacheFolder, reasonOf } from "./folder.ts";
 
 /** Rows of a table of which single rows are asked for that are kept together: half a megabyte of half precision. */

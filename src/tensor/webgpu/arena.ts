@@ -1,59 +1,30 @@
+import type { BufferPlan } from "../program.ts";
+
 /**
- * Buffers for activations. What is given back is handed out again at once: work runs in the order it was recorded, so a
- * later use cannot disturb an earlier one. The choice depends on nothing but the sequence of calls: the same forward gets
- * the same buffers every time, which lets bind groups be kept. A larger batch replaces buffers one by one, so that there are
- * never more of them than one forward uses.
+ * Buffers for activations, shared by all programs, since one runs at a time. Plans list their buffers from the largest on, so
+ * that of two programs' plans the larger one serves both, buffer by buffer.
  */
 export class Arena {
+  /** Grows whenever a buffer was replaced: what was made of the old ones has to be made anew. */
+  generation = 0;
+  private readonly buffers: GPUBuffer[] = [];
   private readonly create: (bytes: number) => GPUBuffer;
-  /** In order of creation. */
-  private all: GPUBuffer[] = [];
-  private readonly free = new Set<GPUBuffer>();
-  /** Taken since the present forward began. */
-  private readonly used = new Set<GPUBuffer>();
-  private replaced: GPUBuffer[] = [];
+  private readonly free: (buffer: GPUBuffer) => void;
 
-  constructor(create: (bytes: number) => GPUBuffer) {
+  constructor(create: (bytes: number) => GPUBuffer, free: (buffer: GPUBuffer) => void) {
     this.create = create;
+    this.free = free;
   }
 
-  /** Another forward begins: what earlier ones used may be replaced. */
-  begin(): void {
-    this.used.clear();
-  }
-
-  /**
-   * The first buffer, in order of creation, that is free and holds `bytes`; else a new one, in place of the largest that is
-   * free and that the present forward has not used. What a later forward finds in addition is younger than what the first
-   * one took or made at the same point, and what it no longer finds the first did not use, so it takes the same.
-   */
-  take(bytes: number): GPUBuffer {
-    let found = this.all.find((buffer) => buffer.size >= bytes && this.free.has(buffer));
-    if (!found) {
-      const idle = this.all.filter((buffer) => this.free.has(buffer) && !this.used.has(buffer));
-      if (idle.length > 0) this.replace(idle.reduce((a, b) => (b.size > a.size ? b : a)));
-      found = this.create(bytes);
-      this.all.push(found);
+  /** The buffers of a plan, each at least as large as it says. To be called while nothing runs. */
+  fit({ sizes }: BufferPlan): readonly GPUBuffer[] {
+    for (const [index, bytes] of sizes.entries()) {
+      const old = this.buffers[index];
+      if (old && old.size >= bytes) continue;
+      this.generation++;
+      if (old) this.free(old);
+      this.buffers[index] = this.create(bytes);
     }
-    this.free.delete(found);
-    this.used.add(found);
-    return found;
-  }
-
-  give(buffer: GPUBuffer): void {
-    this.free.add(buffer);
-  }
-
-  /** Buffers replaced since the last call. Work that is recorded may use them: they can go when it has run. */
-  takeReplaced(): GPUBuffer[] {
-    const { replaced } = this;
-    this.replaced = [];
-    return replaced;
-  }
-
-  private replace(buffer: GPUBuffer): void {
-    this.all = this.all.filter((one) => one !== buffer);
-    this.free.delete(buffer);
-    this.replaced.push(buffer);
+    return this.buffers;
   }
 }

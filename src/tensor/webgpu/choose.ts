@@ -1,16 +1,16 @@
 import { toFloat32 } from "../../support/numbers.ts";
 
-/** One way to do a piece of work, timed and compared with the first. */
+/** One form of a piece of work, timed and compared with the first. */
 export interface Trial {
   readonly name: string;
   /** Of one call, the least of several; of one that is far behind, its submit and wait included. */
   readonly milliseconds: number;
-  /** Gives what the first way gives, to within rounding. One that does not is never chosen. */
+  /** Gives what the first form gives, to within rounding. One that does not is never chosen. */
   readonly right: boolean;
 }
 
-/** Which way was chosen for which work, by a key that names operation, shape and precision. */
-export type Choices = Map<string, string>;
+/** Which form was chosen for which work, by a key that names operation, shape and precision. */
+export type ChosenForms = Map<string, string>;
 
 /** Milliseconds that the calls of one timed submit take beyond the first's, unless they are so many. */
 const LASTING = 4;
@@ -20,35 +20,35 @@ const REPEATS = 3;
 /** Where a single call takes longer, in milliseconds, it is timed once: the differences are then plain. */
 const LONG = 50;
 
-/** Shares of |y|² by which two ways may differ: in float32 sums, and where half precision is multiplied or stored (1e-7). */
+/** Shares of |y|² by which two forms may differ: in float32 sums, and where half precision is multiplied or stored (1e-7). */
 const AGREE = { f32: 1e-10, f16: 1e-5 };
 
-/** How one way is run and its result read: `run` submits so many calls and waits for them. */
-export interface Way {
+/** How one form is run: `run` submits so many calls and waits for them. */
+export interface TimedForm {
   readonly name: string;
   run(calls: number): Promise<void>;
 }
 
 /**
- * Times every way on the real buffers and compares results. The first is the plain one: what it gives is right. Returns the
- * trials, and the fastest right one's name; none where even the plain result is no number, which says nothing about ways.
+ * Times every form on the real buffers and compares results. The first is the plain one: what it gives is right. Returns the
+ * trials, and the fastest right one's name; none where even the plain result is no number, which says nothing about forms.
  */
 export async function choose(
-  ways: readonly Way[],
+  forms: readonly TimedForm[],
   precision: "f32" | "f16",
   read: () => Promise<Float32Array>,
 ): Promise<{ name: string | undefined; trials: Trial[] }> {
   const trials: Trial[] = [];
   let expected: Float32Array | undefined;
-  for (const way of ways) {
-    await way.run(1);
+  for (const form of forms) {
+    await form.run(1);
     const result = await read();
     expected ??= result;
     const right = agree(result, expected, AGREE[precision]);
-    let milliseconds = await clock(() => way.run(1));
-    // Once more: one odd clock must not put a fast way out of the running.
-    if (milliseconds < LONG) milliseconds = Math.min(milliseconds, await clock(() => way.run(1)));
-    trials.push({ name: way.name, milliseconds, right });
+    let milliseconds = await clock(() => form.run(1));
+    // Once more: one odd clock must not put a fast form out of the running.
+    if (milliseconds < LONG) milliseconds = Math.min(milliseconds, await clock(() => form.run(1)));
+    trials.push({ name: form.name, milliseconds, right });
   }
   const right = trials.filter((trial) => trial.right);
   const least = Math.min(...right.map(({ milliseconds }) => milliseconds));
@@ -56,7 +56,7 @@ export async function choose(
     for (const [index, { name, milliseconds, right }] of trials.entries()) {
       // Twice the fastest with what a submit costs by itself: more than twice without.
       if (!right || milliseconds > 2 * least) continue;
-      trials[index] = { name, milliseconds: await time(ways[index], milliseconds), right };
+      trials[index] = { name, milliseconds: await time(forms[index], milliseconds), right };
     }
   }
   const [best] = trials.filter((trial) => trial.right).sort((a, b) => a.milliseconds - b.milliseconds);
@@ -64,18 +64,18 @@ export async function choose(
 }
 
 /** Milliseconds of one call: of many less those of one (`once`), so that what a submit costs by itself cancels. */
-async function time(way: Way, once: number): Promise<number> {
+async function time(form: TimedForm, once: number): Promise<number> {
   let calls = 1;
-  let many = await clock(() => way.run(1 + calls));
+  let many = await clock(() => form.run(1 + calls));
   while (calls < CALLS && many - once < LASTING) {
     calls *= 4;
-    many = await clock(() => way.run(1 + calls));
+    many = await clock(() => form.run(1 + calls));
   }
   for (let repeat = 0; repeat < REPEATS; repeat++) {
-    once = Math.min(once, await clock(() => way.run(1)));
-    many = Math.min(many, await clock(() => way.run(1 + calls)));
+    once = Math.min(once, await clock(() => form.run(1)));
+    many = Math.min(many, await clock(() => form.run(1 + calls)));
   }
-  // One odd clock must not make a way free of charge.
+  // One odd clock must not make a form free of charge.
   return many > once ? (many - once) / calls : many / (1 + calls);
 }
 

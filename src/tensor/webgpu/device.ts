@@ -1,4 +1,4 @@
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import type { Capabilities } from "./tiles.ts";
 
 /** A device, and what kind of adapter it belongs to. */
@@ -68,10 +68,8 @@ export async function openDevice(gpu: GPU | undefined): Promise<OpenedDevice | u
       requiredLimits: Object.fromEntries(RAISED.map((name) => [name, adapter.limits[name]])),
     })
     .catch((cause) => {
-      throw new SiglipError(
-        `A device of the WebGPU adapter ${adapter.info.vendor} was wanted and refused (${cause.message}); load with backend "cpu".`,
-        { cause },
-      );
+      const subject = `The WebGPU adapter ${adapter.info.vendor}`;
+      throw mismatch("no-device", subject, "a device", cause.message, `load with backend "cpu"`, cause);
     });
   return { device: toldBy(adapter, device), info: adapter.info, software: isSoftware(adapter.info) };
 }

@@ -1,5 +1,5 @@
-import type { Choices } from "./choose.ts";
-import type { Storage } from "./tensor.ts";
+import type { ChosenForms } from "./choose.ts";
+import type { Storage } from "./stored.ts";
 import type { AttentionName, LinearName } from "./tiles.ts";
 
 /** Kernel forms to use whatever the shape, as far as they fit; else they are chosen by trial on this device. */
@@ -17,7 +17,7 @@ export interface WebGpuOptions extends Pinned {
   /** Where weights are rounded: on the device by default, but for adapters that run shaders on the CPU. */
   readonly rounding?: "device" | "host";
   /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
-  readonly choices?: Choices;
+  readonly chosen?: ChosenForms;
 }
 
 /** Forms for adapters that run shaders on the CPU: quick to compile, and nothing staged in workgroup memory. */

@@ -10,7 +10,6 @@ const BINDINGS = {
   layer_norm: "urrrw",
   attention: "urrrw",
   attention_matrix: "urrrw",
-  patches: "urw",
   convert: "urwww",
 } as const;
 

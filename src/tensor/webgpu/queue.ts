@@ -1,12 +1,9 @@
 import { SiglipError } from "../../support/error.ts";
-import type { Choices, Trial } from "./choose.ts";
-import { type Kernel, type Pipeline, Pipelines } from "./pipelines.ts";
-import type { Constants } from "./specialise.ts";
+import type { ChosenForms, Trial } from "./choose.ts";
+import { type Pipeline, Pipelines } from "./pipelines.ts";
 import { Staging } from "./staging.ts";
-import { type Copy, type Dispatch, portions, type Step, step, workOf } from "./steps.ts";
+import { type Command, portions, type Step, step, workOf } from "./steps.ts";
 import { Trials } from "./trials.ts";
-
-type Command = Exclude<Step, { kind: "run" }> | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
 
 /**
  * Seconds of work in one submit. Long enough that submitting costs nothing beside it, short enough that a screen stays alive,
@@ -20,28 +17,23 @@ const FIRST_RATE = 1e9;
 /** Milliseconds within which a device says that it is lost, after a call has failed of it. */
 const MOMENT = 100;
 
-/**
- * Work for a device: recorded by synchronous calls; compiled, encoded and submitted when something is read, in as few submits
- * as a budget of time allows on this device.
- */
+/** Work for a device: compiled, encoded and submitted in as few submits as a budget of time allows on this device. */
 export class Queue {
   readonly device: GPUDevice;
   /** Bytes of all buffers made here and not destroyed. */
   bytes = 0;
-  private commands: Command[] = [];
-  private running: Promise<void> = Promise.resolve();
   /** What made the device unusable. */
   failure: SiglipError | undefined;
   private readonly gone: Promise<void>;
   /** The device went away by itself. */
   lost = false;
   private rate = FIRST_RATE;
-  private readonly pipelines: Pipelines;
+  readonly pipelines: Pipelines;
   private readonly buffers = new Set<GPUBuffer>();
   private readonly staging: Staging;
-  private readonly forms: Trials;
+  private readonly chooser: Trials;
 
-  constructor(device: GPUDevice, choices: Choices = new Map()) {
+  constructor(device: GPUDevice, chosen?: ChosenForms) {
     this.device = device;
     this.pipelines = new Pipelines(
       device,
@@ -52,13 +44,13 @@ export class Queue {
       (bytes, usage) => this.buffer(bytes, usage),
       (buffer) => this.free(buffer),
     );
-    this.forms = new Trials(choices, device, this.staging, (steps) => this.submit(steps));
+    this.chooser = new Trials(chosen, device, this.staging, (steps) => this.submit(steps));
     this.gone = whenLost(device, new WeakRef(this));
   }
 
   /** Trials of this session, by key. */
   get trials(): ReadonlyMap<string, readonly Trial[]> {
-    return this.forms.trials;
+    return this.chooser.trials;
   }
 
   /** A zeroed buffer that counts towards `bytes`. Where there is no room for it, the next submit rejects. */
@@ -69,6 +61,7 @@ export class Queue {
         if (!full) return;
         this.failure ??= new SiglipError(
           `${bytes} bytes more were wanted on the device beside the ${this.bytes} held, found no room; load again and embed fewer at a time (batch).`,
+          { code: "out-of-memory" },
         );
       },
       () => {}, // of a lost device, told where it is used
@@ -105,54 +98,36 @@ export class Queue {
     this.bytes -= buffer.size;
   }
 
-  /** A buffer of constants, one for all uses of the same contents. */
-  constant(words: readonly number[]): GPUBuffer {
-    return this.pipelines.constant(words);
-  }
-
-  /** The pipeline of a kernel variant; it compiles in the background until work is submitted. */
-  pipeline(kernel: Kernel, constants: Constants): Pipeline {
-    return this.pipelines.get(kernel, constants);
-  }
-
-  /** Records host data to be written at this point of the work. The array must not change afterwards. */
-  write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer>): void {
-    this.record({ kind: "write", buffer, data });
-  }
-
-  copy(copy: Copy): void {
-    this.record({ kind: "copy", ...copy });
-  }
-
-  dispatch(dispatch: Dispatch): void {
-    this.forms.prepare(dispatch);
-    this.record({ kind: "dispatch", dispatch });
-  }
-
-  /** The first `bytes` of a buffer as they are at this point of the recorded work, which runs now. */
-  async read(buffer: GPUBuffer, bytes: number, signal?: AbortSignal): Promise<ArrayBuffer> {
-    const staging = this.staging.take(bytes);
-    this.copy({ from: buffer, at: 0, to: staging, toAt: 0, bytes });
-    const commands = this.commands;
-    this.commands = [];
-    const done = this.running.then(() => this.run(commands, signal));
-    this.running = done.catch(() => {});
+  /**
+   * Runs commands in order and resolves with the first bytes of buffers as they are then. When the signal aborts, what has not
+   * been submitted is dropped and the promise rejects.
+   */
+  async run(
+    commands: readonly Command[],
+    reads: readonly { readonly buffer: GPUBuffer; readonly bytes: number }[],
+    signal?: AbortSignal,
+  ): Promise<ArrayBuffer[]> {
+    for (const command of commands) if (command.kind === "dispatch") this.chooser.prepare(command.dispatch);
+    const taken = reads.map(({ bytes }) => this.staging.take(bytes));
+    const copies = reads.map(
+      ({ buffer, bytes }, index): Command => ({ kind: "copy", from: buffer, at: 0, to: taken[index], toAt: 0, bytes }),
+    );
     try {
-      await done;
-      return await this.staging.read(staging, bytes);
+      await this.runAll([...commands, ...copies], signal);
+      return await Promise.all(reads.map(({ bytes }, index) => this.staging.read(taken[index], bytes)));
     } catch (error) {
       throw signal?.aborted ? error : await this.explain(error);
     } finally {
-      this.staging.give(staging);
+      for (const buffer of taken) this.staging.give(buffer);
     }
   }
 
-  /** Destroys every buffer; whatever is recorded or waiting rejects. */
+  /** Destroys every buffer; what runs or waits rejects. */
   dispose(): void {
     this.failure ??= new SiglipError(
       "A result was wanted but the webgpu backend has been disposed; load the model again.",
+      { code: "disposed" },
     );
-    this.commands = [];
     for (const buffer of this.buffers) buffer.destroy();
     this.buffers.clear();
     this.bytes = 0;
@@ -173,12 +148,7 @@ export class Queue {
     if (this.failure) throw this.failure;
   }
 
-  private record(command: Command): void {
-    this.check();
-    this.commands.push(command);
-  }
-
-  private async run(commands: readonly Command[], signal?: AbortSignal): Promise<void> {
+  private async runAll(commands: readonly Command[], signal?: AbortSignal): Promise<void> {
     let steps: Step[] = [];
     for (const command of commands) {
       if (command.kind !== "dispatch") {
@@ -186,13 +156,13 @@ export class Queue {
         continue;
       }
       const { dispatch } = command;
-      if (dispatch.variants.length > 1 && !(await this.forms.chosen(dispatch))) {
+      if (dispatch.forms.length > 1 && !(await this.chooser.chosen(dispatch))) {
         // A trial wants the inputs that the work before it makes.
         await this.submitAll(steps, signal);
         steps = [];
-        await this.forms.hold(dispatch, signal);
+        await this.chooser.choose(dispatch, signal);
       }
-      steps.push(step(dispatch, (await this.forms.chosen(dispatch)) ?? dispatch.variants[0]));
+      steps.push(step(dispatch, (await this.chooser.chosen(dispatch)) ?? dispatch.forms[0]));
     }
     await this.submitAll(steps, signal);
   }
@@ -238,7 +208,7 @@ export class Queue {
     return pipeline.compiled.catch((error) => this.fail("compile", error));
   }
 
-  /** Submits steps as they are, ahead of what is recorded. */
+  /** Submits steps as they are. */
   encode(steps: readonly Step[], compiled: ReadonlyMap<Pipeline, GPUComputePipeline>): void {
     let encoder: GPUCommandEncoder | undefined;
     let pass: GPUComputePassEncoder | undefined;
@@ -266,7 +236,7 @@ export class Queue {
         endPass();
         encoder.copyBufferToBuffer(command.from, command.at, command.to, command.toAt, command.bytes);
       } else {
-        const uniform = this.constant(command.words);
+        const uniform = this.pipelines.constant(command.words);
         pass ??= encoder.beginComputePass();
         pass.setPipeline(compiled.get(command.pipeline)!);
         pass.setBindGroup(0, this.pipelines.bind(command.pipeline, [uniform, ...command.buffers]));
@@ -279,6 +249,7 @@ export class Queue {
   private fail(what: string, error: { message: string }): never {
     this.failure ??= new SiglipError(
       `The WebGPU device was asked to ${what} a kernel and failed (${error.message}); load the model again with backend "cpu" or report this.`,
+      { code: "no-device" },
     );
     throw this.failure;
   }
@@ -294,5 +265,7 @@ async function whenLost(device: GPUDevice, weak: WeakRef<Queue>): Promise<void> 
   if (!queue || queue.failure) return;
   queue.lost = true;
   const why = [reason, message].filter(Boolean).join(": ");
-  queue.failure = new SiglipError(`The WebGPU device was wanted but it was lost (${why}); call again.`);
+  queue.failure = new SiglipError(`The WebGPU device was wanted but it was lost (${why}); call again.`, {
+    code: "device-lost",
+  });
 }

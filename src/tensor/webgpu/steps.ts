@@ -7,8 +7,8 @@ export interface Result {
   readonly precision: "f32" | "f16";
 }
 
-/** A way to do a dispatch: a kernel's form. */
-export interface Variant {
+/** One form of a dispatch: a kernel with its constants, and how it is called. */
+export interface Form {
   readonly name: string;
   /** Starts to compile it at the first call. */
   readonly pipeline: () => Pipeline;
@@ -17,9 +17,9 @@ export interface Variant {
 
 /** One use of a kernel. */
 export interface Dispatch {
-  /** The ways to do it, the plainest first. Of several one is chosen by a trial when it first runs. */
-  readonly variants: readonly Variant[];
-  /** Under which the choice is kept. */
+  /** The plainest first. Of several one is chosen by a trial when it first runs. */
+  readonly forms: readonly Form[];
+  /** Under which the chosen form is kept. */
   readonly key: string;
   /** The uniform's words. Where `split` is set, one more is added: the first workgroup along y. */
   readonly words: readonly number[];
@@ -42,6 +42,9 @@ export type Step =
   | { readonly kind: "clear"; readonly buffer: GPUBuffer; readonly bytes: number }
   | ({ readonly kind: "run" } & Run);
 
+/** What a program consists of on the device: steps, and dispatches whose form is chosen when they run. */
+export type Command = Exclude<Step, { kind: "run" }> | { readonly kind: "dispatch"; readonly dispatch: Dispatch };
+
 /** Bytes from one buffer to another. */
 export interface Copy {
   readonly from: GPUBuffer;
@@ -60,8 +63,8 @@ interface Run {
   readonly split: boolean;
 }
 
-/** A dispatch done one way. */
-export function step(dispatch: Dispatch, { pipeline, groups }: Variant): Step {
+/** A dispatch in one of its forms. */
+export function step(dispatch: Dispatch, { pipeline, groups }: Form): Step {
   const { words, buffers, work, split = false } = dispatch;
   return { kind: "run", pipeline: pipeline(), words: split ? [...words, 0] : words, buffers, groups, work, split };
 }

@@ -1,4 +1,4 @@
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import type { Constants } from "./specialise.ts";
 
 /** A matrix unit: M x K times K x N in halves, summed in f32, by all threads of a subgroup of one size. */
@@ -19,7 +19,7 @@ export interface Capabilities {
   readonly unit?: MatrixUnit;
 }
 
-/** A way to compute `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
+/** A form of `linear`: a kernel, its constants, and how many rows and columns of y a workgroup makes. */
 export interface LinearForm {
   readonly kernel: "linear" | "linear_direct" | "linear_split" | "linear_matrix";
   readonly constants: Constants;
@@ -131,7 +131,7 @@ export function runs(form: LinearForm | AttentionForm, device: Capabilities): bo
   return !form.kernel.endsWith("_matrix") || device.unit !== undefined;
 }
 
-/** A way to compute `attention`: a kernel, its constants, and how many queries a workgroup takes. */
+/** A form of `attention`: a kernel, its constants, and how many queries a workgroup takes. */
 export interface AttentionForm {
   readonly kernel: "attention" | "attention_matrix";
   readonly constants: Constants;
@@ -192,5 +192,5 @@ export function attentionForms(head: number, queries: number, device: Capabiliti
   const small = some("8x4", "4x2").slice(0, 1);
   const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
   if (found) return found;
-  throw new SiglipError(`attention: wanted heads of at most 660 features, found ${head}; use backend "cpu".`);
+  throw mismatch("unsupported", "attention", "heads of at most 660 features", String(head), `use backend "cpu"`);
 }

@@ -1,5 +1,5 @@
-import { SiglipError } from "../../support/error.ts";
-import { checkChunk, GROUP, notFinite, padded, type RowChunk, type WeightSpec } from "../backend.ts";
+import { checkChunk, notFinite, type RowChunk, type WeightSpec, wrongRows } from "../packing.ts";
+import { GROUP, padded } from "../shape.ts";
 import type { Queue } from "./queue.ts";
 import { isStored, rowBytes, store } from "./weights.ts";
 
@@ -40,19 +40,20 @@ export class Uploads {
     const { queue } = this.queue.device;
     const stride = rowBytes(spec);
     // Scales of an odd number of groups a row do not fall on words, so they are gathered and written at the end.
-    const gathered = new Uint8Array(padded(spec.out) * stride.scales);
+    const out = spec.shape[0];
+    const gathered = new Uint8Array(padded(out) * stride.scales);
     let onDevice = this.rounding === "device";
     let row = 0;
     for await (const chunk of chunks) {
       checkChunk(spec, chunk);
-      if (row + chunk.rows > spec.out) break;
+      if (row + chunk.rows > out) throw wrongRows(spec, row + chunk.rows);
       if (chunk.scales && onDevice) {
         onDevice = false;
-        if (row > 0) gathered.set(new Uint8Array(await this.queue.read(scales!, gathered.length)));
+        if (row > 0) gathered.set(await this.read(scales!, gathered.length));
       }
       if (onDevice && !isStored(chunk, spec)) await this.round(chunk, spec, row, buffer, scales);
       else {
-        const rows = await store(chunk, spec);
+        const rows = store(chunk, spec);
         this.queue.check();
         queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
         if (rows.scales) gathered.set(rows.scales, row * stride.scales);
@@ -61,9 +62,7 @@ export class Uploads {
       this.ahead += chunk.bytes.length;
       if (this.ahead >= AHEAD || this.names.length === FLAGS) await this.wait();
     }
-    if (row !== spec.out) {
-      throw new SiglipError(`${spec.name}: wanted ${spec.out} rows, found ${row}; fetch the checkpoint again.`);
-    }
+    if (row !== out) throw wrongRows(spec, row);
     if (scales && !onDevice) queue.writeBuffer(scales, 0, gathered);
   }
 
@@ -79,9 +78,14 @@ export class Uploads {
     this.names = [];
     this.ahead = 0;
     if (!this.flags || names.length === 0) return this.queue.device.queue.onSubmittedWorkDone();
-    const flags = new Uint32Array(await this.queue.read(this.flags, 4 * names.length));
+    const flags = new Uint32Array((await this.read(this.flags, 4 * names.length)).buffer);
     const bad = names.find((_, index) => flags[index] !== 0);
     if (bad !== undefined) throw notFinite(bad);
+  }
+
+  private async read(buffer: GPUBuffer, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
+    const [contents] = await this.queue.run([], [{ buffer, bytes }]);
+    return new Uint8Array(contents);
   }
 
   private async round(
@@ -92,8 +96,9 @@ export class Uploads {
     scales: GPUBuffer | undefined,
   ): Promise<void> {
     const { STORAGE, COPY_DST, COPY_SRC } = GPUBufferUsage;
+    const depth = spec.shape[1];
     const constants = { SOURCE: dtype, WEIGHTS: spec.dtype.toUpperCase() };
-    const pipeline = this.queue.pipeline("convert", constants);
+    const pipeline = this.queue.pipelines.get("convert", constants);
     const compiled = await this.queue.compiled(pipeline);
     this.queue.check();
     const words = Math.ceil(bytes.length / 4) * 4;
@@ -105,7 +110,7 @@ export class Uploads {
     this.flags ??= this.queue.buffer(4 * FLAGS, STORAGE | COPY_SRC);
     this.none ??= this.queue.buffer(4, STORAGE);
     if (this.names.at(-1) !== spec.name) this.names.push(spec.name);
-    const groups = padded(spec.in) / GROUP;
+    const groups = padded(depth) / GROUP;
     const [first, end] = [row * groups, (row + rows) * groups];
     const pairs = Math.ceil(end / 2) - Math.floor(first / 2);
     this.queue.device.queue.writeBuffer(this.staging, 0, wholeWords(bytes, words));
@@ -114,7 +119,7 @@ export class Uploads {
         {
           kind: "run",
           pipeline,
-          words: [spec.in, groups, first, end, this.names.length - 1],
+          words: [depth, groups, first, end, this.names.length - 1],
           buffers: [this.staging, buffer, scales ?? this.none, this.flags],
           groups: [Math.ceil((2 * pairs) / GROUPS), 1, 1],
           work: 0,

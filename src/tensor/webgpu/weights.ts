@@ -1,5 +1,8 @@
 import { toFloat32 } from "../../support/numbers.ts";
-import { GROUP, padded, type RowChunk, type WeightDType, type WeightSpec } from "../backend.ts";
+import type { RowChunk } from "../packing.ts";
+import type { Weight, WeightDType } from "../program.ts";
+import { packRows } from "../quantise.ts";
+import { GROUP, padded } from "../shape.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */
 const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
@@ -11,28 +14,24 @@ export interface StoredRows {
 }
 
 /** Bytes of a row as it is stored, padded, and of its scales. */
-export function rowBytes({ in: depth, dtype }: WeightSpec): { codes: number; scales: number } {
-  const stride = padded(depth);
+export function rowBytes({ shape, dtype }: Weight): { codes: number; scales: number } {
+  const stride = padded(shape[1]);
   return { codes: (stride * BITS[dtype]) / 8, scales: BITS[dtype] < 16 ? (stride / GROUP) * 2 : 0 };
 }
 
 /** Whether a chunk's rows are in the precision that the device stores, though perhaps not padded. */
-export function isStored(chunk: RowChunk, { dtype }: WeightSpec): boolean {
+export function isStored(chunk: RowChunk, { dtype }: Weight): boolean {
   return chunk.dtype.toLowerCase() === dtype;
 }
 
 /** A chunk's rows as the device stores them: its own bytes where they are so already. */
-export async function store(chunk: RowChunk, spec: WeightSpec): Promise<StoredRows> {
-  const { name, in: depth, dtype } = spec;
+export function store(chunk: RowChunk, weight: Weight): StoredRows {
+  const { name, shape, dtype } = weight;
   if (chunk.scales) return chunk;
-  if (isStored(chunk, spec)) return { bytes: padBytes(chunk, rowBytes(spec).codes) };
+  if (isStored(chunk, weight)) return { bytes: padBytes(chunk, rowBytes(weight).codes) };
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  if (dtype !== "f32") {
-    // On demand: where the device rounds, nothing is rounded here.
-    const { packRows } = await import("../quantise.ts");
-    return store(packRows(values, depth, dtype, name), spec);
-  }
-  return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, spec);
+  if (dtype !== "f32") return store(packRows(values, shape[1], dtype, name), weight);
+  return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, weight);
 }
 
 /** Rows filled up with zeros to `stride` bytes each. */

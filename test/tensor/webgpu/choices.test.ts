@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { type DeviceInfo, showDevice } from "../../../src/cli/device.ts";
-import { keptChoices } from "../../../src/node/cache/choices.ts";
+import { keptForms } from "../../../src/node/cache/chosen-forms.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "siglip-choices-"));
 beforeAll(() => void vi.stubEnv("XDG_CACHE_HOME", folder));
@@ -13,25 +13,25 @@ afterAll(() => {
 });
 
 it("chosen forms are kept by adapter, beside what another process has chosen meanwhile", () => {
-  const [one, other] = [keptChoices("a card"), keptChoices("another")];
+  const [one, other] = [keptForms("a card"), keptForms("another")];
   expect([one.size, other.size]).toEqual([0, 0]);
   one.set("linear", "split").set("attention", "32x32");
   other.set("linear", "direct");
-  expect([...keptChoices("a card")]).toEqual([
+  expect([...keptForms("a card")]).toEqual([
     ["linear", "split"],
     ["attention", "32x32"],
   ]);
-  expect([...keptChoices("another")]).toEqual([["linear", "direct"]]);
+  expect([...keptForms("another")]).toEqual([["linear", "direct"]]);
 });
 
 it("a damaged file of choices counts as none, and is replaced", () => {
   mkdirSync(join(folder, "siglip"), { recursive: true });
   for (const text of ['{"a card": {"linear"', "null", "[]"]) {
     writeFileSync(join(folder, "siglip", "kernel-forms.json"), text);
-    const choices = keptChoices("a card");
+    const choices = keptForms("a card");
     expect(choices.size).toBe(0);
     choices.set("linear", "split");
-    expect([...keptChoices("a card")]).toEqual([["linear", "split"]]);
+    expect([...keptForms("a card")]).toEqual([["linear", "split"]]);
   }
 });
 
@@ -39,7 +39,7 @@ it("choices hold for the session where no file can be written", () => {
   const file = join(folder, "no-folder");
   writeFileSync(file, "");
   vi.stubEnv("XDG_CACHE_HOME", file);
-  expect(keptChoices("a card").set("linear", "split").get("linear")).toBe("split");
+  expect(keptForms("a card").set("linear", "split").get("linear")).toBe("split");
 });
 
 it("info --device prints the chosen forms, or that none is yet", () => {

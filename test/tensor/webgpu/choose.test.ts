@@ -5,18 +5,18 @@ import { onGpu, tallied } from "../../harness/cases.ts";
 import { compare } from "../../judge/compare.ts";
 import { linear } from "../conformance.ts";
 
-describe("the choice of a kernel's form", () => {
+describe("choosing a kernel's form", () => {
   tallied("takes the fastest that agrees with the plain one", { backend: "other", precision: "-" }, async () => {
     let last = "";
     const slow = { plain: 8, fast: 2, wrong: 0 };
-    const ways = Object.entries(slow).map(([name, milliseconds]) => ({
+    const forms = Object.entries(slow).map(([name, milliseconds]) => ({
       name,
       async run(calls: number) {
         last = name;
         await new Promise((resolve) => setTimeout(resolve, milliseconds * calls));
       },
     }));
-    const { name, trials } = await choose(ways, "f32", async () =>
+    const { name, trials } = await choose(forms, "f32", async () =>
       Float32Array.of(1, last === "wrong" ? Number.NaN : 2),
     );
     expect(name).toBe("fast");
@@ -24,7 +24,7 @@ describe("the choice of a kernel's form", () => {
   });
 
   tallied(
-    "takes no way for free whose many calls seem to last no longer than one",
+    "takes no form for free whose many calls seem to last no longer than one",
     { backend: "other", precision: "-" },
     async () => {
       const times = [0, 1, 0, 1, 0, 5, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1].values();
@@ -39,20 +39,20 @@ describe("the choice of a kernel's form", () => {
     "is made at the first run, right at once, kept and given to the next backend",
     { precision: "f32" },
     async ({ device }) => {
-      const choices = new Map<string, string>();
-      const b = new WebGpuBackend(device, { choices });
+      const chosen = new Map<string, string>();
+      const b = new WebGpuBackend(device, { chosen });
       const one = linear([65, 48], 40, { gelu: true });
       for (let round = 0; round < 2; round++) {
         const { actual, expected, shape } = await one.run(b, "f32");
         compare(actual, expected, { shape, label: "chosen", gate: 1e-10 });
       }
-      expect(choices.size).toBe(1);
+      expect(chosen.size).toBe(1);
       const [[key, trials]] = b.trials;
       expect(key).toBe("linear 128 rows 64 to 64 f32 f32 f32");
       expect(trials.every(({ right }) => right)).toBe(true);
-      expect(trials.map(({ name }) => name)).toContain(choices.get(key));
+      expect(trials.map(({ name }) => name)).toContain(chosen.get(key));
 
-      const next = new WebGpuBackend(device, { choices });
+      const next = new WebGpuBackend(device, { chosen });
       const compile = vi.spyOn(device, "createComputePipelineAsync");
       await one.run(next, "f32");
       expect(next.trials.size).toBe(0);
@@ -73,13 +73,13 @@ describe("the choice of a kernel's form", () => {
         create(descriptor.label?.startsWith("linear {") ? { code: "enable what_is_unknown;" } : descriptor),
       );
       const key = "linear 128 rows 64 to 64 f32 f32 f32";
-      const choices = new Map([[key, "tile-64x64"]]);
-      const b = new WebGpuBackend(device, { choices });
+      const chosen = new Map([[key, "tile-64x64"]]);
+      const b = new WebGpuBackend(device, { chosen });
       const { actual, expected, shape } = await linear([65, 48], 40).run(b, "f32");
       vi.restoreAllMocks();
       compare(actual, expected, { shape, label: "what compiles", gate: 1e-10 });
       expect(b.trials.get(key)!.map(({ name }) => name)).toEqual(["direct", "split"]);
-      expect(["direct", "split"]).toContain(choices.get(key));
+      expect(["direct", "split"]).toContain(chosen.get(key));
       b.dispose();
     },
   );

@@ -1,12 +1,15 @@
 import { describe, expect } from "vitest";
 import { float32ToHalf, halfToFloat, toFloat32 } from "../../../src/support/numbers.ts";
-import type { PackedChunk, RowChunk, WeightDType } from "../../../src/tensor/backend.ts";
-import { GROUP } from "../../../src/tensor/backend.ts";
+import type { PackedChunk, RowChunk } from "../../../src/tensor/packing.ts";
+import type { Weight, WeightDType } from "../../../src/tensor/program.ts";
 import { packRows, unpackRows } from "../../../src/tensor/quantise.ts";
-import { SOFTWARE, WebGpuBackend } from "../../../src/tensor/webgpu/backend.ts";
+import { GROUP } from "../../../src/tensor/shape.ts";
+import { WebGpuBackend } from "../../../src/tensor/webgpu/backend.ts";
+import { SOFTWARE } from "../../../src/tensor/webgpu/options.ts";
 import { onGpu } from "../../harness/cases.ts";
 import { random } from "../../judge/reference.ts";
 
+type StoredBuffers = { buffer: GPUBuffer; scales?: GPUBuffer };
 type Stored = { bytes: Uint8Array; scales?: Uint8Array };
 
 function view({ buffer }: ArrayBufferView): Uint8Array {
@@ -35,6 +38,13 @@ async function bytesOf(device: GPUDevice, buffer: GPUBuffer, bytes: number): Pro
   return found;
 }
 
+/** Stores a weight, and finds the buffers that it lies in. */
+async function store(b: WebGpuBackend, weight: Weight, rows: AsyncIterable<RowChunk>): Promise<StoredBuffers> {
+  await b.weight(weight, rows);
+  await b.loaded();
+  return (b as unknown as { weights: Map<string, StoredBuffers> }).weights.get(weight.name)!;
+}
+
 /** What a device makes of rows of floats. */
 async function rounded(
   device: GPUDevice,
@@ -45,8 +55,7 @@ async function rounded(
 ): Promise<Stored> {
   const b = new WebGpuBackend(device, { ...SOFTWARE, rounding: "device" });
   const out = values.length / width;
-  const { buffer, scales } = await b.weight({ name: "w", out, in: width, dtype }, chunks(values, width, source));
-  await b.settle();
+  const { buffer, scales } = await store(b, { name: "w", shape: [out, width], dtype }, chunks(values, width, source));
   expect(b.bytes - buffer.size - (scales?.size ?? 0), "what only loading needs is freed").toBeLessThan(1024);
   const stride = Math.ceil(width / 32) * 32;
   const bits = { f32: 32, f16: 16, q8: 8, q4: 4 }[dtype];
@@ -170,8 +179,7 @@ describe("weights rounded on the device", () => {
       yield packRows(values.subarray(4 * width, 7 * width), width, "q4");
       yield* chunks(values.subarray(7 * width), width, "F32");
     };
-    const { buffer, scales } = await b.weight({ name: "w", out: rows, in: width, dtype: "q4" }, mixed());
-    await b.settle();
+    const { buffer, scales } = await store(b, { name: "w", shape: [rows, width], dtype: "q4" }, mixed());
     const host = packRows(values, width, "q4");
     expect(await bytesOf(device, buffer, host.bytes.length)).toEqual(host.bytes);
     expect((await bytesOf(device, scales!, scales!.size)).subarray(0, host.scales!.length)).toEqual(host.scales);
@@ -189,13 +197,12 @@ describe("weights rounded on the device", () => {
         for (const rounding of ["device", "host"] as const) {
           const b = new WebGpuBackend(device, { ...SOFTWARE, rounding });
           const values = random(5 * 70, 3);
-          const give = async (name: string) =>
-            void (await b.weight({ name, out: 5, in: 70, dtype }, chunks(values, 70, source)));
+          const give = async (name: string) => b.weight({ name, shape: [5, 70], dtype }, chunks(values, 70, source));
           await give("good");
-          await b.settle();
+          await b.loaded();
           await give("fine");
           values[4 * 70 + 69] = odd;
-          const failure = give("bad").then(() => b.settle());
+          const failure = give("bad").then(() => b.loaded());
           await expect(failure, `${dtype} from ${source} on the ${rounding}`).rejects.toThrow(
             "bad: wanted finite weights, found others; the checkpoint is damaged, fetch it again.",
           );

@@ -7,7 +7,7 @@ import { build } from "esbuild";
 import { afterAll, expect } from "vitest";
 import { onGpu } from "../../harness/cases.ts";
 import { temporaryFolder } from "../../harness/cli.ts";
-import { GATE } from "../conformance.ts";
+import { GATE } from "../../judge/bounds.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const deno = join(here, "../../package/node_modules/@deno/linux-x64-glibc/deno");

@@ -1,10 +1,12 @@
-import type { WeightDType } from "../../../src/tensor/backend.ts";
-import { WebGpuBackend, type WebGpuOptions } from "../../../src/tensor/webgpu/backend.ts";
+import type { WeightDType } from "../../../src/tensor/program.ts";
+import { WebGpuBackend } from "../../../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../../../src/tensor/webgpu/device.ts";
+import type { WebGpuOptions } from "../../../src/tensor/webgpu/options.ts";
 import { ATTENTION, fits, LINEAR, runs } from "../../../src/tensor/webgpu/tiles.ts";
 import { onGpu } from "../../harness/cases.ts";
+import { GATE } from "../../judge/bounds.ts";
 import { compare } from "../../judge/compare.ts";
-import { type Case, GATE, poison } from "../conformance.ts";
+import { type Case, poison } from "../conformance.ts";
 
 const backends = new Map<string, WebGpuBackend>();
 
@@ -30,7 +32,7 @@ export function onDevice(one: Case, dtype: WeightDType, options: WebGpuOptions):
     const key = JSON.stringify(options);
     const b = backends.get(key) ?? new WebGpuBackend(device, options);
     backends.set(key, b);
-    poison(b);
+    await poison(b);
     const { actual, expected, shape } = await one.run(b, dtype);
     compare(actual, expected, { shape, label: `webgpu ${one.name} ${form}`, gate: GATE[activations] });
   });

@@ -8,7 +8,7 @@ function choicesFile(): string {
 }
 
 /** The forms chosen on an adapter so far, as a map that writes down what is added. A cache: nothing fails for want of it. */
-export function keptChoices(adapter: string): Map<string, string> {
+export function keptForms(adapter: string): Map<string, string> {
   const map = new Map(Object.entries(readAll()[adapter] ?? {}));
   const add = map.set.bind(map);
   map.set = (key, name) => {

@@ -1,5 +1,5 @@
 /** The forms chosen on an adapter so far, as a map that keeps what is added in Cache Storage, which workers have, too. */
-export async function keptChoices(adapter: string): Promise<Map<string, string>> {
+export async function keptForms(adapter: string): Promise<Map<string, string>> {
   const map = new Map<string, string>();
   try {
     // An answer goes by an address, this one by nobody's.

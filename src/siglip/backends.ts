@@ -1,0 +1,31 @@
+import { mismatch } from "../support/error.ts";
+import type { Open, OpenedBackend, OpenOptions } from "../tensor/open.ts";
+import { open as openWebGpu } from "../tensor/webgpu/open.ts";
+
+/** Every backend by its name, in the order in which "auto" tries them. All but the first are loaded where they are wanted. */
+const BACKENDS = {
+  webgpu: openWebGpu,
+  cpu: async (options) => (await import("../tensor/cpu.ts")).open(options),
+} as const satisfies Readonly<Record<string, Open>>;
+
+/** What a user can name a backend by. */
+export type BackendName = keyof typeof BACKENDS;
+
+/** The names of all backends. */
+export const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];
+
+/** Opens the backend of that name; of "auto" the first that is ready to run by itself. */
+export async function openBackend(
+  name: BackendName | "auto",
+  options: Omit<OpenOptions, "named">,
+): Promise<OpenedBackend> {
+  if (name !== "auto" && !BACKEND_NAMES.includes(name)) {
+    const names = ["auto", ...BACKEND_NAMES].map((one) => `"${one}"`).join(", ");
+    throw mismatch("bad-input", "backend", `one of ${names}`, JSON.stringify(name), "choose one");
+  }
+  for (const candidate of name === "auto" ? BACKEND_NAMES : [name]) {
+    const opened = await BACKENDS[candidate]({ ...options, named: name !== "auto" });
+    if (opened) return opened;
+  }
+  throw mismatch("no-device", "backend", "one that runs here", "none", "name a backend");
+}
