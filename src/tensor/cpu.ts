@@ -88,7 +88,8 @@ export class CpuBackend extends Backend {
       case "attention":
         return attention(program, operation, read, y);
       case "rows":
-        return rows(program, operation, read, y);
+        rows(program, operation, read, y);
+        return [];
     }
   }
 
@@ -179,7 +180,7 @@ function* attention(program: Program, operation: AttentionOperation, read: Read,
   }
 }
 
-function* rows(program: Program, operation: RowsOperation, read: Read, y: Float32Array): Iterable<void> {
+function rows(program: Program, operation: RowsOperation, read: Read, y: Float32Array): void {
   const width = program.values[operation.x].shape.at(-1)!;
   const x = read(operation.x);
   for (const [row, index] of operation.rows.entries()) {
