@@ -33,7 +33,7 @@ const LAYERS = [
 
 /** What folders of one line may take from each other all the same: types, by which they name what they are given. */
 const NEIGHBOURS: Readonly<Record<string, readonly string[]>> = {
-  checkpoint: ["src/tensor/backend.ts"],
+  checkpoint: ["src/tensor/packing.ts", "src/tensor/program.ts"],
 };
 
 /** A file's folder in src/, or its own name where it lies at the root. */
