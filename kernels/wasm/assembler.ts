@@ -320,7 +320,7 @@ export class Body {
     return local;
   }
 
-  set<T extends Type>(local: Local<T>, value: T extends "i32" ? I32 : Expr<T>): void {
+  set<T extends Type>(local: Local<T>, value: Expr<T> | (T extends "i32" ? number : never)): void {
     this.code.push([codeOf(value), 0x21, unsigned(local.index)]);
   }
 

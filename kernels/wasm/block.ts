@@ -56,7 +56,10 @@ export function addBlock(m: Module, block: Block, madd: boolean): Call {
             f.set(high, v128.load(w, 32 * k + 16));
             if (block.packed) f.set(four, v128.load(x, 16 * k));
             for (let r = 0; r < block.rows; r++) {
-              f.set(element, block.packed ? i32x4.shuffle(four, four, [r, r, r, r]) : v128.load32_splat(rows[r], 4 * k));
+              f.set(
+                element,
+                block.packed ? i32x4.shuffle(four, four, [r, r, r, r]) : v128.load32_splat(rows[r], 4 * k),
+              );
               f.set(sums[2 * r], multiply(element, low, sums[2 * r]));
               f.set(sums[2 * r + 1], multiply(element, high, sums[2 * r + 1]));
             }

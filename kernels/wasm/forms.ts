@@ -1,6 +1,6 @@
 import type { Module } from "./assembler.ts";
 import { addBlock, blockOf } from "./block.ts";
-import { linear, type LinearParts, PANEL } from "./linear.ts";
+import { type LinearParts, linear, PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 import type { AddEncode } from "./pack.ts";
 import { GROUP, padded } from "./params.ts";
@@ -24,7 +24,10 @@ export type WeightForm = keyof typeof FORMS;
 /** Bytes of one padded row: its codes, and its scales of half precision. */
 export function rowBytes(stored: Stored, depth: number): { codes: number; scales: number } {
   const wide = padded(depth);
-  return { codes: (wide * STORED[stored]) / 8, scales: STORED[stored] === 32 || stored === "f16" ? 0 : (wide / GROUP) * 2 };
+  return {
+    codes: (wide * STORED[stored]) / 8,
+    scales: STORED[stored] === 32 || stored === "f16" ? 0 : (wide / GROUP) * 2,
+  };
 }
 
 /** Bytes of a panel: eight rows of the matrix, four bytes of one after four of another, then their scales likewise. */

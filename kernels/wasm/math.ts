@@ -18,7 +18,9 @@ export function maddOf({ madd }: Pick<Instructions, "madd">): Madd {
 }
 
 /** Of 2^f, |f| <= 1/2: the polynomial of least relative error [Remez], 7.5e-8 before and 2.4e-7 after rounding. */
-const EXP2 = [1.0000000716546822, 0.6931469670647327, 0.2402211972384, 0.0555071327354, 0.0096755413342, 0.0013276471979];
+const EXP2 = [
+  1.0000000716546822, 0.6931469670647327, 0.2402211972384, 0.0555071327354, 0.0096755413342, 0.0013276471979,
+];
 
 /**
  * 2^t, relative error at most 3.5e-7 for t of -126 to 127; 0 below -126.5, and 2^127 above 127.

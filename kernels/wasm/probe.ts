@@ -1,4 +1,4 @@
-import { f32x4, i32x4, i8x16, Module, v128 } from "./assembler.ts";
+import { f32x4, i8x16, i32x4, Module, v128 } from "./assembler.ts";
 import type { Instructions } from "./math.ts";
 
 /** What the engine takes; undefined where it has no fixed-width SIMD, without which nothing here runs. */

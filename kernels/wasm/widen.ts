@@ -54,7 +54,8 @@ function copyElements(
   for (let i = 0; i < 3; i++) {
     f.when(i32.lt_u(i32.add(at, i), depth), () => {
       const from = i32.add(source, i32.mul(at, bytes));
-      const copy = bytes === 4 ? i32.store(to, i32.load(from, 4 * i), 4 * i) : i32.store16(to, i32.load16_u(from, 2 * i), 2 * i);
+      const copy =
+        bytes === 4 ? i32.store(to, i32.load(from, 4 * i), 4 * i) : i32.store16(to, i32.load16_u(from, 2 * i), 2 * i);
       f.do(copy);
     });
   }
