@@ -7,9 +7,11 @@
  * Activations are f32, row-major, each row padded with zeros to a multiple of 32 columns (strides below are in columns);
  * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16. Every kernel writes its own padding.
  */
+
+import { type ActivationForm, activations } from "./activations.ts";
 import type { Module } from "./assembler.ts";
 import { ATTENTION, attention, attentionScratch } from "./attention.ts";
-import { encoderOf, FORMS, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
+import { activationOf, encoderOf, FORMS, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
 import { LAYER_NORM, layerNorm } from "./layer-norm.ts";
 import type { Instructions } from "./math.ts";
 import { MEAN, mean } from "./mean.ts";
@@ -27,6 +29,7 @@ export { probe } from "./probe.ts";
 /** Which kernel a step runs; `kernelModule` emits it. */
 export type KernelName =
   | `linear-${WeightForm}`
+  | `activations-${ActivationForm}`
   | `pack-${Stored}`
   | `rows-${Stored}`
   | "layerNorm"
@@ -53,11 +56,18 @@ export function kernelModule(
   return emit(name, instructions).assemble(memory);
 }
 
+/** The forms that an engine of these instructions runs. */
+export function formsOf({ dot }: Instructions): WeightForm[] {
+  return (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
+}
+
 /** Every kernel that may run on an engine of these instructions. */
-export function kernelNames({ dot }: Instructions): KernelName[] {
-  const forms = (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
+export function kernelNames(instructions: Instructions): KernelName[] {
+  const forms = formsOf(instructions);
   const stored = Object.keys(STORED) as Stored[];
+  const rounded = new Set(forms.map((form) => activationOf(form, instructions)));
   return [
+    ...[...rounded].flatMap((form) => (form ? [`activations-${form}` as const] : [])),
     ...forms.map((form) => `linear-${form}` as const),
     ...stored.flatMap((kind) => [`pack-${kind}`, `rows-${kind}`] as const),
     "layerNorm",
@@ -74,6 +84,7 @@ function emit(name: KernelName, instructions: Instructions): Module {
   if (name === "rows") return rows();
   const [kind, ...rest] = name.split("-");
   if (kind === "linear") return linearModule(rest.join("-") as WeightForm, instructions);
+  if (kind === "activations") return activations(rest.join("-") as ActivationForm);
   const encode = encoderOf(rest[0] as Stored);
   return kind === "pack" ? pack(encode) : packRows(encode);
 }

@@ -1,8 +1,10 @@
-import { FORMS, panelBytes, partsOf, type WeightForm } from "./forms.ts";
+import { ACTIVATIONS } from "./activations.ts";
+import { X_GROUP } from "./dots.ts";
+import { activationOf, blockRows, FORMS, panelBytes, rowBytes, scratchBytes, type WeightForm } from "./forms.ts";
 import type { Step } from "./index.ts";
-import { EXPANDED, LINEAR, PANEL } from "./linear.ts";
+import { LINEAR, PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
-import { padded } from "./params.ts";
+import { GROUP, padded } from "./params.ts";
 
 /** What is added to a linear map's result. */
 export interface Addend {
@@ -38,21 +40,29 @@ const CHUNKS = 32;
 /** Rows of a chunk: as many as one panel of weights is worth fetching for. */
 const CHUNK_ROWS = 720;
 
-/** Bytes between the steps of one linear map. */
-export function temporaryBytes(_form: WeightForm, _rows: number, _depth: number): number {
-  return 0;
+/** Rows that a chunk of rounding x takes. */
+const ROUNDED_ROWS = 32;
+
+/** Bytes of a row of x as a form multiplies it. */
+function xBytes(form: WeightForm, depth: number): number {
+  const arithmetic = FORMS[form][1];
+  return arithmetic === "f32" ? 4 * padded(depth) : (padded(depth) / GROUP) * X_GROUP[arithmetic].bytes;
 }
 
-/** Bytes of scratch of a form at a depth. */
-export function linearScratch(form: WeightForm, depth: number): number {
-  return EXPANDED + (form === "f32-f32" ? 0 : PANEL * padded(depth) * 4);
+/** Bytes that a linear map keeps x in, rounded as its form wants it; 0 where floats are multiplied. */
+export function temporaryBytes(form: WeightForm, rows: number, depth: number): number {
+  return FORMS[form][1] === "f32" ? 0 : rows * (xBytes(form, depth) + 4);
 }
 
 /** The steps of a linear map, to run one after another. */
 export function linearSteps(form: WeightForm, call: LinearCall, instructions: Instructions): Step[] {
   const { depth, rows, out } = call;
   const wide = padded(depth);
-  const block = partsOf(form, instructions).rows;
+  const stored = FORMS[form][0];
+  const block = blockRows(form, instructions);
+  const activation = activationOf(form, instructions);
+  const bytes = xBytes(form, depth);
+  const scales = call.temporary + rows * bytes;
   const panels = Math.ceil(out / PANEL);
   const yPanels = padded(out) / PANEL;
   const chunkRows = Math.min(rows, Math.ceil(CHUNK_ROWS / block) * block);
@@ -62,13 +72,15 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
   );
   const panelChunks = Math.ceil(yPanels / chunkPanels);
   const params = LINEAR.write({
-    x: call.x,
-    xStride: 4 * call.xStride,
+    x: activation ? call.temporary : call.x,
+    xStride: activation ? bytes : 4 * call.xStride,
     rows,
-    span: 4 * wide,
-    scales: 0,
+    xBytes: bytes,
+    groups: wide / GROUP,
+    scales,
     weight: call.weight,
-    panelBytes: panelBytes(FORMS[form][0], depth),
+    panelBytes: panelBytes(stored, depth),
+    codeBytes: PANEL * rowBytes(stored, depth).codes,
     bias: call.bias,
     y: call.y,
     yStride: 4 * call.yStride,
@@ -83,5 +95,23 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
     panelChunks,
   });
   const chunks = panelChunks * Math.ceil(rows / chunkRows);
-  return [{ kernel: `linear-${form}`, params, chunks, scratch: linearScratch(form, depth) }];
+  const multiply: Step = { kernel: `linear-${form}`, params, chunks, scratch: scratchBytes(form, depth) };
+  if (!activation) return [multiply];
+  const rounding = ACTIVATIONS.write({
+    x: call.x,
+    xStride: 4 * call.xStride,
+    rows,
+    bytes: 4 * wide,
+    to: call.temporary,
+    toStride: bytes,
+    scales,
+    chunkRows: ROUNDED_ROWS,
+  });
+  const round: Step = {
+    kernel: `activations-${activation}`,
+    params: rounding,
+    chunks: Math.ceil(rows / ROUNDED_ROWS),
+    scratch: 0,
+  };
+  return [round, multiply];
 }

@@ -1,4 +1,5 @@
 import { type Call, f32x4, i32, int, Module, min, v128 } from "./assembler.ts";
+import { type AddExpand, SCALES } from "./expand.ts";
 import { gelu, type Instructions, maddOf } from "./math.ts";
 import { layout } from "./params.ts";
 
@@ -9,10 +10,12 @@ export const PANEL = 8;
 export interface LinearParts {
   /** Rows of x in a block. */
   readonly rows: number;
-  /** Adds f(x, xStride, have, panel, span, tile, tileStride): a block's sums, in f32. */
+  /** Adds f(x, xStride, have, codes, xBytes, tile, scales or the tile's stride): a block's sums, in f32. */
   multiply(m: Module): Call;
-  /** Adds f(stored, span, panel): a stored panel made what `multiply` reads. Without it that reads the stored one. */
-  expand?(m: Module): Call;
+  /** What makes a stored panel what `multiply` reads. Without it that reads the stored one. */
+  readonly expand?: AddExpand;
+  /** What makes a stored panel's scales what `multiply` reads, if it does. */
+  readonly scale?: AddExpand;
   /** Sums are to be multiplied by a scale of the row of x. */
   readonly rowScales: boolean;
 }
@@ -22,12 +25,16 @@ export const LINEAR = layout(
   "x",
   "xStride",
   "rows",
-  /** What `multiply` takes as the depth. */
-  "span",
+  /** Bytes of a row of x that are multiplied. */
+  "xBytes",
+  /** Groups of 32 along the depth, padded. */
+  "groups",
   /** Row scales, f32 [rows]. */
   "scales",
   "weight",
   "panelBytes",
+  /** Of a panel's codes; its scales follow. */
+  "codeBytes",
   /** [out], padded with zeros. */
   "bias",
   "y",
@@ -48,40 +55,48 @@ export const LINEAR = layout(
   "panelChunks",
 );
 
-/** Where in a thread's scratch the block's sums and the expanded panel lie. */
-const TILE = 0;
-export const EXPANDED = 256;
+/** Bytes of the block's sums, with which a thread's scratch begins; the scales follow, then the expanded panel. */
+const TILE = 256;
+
+/** Bytes of scratch where a group's expanded codes take so many. */
+export function linearScratch(groups: number, expandedBytes: number): number {
+  return TILE + groups * (SCALES + expandedBytes);
+}
 
 /** `y = x Wᵀ + bias`, then GELU, then an addend: a panel of weights stays in the cache while all rows of x pass it. */
 export function linear(parts: LinearParts, instructions: Instructions): Module {
   const m = new Module();
   const multiply = parts.multiply(m);
   const expand = parts.expand?.(m);
+  const scale = parts.scale?.(m);
   const finish = addFinish(m, parts.rowScales, instructions);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, scratch) => {
+  m.function(["i32", "i32", "i32"], (f, params, chunk, tile) => {
     const p = LINEAR.load(params);
-    const { x, xStride, span, panels } = LINEAR.keep(f, params, "x", "xStride", "span", "panels");
+    const { x, xStride, xBytes, panels } = LINEAR.keep(f, params, "x", "xStride", "xBytes", "panels");
     const first = f.let(i32.mul(i32.rem_u(chunk, p.panelChunks), p.chunkPanels));
     const last = f.let(min(i32.add(first, p.chunkPanels), p.yPanels));
     const top = f.let(i32.mul(i32.div_u(chunk, p.panelChunks), p.chunkRows));
     const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
-    const tile = f.let(i32.add(scratch, TILE));
-    const expanded = f.let(i32.add(scratch, EXPANDED));
+    const scales = f.let(i32.add(tile, TILE));
+    const expanded = f.let(i32.add(scales, i32.mul(p.groups, SCALES)));
     f.for(first, last, 1, (panel) => {
       const inside = f.let(i32.lt_u(panel, panels));
-      const weight = f.let(i32.add(p.weight, i32.mul(panel, p.panelBytes)));
-      if (expand) {
-        f.when(inside, () => {
-          f.do(expand(weight, span, expanded));
-          f.set(weight, expanded);
-        });
-      }
+      const codes = f.let(i32.add(p.weight, i32.mul(panel, p.panelBytes)));
+      const stored = f.let(i32.add(codes, p.codeBytes));
+      f.when(inside, () => {
+        if (scale) f.do(scale(codes, stored, p.groups, scales));
+        if (expand) {
+          f.do(expand(codes, stored, p.groups, expanded));
+          f.set(codes, expanded);
+        }
+      });
       f.for(top, bottom, parts.rows, (row) => {
         const have = f.let(min(i32.sub(bottom, row), int(parts.rows)));
         f.when(
           inside,
           () => {
-            f.do(multiply(i32.add(x, i32.mul(row, xStride)), xStride, have, weight, span, tile, 4 * PANEL));
+            const from = i32.add(x, i32.mul(row, xStride));
+            f.do(multiply(from, xStride, have, codes, xBytes, tile, scale ? scales : 4 * PANEL));
             f.do(finish(params, tile, row, have, panel));
           },
           () => {

@@ -4,6 +4,7 @@ import { PANEL } from "./linear.ts";
 import { PACK, packScratch } from "./pack.ts";
 import { PACK_ROWS } from "./pack-rows.ts";
 import { padded } from "./params.ts";
+import { PAIRS } from "./quantise.ts";
 import { KINDS } from "./widen.ts";
 
 /** Rows of a matrix in memory, one after another. */
@@ -79,5 +80,5 @@ export function packRowsStep(stored: Stored, source: Source, codesAt: number, sc
     flag: source.flag,
     chunkRows,
   });
-  return { kernel: `rows-${stored}`, params, chunks: Math.ceil(rows / chunkRows), scratch: 4 * padded(depth) };
+  return { kernel: `rows-${stored}`, params, chunks: Math.ceil(rows / chunkRows), scratch: 4 * padded(depth) + PAIRS };
 }

@@ -1,6 +1,7 @@
 import { type Call, i32, int, Module, min, v128 } from "./assembler.ts";
 import { PANEL } from "./linear.ts";
 import { layout } from "./params.ts";
+import { PAIRS } from "./quantise.ts";
 import { transpose } from "./transpose.ts";
 import { addWiden } from "./widen.ts";
 
@@ -27,12 +28,12 @@ export const PACK = layout(
   "chunkPanels",
 );
 
-/** Turns one row of f32 into codes and scales; adds f(row, padded, codes, scales). */
+/** Turns one row of f32 into codes and scales; adds f(row, padded, codes, scales). PAIRS bytes after the row are free. */
 export type AddEncode = (m: Module) => Call;
 
 /** Bytes of scratch: a wide row, eight coded ones and their scales. */
 export function packScratch(padded: number, codeBytes: number, scaleBytes: number): number {
-  return 4 * padded + PANEL * (codeBytes + scaleBytes) + 64;
+  return 4 * padded + PAIRS + PANEL * (codeBytes + scaleBytes);
 }
 
 /** Rows to panels of eight. */

@@ -4,13 +4,8 @@ import {
   kernelModule,
   kernelNames,
   layerNormStep,
-  linearSteps,
   meanStep,
-  packStep,
   rowsStep,
-  temporaryBytes,
-  type WeightForm,
-  weightBytes,
 } from "../../../kernels/wasm/index.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
 import * as backend from "../../../src/tensor/backend.ts";
@@ -19,20 +14,6 @@ import { random } from "../../judge/reference.ts";
 import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";
 
 const BOUND = 1e-11;
-
-/** Rows, depth, out. */
-const LINEAR: [number, number, number, { gelu?: boolean; add?: number; scale?: number }][] = [
-  ...[1, 3, 63, 64, 65, 729].map((rows): [number, number, number, object] => [rows, 48, 40, {}]),
-  [1, 1, 1, {}],
-  [5, 101, 7, {}],
-  [2, 4304, 33, {}],
-  [65, 33, 129, { gelu: true }],
-  [66, 31, 65, { add: 66 }],
-  [75, 64, 80, { add: 25 }],
-  [75, 64, 80, { gelu: true, add: 25 }],
-  [9, 64, 64, { gelu: true, scale: 30 }],
-  [9, 64, 64, { gelu: true, scale: 1000 }],
-];
 
 /** Rows, width, scale, one massive feature. */
 const NORM = [
@@ -72,56 +53,6 @@ for (const engine of ENGINES) {
         }
       }
     });
-
-    for (const [rows, depth, out, options] of LINEAR) {
-      it(`linear [${rows}, ${depth}] to ${out} ${Object.entries(options)}`, () => {
-        const { actual, expected } = linear("f32-f32", rows, depth, out, options);
-        expect(errorOf(actual, expected)).toBeLessThan(BOUND);
-      });
-    }
-
-    function linear(
-      form: WeightForm,
-      rows: number,
-      depth: number,
-      out: number,
-      { gelu = false, add = 0, scale = 1 }: { gelu?: boolean; add?: number; scale?: number },
-    ) {
-      const m = new Machine(engine);
-      const [x, w] = [random(rows * depth, 1, scale), random(out * depth, 2, 1 / Math.sqrt(depth))];
-      const [bias, addend] = [random(out, 3), random(Math.max(1, add) * out, 4)];
-      const weight = m.allocate(weightBytes(form, out, depth));
-      const flag = m.put(Int32Array.of(0));
-      // In two pieces, as they come from a file.
-      const half = Math.min(out, 8 * Math.ceil(out / 16));
-      for (const [first, last] of [
-        [0, half],
-        [half, out],
-      ]) {
-        const part = w.slice(first * depth, last * depth);
-        const source = { address: m.put(part), dtype: "F32", rows: last - first, depth, flag } as const;
-        if (first < last) m.run(packStep(form, source, first, weight));
-      }
-      const y = m.allocate(4 * rows * padded(out));
-      const call = {
-        x: m.putRows(x, depth, padded(depth)),
-        xStride: padded(depth),
-        rows,
-        depth,
-        out,
-        weight,
-        bias: m.putRows(bias, out, padded(out)),
-        y,
-        yStride: padded(out),
-        gelu,
-        add: add ? { address: m.putRows(addend, out, padded(out)), stride: padded(out), rows: add } : undefined,
-        temporary: m.allocate(temporaryBytes(form, rows, depth)),
-      };
-      m.run(...linearSteps(form, call, engine));
-      const actual = m.getRows(y, rows, out, padded(out));
-      expect(m.bytes(flag, 1)[0]).toBe(0);
-      return { actual, expected: reference.linear(x, w, bias, depth, { gelu, add: add ? addend : undefined }) };
-    }
 
     for (const [rows, width, scale, massive] of NORM) {
       it(`layerNorm [${rows}, ${width}] times ${scale}, one feature ${massive}`, () => {

@@ -1,13 +1,17 @@
 import { setFlagsFromString } from "node:v8";
 import { type Instructions, type KernelName, kernelModule, probe, type Step } from "../../../kernels/wasm/index.ts";
 
-// Node 20 has the relaxed instructions behind a flag.
-setFlagsFromString("--experimental-wasm-relaxed-simd");
+const own = probe();
+// Node 20 has the relaxed instructions behind a flag; its dot is not finished there.
+if (!own?.madd) setFlagsFromString("--experimental-wasm-relaxed-simd");
+const flagged = probe()?.madd ? { madd: true, dot: false, dot8: false } : undefined;
 
 /** What this engine takes, and the plain form that every engine takes. */
 export const ENGINES: readonly Instructions[] = [
   { madd: false, dot: false, dot8: false },
-  ...(probe()?.madd ? [probe()!] : []),
+  ...(own?.madd ? [own] : flagged ? [flagged] : []),
+  // Where eight bits are taken, seven are, too.
+  ...(own?.dot8 ? [{ ...own, dot8: false }] : []),
 ];
 
 export function nameOf({ madd, dot, dot8 }: Instructions): string {
