@@ -88,7 +88,15 @@ export class Machine {
     }
   }
 
-  kernel(name: KernelName): Run {
+  /** Runs a step of one chunk on room that is given back. */
+  again(step: Step): void {
+    const { top } = this;
+    const kernel = this.kernel(step.kernel);
+    kernel(this.put(step.params), 0, this.allocate(step.scratch));
+    this.top = top;
+  }
+
+  private kernel(name: KernelName): Run {
     let run = this.kernels.get(name);
     if (!run) {
       const module = new WebAssembly.Module(kernelModule(name, this.instructions, { shared: false }));
