@@ -1,0 +1,153 @@
+import {
+  type Body,
+  type Expr,
+  f32,
+  f32x4,
+  i8x16,
+  i16x8,
+  i32,
+  i32x4,
+  type Local,
+  Module,
+  min,
+  type V128,
+  v128,
+} from "./assembler.ts";
+import { X_GROUP } from "./dots.ts";
+import { GROUP, layout } from "./params.ts";
+
+/** How rounding x to integers is told what to do. Strides are bytes; a chunk takes `chunkRows` rows. */
+export const ACTIVATIONS = layout(
+  "x",
+  "xStride",
+  "rows",
+  /** Bytes of a padded row of x. */
+  "bytes",
+  "to",
+  "toStride",
+  /** Row scales, f32 [rows], where groups have none. */
+  "scales",
+  "chunkRows",
+);
+
+/**
+ * What x becomes. `i8` has a scale a group, unsigned with 64 or 128 added (7 or 8 bits) for weights of 8 bits, or signed and
+ * with even elements of eight before odd ones for weights of 4.
+ */
+export type ActivationForm = "i16" | "i8x2" | "i8-7" | "i8-8" | "i8-signed";
+
+/** The greatest integer of 14 bits. */
+const TOP = 8191;
+
+/** The greatest magnitude among four lanes; not a number where one is not. */
+export function greatest(f: Body, lanes: V128): Expr<"f32"> {
+  const all = f.let(lanes);
+  const lane = (i: number) => f32x4.extract(all, i);
+  return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
+}
+
+/** Four elements as integers of at most `top`. */
+export function rounded(x: V128, inverse: V128, top: number): V128 {
+  const clamped = f32x4.pmin(f32x4.pmax(f32x4.mul(x, inverse), f32x4.const(-top)), f32x4.const(top));
+  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(clamped));
+}
+
+/** Sixteen integers of four vectors to bytes. */
+function bytesOf(four: readonly V128[]): V128 {
+  return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(four[0], four[1]), i16x8.narrow_i32x4_s(four[2], four[3]));
+}
+
+const quarter = (at: number) => [0, 16, 32, 48].map((offset) => at + offset);
+
+/** x to integers, row by row. An element that is not a number makes its row's or group's scale so. */
+export function activations(form: ActivationForm): Module {
+  const m = new Module();
+  m.function(["i32", "i32", "i32"], (f, params, chunk, _scratch) => {
+    const p = ACTIVATIONS.load(params);
+    const bytes = f.let(p.bytes);
+    const top = f.let(i32.mul(chunk, p.chunkRows));
+    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    f.for(top, bottom, 1, (row) => {
+      const x = f.let(i32.add(p.x, i32.mul(row, p.xStride)));
+      const end = f.let(i32.add(x, bytes));
+      const to = f.let(i32.add(p.to, i32.mul(row, p.toStride)));
+      if (form === "i16" || form === "i8x2") {
+        const inverse = addRowScale(f, x, bytes, i32.add(p.scales, i32.shl(row, 2)));
+        f.repeat(
+          () => {
+            if (form === "i16") addShorts(f, x, inverse, to);
+            else addPlanes(f, x, inverse, to);
+            f.bump(x, 4 * GROUP);
+            f.bump(to, X_GROUP[form].bytes);
+          },
+          () => i32.ne(x, end),
+        );
+      } else {
+        f.repeat(
+          () => {
+            addGroup(f, form, x, to);
+            f.bump(x, 4 * GROUP);
+            f.bump(to, X_GROUP.i8.bytes);
+          },
+          () => i32.ne(x, end),
+        );
+      }
+    });
+  });
+  return m;
+}
+
+/** Stores the row's scale and returns 1 over it. */
+function addRowScale(f: Body, x: Local<"i32">, bytes: Local<"i32">, to: Expr<"i32">): Local<"v128"> {
+  const tops = [f.let(f32x4.const(0)), f.let(f32x4.const(0))];
+  f.for(0, bytes, 32, (at) => {
+    for (const [i, top] of tops.entries()) {
+      f.set(top, f32x4.max(top, f32x4.abs(v128.load(i32.add(x, at), 16 * i))));
+    }
+  });
+  const top = f.let(greatest(f, f32x4.max(tops[0], tops[1])));
+  f.do(f32.store(to, f32.mul(top, f32.const(1 / TOP))));
+  return f.let(f32x4.splat(f32.div(f32.const(TOP), top)));
+}
+
+function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
+  for (let i = 0; i < 4; i++) {
+    const [a, b] = [0, 16].map((at) => rounded(v128.load(x, 32 * i + at), inverse, TOP));
+    f.do(v128.store(to, i16x8.narrow_i32x4_s(a, b), 16 * i));
+  }
+}
+
+function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
+  for (let i = 0; i < 2; i++) {
+    const codes = quarter(64 * i).map((at) =>
+      f.let(i32x4.add(rounded(v128.load(x, at), inverse, TOP), i32x4.const(TOP + 1))),
+    );
+    const high = codes.map((code) => i32x4.shr_u(code, 7));
+    const low = codes.map((code) => v128.and(code, i32x4.const(127)));
+    f.do(v128.store(to, bytesOf(high), 16 * i), v128.store(to, bytesOf(low), 32 + 16 * i));
+  }
+}
+
+function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">, to: Local<"i32">): void {
+  const limit = form === "i8-7" ? 63 : 127;
+  const above = form === "i8-7" ? 0x40404040 : 0x80808080 | 0;
+  const largest = [...quarter(0), ...quarter(64)].map((at) => f32x4.abs(v128.load(x, at))).reduce(f32x4.max);
+  const top = f.let(greatest(f, largest));
+  const inverse = f.let(f32x4.splat(f32.div(f32.const(limit), top)));
+  f.do(f32.store(to, f32.mul(top, f32.const(1 / limit)), X_GROUP.i8.scale));
+  const sum = f.let(i32x4.const(0));
+  for (let i = 0; i < 2; i++) {
+    const codes = f.let(bytesOf(quarter(64 * i).map((at) => rounded(v128.load(x, at), inverse, limit))));
+    if (form === "i8-signed") {
+      f.set(sum, i32x4.add(sum, i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(codes))));
+      const order = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
+      f.do(v128.store(to, i8x16.shuffle(codes, codes, order), 16 * i));
+    } else {
+      f.do(v128.store(to, i8x16.add(codes, i32x4.const(above)), 16 * i));
+    }
+  }
+  const lane = (i: number) => i32x4.extract(sum, i);
+  const total = i32.add(i32.add(lane(0), lane(1)), i32.add(lane(2), lane(3)));
+  // The weights' nibbles lie 8 above what they mean.
+  f.do(i32.store(to, form === "i8-signed" ? i32.mul(total, -8) : 0, X_GROUP.i8.offset));
+}

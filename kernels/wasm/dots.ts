@@ -1,0 +1,157 @@
+import {
+  type Body,
+  type Call,
+  f32x4,
+  i8x16,
+  i32,
+  i32x4,
+  type Local,
+  type Module,
+  type V128,
+  v128,
+} from "./assembler.ts";
+import { rowPointers } from "./block.ts";
+import { SCALES } from "./expand.ts";
+import { type Instructions, maddOf } from "./math.ts";
+
+/** Bytes of a row of a panel: words of four bytes, of eight columns. */
+const ROW = 32;
+
+/** How x of each arithmetic lies: bytes of a group of 32, and where its own scale and offset are, if it has them. */
+export const X_GROUP = {
+  /** Two bytes each. */
+  i16: { bytes: 64 },
+  /** 32 bytes of the high seven bits, 8192 added, then 32 of the low. */
+  i8x2: { bytes: 64 },
+  /** One byte each, then a scale, f32, and what sums begin with, i32. */
+  i8: { bytes: 40, scale: 32, offset: 36 },
+} as const;
+
+/** One turn over a group: its sums, as they are to be converted. */
+interface Dots {
+  readonly rows: number;
+  readonly groupBytes: number;
+  /** Rows of words of a panel that a group has. */
+  readonly words: number;
+  /** What sums begin with: `row` of x, half of the panel. */
+  begin(rows: readonly Local<"i32">[], scales: Local<"i32">, r: number, half: number): V128;
+  /** Multiplies one word of a row with those of four columns, and adds. */
+  step(x: V128, w: V128, sum: V128): V128;
+  /** Where x's words are, pass by pass; between passes sums are shifted to the left by seven bits. */
+  readonly passes: readonly number[];
+  /** x has a scale of its own for the group, there. */
+  readonly scale?: number;
+}
+
+/**
+ * Adds f(x, stride, have, codes, bytes, tile, scales): integer sums of groups of 32, each converted, scaled and added to f32
+ * sums, which lie in `tile` (eight columns a row); the integers take all registers.
+ */
+function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
+  return m.function(
+    ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
+    (f, x, stride, have, codes, bytes, tile, scales) => {
+      const madd = maddOf(instructions);
+      const rows = rowPointers(f, dots.rows, x, stride, have);
+      const sums = Array.from({ length: 2 * dots.rows }, () => f.local("v128"));
+      const end = f.let(i32.add(x, bytes));
+      for (let i = 0; i < sums.length; i++) f.do(v128.store(tile, f32x4.const(0), 16 * i));
+      f.repeat(
+        () => {
+          for (const [i, sum] of sums.entries()) f.set(sum, dots.begin(rows, scales, i >> 1, i & 1));
+          for (const [pass, at] of dots.passes.entries()) {
+            if (pass > 0) for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
+            addPass(f, dots, rows, codes, at, sums);
+          }
+          for (const [i, sum] of sums.entries()) {
+            const number = f32x4.convert_i32x4_s(sum);
+            const factor = v128.load(scales, 16 * (i & 1));
+            const scaled = dots.scale ? f32x4.mul(number, v128.load32_splat(rows[i >> 1], dots.scale)) : number;
+            f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, 16 * i)), 16 * i));
+          }
+          for (const row of rows) f.bump(row, dots.groupBytes);
+          f.bump(codes, dots.words * ROW);
+          f.bump(scales, SCALES);
+        },
+        () => i32.ne(x, end),
+      );
+    },
+  );
+}
+
+function addPass(
+  f: Body,
+  dots: Dots,
+  rows: readonly Local<"i32">[],
+  codes: Local<"i32">,
+  at: number,
+  sums: readonly Local<"v128">[],
+): void {
+  const [low, high, element] = [f.local("v128"), f.local("v128"), f.local("v128")];
+  for (let word = 0; word < dots.words; word++) {
+    f.set(low, v128.load(codes, word * ROW));
+    f.set(high, v128.load(codes, word * ROW + 16));
+    for (const [r, row] of rows.entries()) {
+      f.set(element, v128.load32_splat(row, at + 4 * word));
+      f.set(sums[2 * r], dots.step(element, low, sums[2 * r]));
+      f.set(sums[2 * r + 1], dots.step(element, high, sums[2 * r + 1]));
+    }
+  }
+}
+
+/** Rows of the blocks, as many as leave every sum in a register. */
+export const DOT_ROWS = { i16: 3, i8x2: 6, i8: 6 } as const;
+
+/** x and weights of 14 bits, or fewer, in two bytes: 32 products stay below 2^31. */
+export function addShorts(m: Module, instructions: Instructions): Call {
+  const dots: Dots = {
+    rows: DOT_ROWS.i16,
+    groupBytes: X_GROUP.i16.bytes,
+    words: 16,
+    begin: () => i32x4.const(0),
+    step: (x, w, sum) => i32x4.add(i32x4.dot_i16x8_s(x, w), sum),
+    passes: [0],
+  };
+  return addDots(m, dots, instructions);
+}
+
+/** Weights of 8 bits, x of 14 in two unsigned planes of 7. */
+export function addPlanes(m: Module, instructions: Instructions): Call {
+  const dots: Dots = {
+    rows: DOT_ROWS.i8x2,
+    groupBytes: X_GROUP.i8x2.bytes,
+    words: 8,
+    begin: (_, scales, __, half) => v128.load(scales, 32 + 16 * half),
+    step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
+    passes: [0, 32],
+  };
+  return addDots(m, dots, instructions);
+}
+
+/** Weights of 8 bits, x unsigned: 7 bits, or 8 where the dot takes them. */
+export function addBytes(m: Module, instructions: Instructions): Call {
+  const dots: Dots = {
+    rows: DOT_ROWS.i8,
+    groupBytes: X_GROUP.i8.bytes,
+    words: 8,
+    begin: (_, scales, __, half) => v128.load(scales, 32 + 16 * half),
+    step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
+    passes: [0],
+    scale: X_GROUP.i8.scale,
+  };
+  return addDots(m, dots, instructions);
+}
+
+/** Weights of 4 bits, unsigned, 8 above themselves; x of 8 bits, signed. */
+export function addNibbles(m: Module, instructions: Instructions): Call {
+  const dots: Dots = {
+    rows: DOT_ROWS.i8,
+    groupBytes: X_GROUP.i8.bytes,
+    words: 8,
+    begin: (rows, _, r) => v128.load32_splat(rows[r], X_GROUP.i8.offset),
+    step: (x, w, sum) => i8x16.relaxed_dot_add(x, w, sum),
+    passes: [0],
+    scale: X_GROUP.i8.scale,
+  };
+  return addDots(m, dots, instructions);
+}

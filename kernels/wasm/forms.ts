@@ -1,0 +1,122 @@
+import type { ActivationForm } from "./activations.ts";
+import type { Module } from "./assembler.ts";
+import { addBlock, blockOf } from "./block.ts";
+import { addBytes, addNibbles, addPlanes, addShorts, DOT_ROWS } from "./dots.ts";
+import { addHalves, addI14, I14_TOP } from "./encode.ts";
+import {
+  type AddExpand,
+  addScales,
+  bytesToFloats,
+  bytesToShorts,
+  halvesToFloats,
+  nibblesToBytes,
+  nibblesToFloats,
+  nibblesToShorts,
+} from "./expand.ts";
+import { type LinearParts, linear, linearScratch, PANEL } from "./linear.ts";
+import type { Instructions } from "./math.ts";
+import type { AddEncode } from "./pack.ts";
+import { GROUP, padded } from "./params.ts";
+import { addQ4, addQ8 } from "./quantise.ts";
+
+/** How weights lie in memory, and the bits of one, its share of the scales not counted. */
+export const STORED = { f32: 32, f16: 16, i14: 16, q8: 8, q4: 4 } as const;
+export type Stored = keyof typeof STORED;
+
+/**
+ * How x is multiplied: as floats; as integers of 14 bits a row, in two bytes (`i16`) or in two planes of 7 bits (`i8x2`); or as
+ * integers of 7 or 8 bits with a scale for each group of 32 (`i8`).
+ */
+export type Arithmetic = "f32" | "i16" | "i8x2" | "i8";
+
+/** What a linear map may run as: the weights' storage, then the arithmetic. */
+export const FORMS = {
+  "f32-f32": ["f32", "f32"],
+  "f16-f32": ["f16", "f32"],
+  "i14-i16": ["i14", "i16"],
+  "q8-f32": ["q8", "f32"],
+  "q8-i16": ["q8", "i16"],
+  "q8-i8x2": ["q8", "i8x2"],
+  "q8-i8": ["q8", "i8"],
+  "q4-f32": ["q4", "f32"],
+  "q4-i16": ["q4", "i16"],
+  "q4-i8": ["q4", "i8"],
+} as const satisfies Readonly<Record<string, readonly [Stored, Arithmetic]>>;
+export type WeightForm = keyof typeof FORMS;
+
+/** Bytes of one padded row: its codes, and its scales of half precision. */
+export function rowBytes(stored: Stored, depth: number): { codes: number; scales: number } {
+  const wide = padded(depth);
+  return {
+    codes: (wide * STORED[stored]) / 8,
+    scales: STORED[stored] === 32 || stored === "f16" ? 0 : (wide / GROUP) * 2,
+  };
+}
+
+/** Bytes of a panel: eight rows of the matrix, four bytes of one after four of another, then their scales likewise. */
+export function panelBytes(stored: Stored, depth: number): number {
+  const { codes, scales } = rowBytes(stored, depth);
+  return PANEL * (codes + scales);
+}
+
+/** Bytes of a packed matrix [out, in]. It begins at a multiple of 64. */
+export function weightBytes(form: WeightForm, out: number, depth: number): number {
+  return Math.ceil(out / PANEL) * panelBytes(FORMS[form][0], depth);
+}
+
+const EXPAND: Readonly<Partial<Record<WeightForm, { add: AddExpand; bytes: number }>>> = {
+  "f16-f32": { add: halvesToFloats, bytes: 4 },
+  "q8-f32": { add: bytesToFloats, bytes: 4 },
+  "q4-f32": { add: nibblesToFloats, bytes: 4 },
+  "q8-i16": { add: bytesToShorts, bytes: 2 },
+  "q4-i16": { add: nibblesToShorts, bytes: 2 },
+  "q4-i8": { add: nibblesToBytes, bytes: 1 },
+};
+
+/** Bytes of scratch that a form needs at a depth. */
+export function scratchBytes(form: WeightForm, depth: number): number {
+  return linearScratch(padded(depth) / GROUP, PANEL * GROUP * (EXPAND[form]?.bytes ?? 0));
+}
+
+/** Rows of a form's blocks. */
+export function blockRows(form: WeightForm, { madd }: Instructions): number {
+  const arithmetic = FORMS[form][1];
+  return arithmetic === "f32" ? blockOf(madd).rows : DOT_ROWS[arithmetic];
+}
+
+/** What x becomes before a form multiplies it; undefined where it stays. */
+export function activationOf(form: WeightForm, { dot8 }: Instructions): ActivationForm | undefined {
+  const [stored, arithmetic] = FORMS[form];
+  if (arithmetic === "f32") return undefined;
+  if (arithmetic !== "i8") return arithmetic;
+  return stored === "q4" ? "i8-signed" : dot8 ? "i8-8" : "i8-7";
+}
+
+/** The parts of which a form's kernel is made. */
+function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
+  const [stored, arithmetic] = FORMS[form];
+  const multiply = {
+    f32: (m: Module) => addBlock(m, blockOf(instructions.madd), instructions.madd),
+    i16: (m: Module) => addShorts(m, instructions),
+    i8x2: (m: Module) => addPlanes(m, instructions),
+    i8: (m: Module) => (stored === "q4" ? addNibbles : addBytes)(m, instructions),
+  }[arithmetic];
+  const factor = stored === "i14" ? 1 / I14_TOP : 1;
+  const offset = { f32: 0, i16: 0, i8x2: 64, i8: stored === "q4" ? 0 : instructions.dot8 ? 128 : 64 }[arithmetic];
+  return {
+    rows: blockRows(form, instructions),
+    multiply,
+    expand: EXPAND[form]?.add,
+    scale: arithmetic === "f32" ? undefined : addScales(factor, offset),
+    rowScales: arithmetic === "i16" || arithmetic === "i8x2",
+  };
+}
+
+export function linearModule(form: WeightForm, instructions: Instructions): Module {
+  return linear(partsOf(form, instructions), instructions);
+}
+
+/** What makes rows of a storage from floats; undefined where floats are stored. */
+export function encoderOf(stored: Stored): AddEncode | undefined {
+  return { f32: undefined, f16: addHalves, i14: addI14, q8: addQ8, q4: addQ4 }[stored];
+}

@@ -1,0 +1,146 @@
+import { type Call, f32x4, i32, int, Module, min, v128 } from "./assembler.ts";
+import { type AddExpand, SCALES } from "./expand.ts";
+import { gelu, type Instructions, maddOf } from "./math.ts";
+import { layout } from "./params.ts";
+
+/** Columns of y that are made together: those whose weights lie in one panel. */
+export const PANEL = 8;
+
+/** What tells the forms of a linear map apart. */
+export interface LinearParts {
+  /** Rows of x in a block. */
+  readonly rows: number;
+  /** Adds f(x, xStride, have, codes, xBytes, tile, scales or the tile's stride): a block's sums, in f32. */
+  multiply(m: Module): Call;
+  /** What makes a stored panel what `multiply` reads. Without it that reads the stored one. */
+  readonly expand?: AddExpand;
+  /** What makes a stored panel's scales what `multiply` reads, if it does. */
+  readonly scale?: AddExpand;
+  /** Sums are to be multiplied by a scale of the row of x. */
+  readonly rowScales: boolean;
+}
+
+/** How a linear step is told what to do. Strides are bytes. */
+export const LINEAR = layout(
+  "x",
+  "xStride",
+  "rows",
+  /** Bytes of a row of x that are multiplied. */
+  "xBytes",
+  /** Groups of 32 along the depth, padded. */
+  "groups",
+  /** Row scales, f32 [rows]. */
+  "scales",
+  "weight",
+  "panelBytes",
+  /** Of a panel's codes; its scales follow. */
+  "codeBytes",
+  /** [out], padded with zeros. */
+  "bias",
+  "y",
+  "yStride",
+  /** 0 or 1. */
+  "gelu",
+  /** 0 for none. */
+  "add",
+  "addStride",
+  /** Rows of the addend, which repeats. */
+  "addRows",
+  /** Panels with weights, and those of y's row, whose columns beyond are filled with zeros. */
+  "panels",
+  "yPanels",
+  /** A chunk takes so many rows of so many panels; chunks run along the panels first. */
+  "chunkRows",
+  "chunkPanels",
+  "panelChunks",
+);
+
+/** Bytes of the block's sums, with which a thread's scratch begins; the scales follow, then the expanded panel. */
+const TILE = 256;
+
+/** Bytes of scratch where a group's expanded codes take so many. */
+export function linearScratch(groups: number, expandedBytes: number): number {
+  return TILE + groups * (SCALES + expandedBytes);
+}
+
+/** `y = x Wᵀ + bias`, then GELU, then an addend: a panel of weights stays in the cache while all rows of x pass it. */
+export function linear(parts: LinearParts, instructions: Instructions): Module {
+  const m = new Module();
+  const multiply = parts.multiply(m);
+  const expand = parts.expand?.(m);
+  const scale = parts.scale?.(m);
+  const finish = addFinish(m, parts.rowScales, instructions);
+  m.function(["i32", "i32", "i32"], (f, params, chunk, tile) => {
+    const p = LINEAR.load(params);
+    const { x, xStride, xBytes, panels } = LINEAR.keep(f, params, "x", "xStride", "xBytes", "panels");
+    const first = f.let(i32.mul(i32.rem_u(chunk, p.panelChunks), p.chunkPanels));
+    const last = f.let(min(i32.add(first, p.chunkPanels), p.yPanels));
+    const top = f.let(i32.mul(i32.div_u(chunk, p.panelChunks), p.chunkRows));
+    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const scales = f.let(i32.add(tile, TILE));
+    const expanded = f.let(i32.add(scales, i32.mul(p.groups, SCALES)));
+    f.for(first, last, 1, (panel) => {
+      const inside = f.let(i32.lt_u(panel, panels));
+      const codes = f.let(i32.add(p.weight, i32.mul(panel, p.panelBytes)));
+      const stored = f.let(i32.add(codes, p.codeBytes));
+      f.when(inside, () => {
+        if (scale) f.do(scale(codes, stored, p.groups, scales));
+        if (expand) {
+          f.do(expand(codes, stored, p.groups, expanded));
+          f.set(codes, expanded);
+        }
+      });
+      f.for(top, bottom, parts.rows, (row) => {
+        const have = f.let(min(i32.sub(bottom, row), int(parts.rows)));
+        f.when(
+          inside,
+          () => {
+            const from = i32.add(x, i32.mul(row, xStride));
+            f.do(multiply(from, xStride, have, codes, xBytes, tile, scale ? scales : 4 * PANEL));
+            f.do(finish(params, tile, row, have, panel));
+          },
+          () => {
+            const y = f.let(i32.add(i32.add(p.y, i32.mul(row, p.yStride)), i32.mul(panel, 4 * PANEL)));
+            f.for(0, have, 1, () => {
+              f.do(v128.store(y, f32x4.const(0)), v128.store(y, f32x4.const(0), 16));
+              f.bump(y, p.yStride);
+            });
+          },
+        );
+      });
+    });
+  });
+  return m;
+}
+
+/** Adds f(params, tile, row, have, panel): what happens to sums between the tile and y. */
+function addFinish(m: Module, rowScales: boolean, instructions: Instructions): Call {
+  return m.function(["i32", "i32", "i32", "i32", "i32"], (f, params, tile, row, have, panel) => {
+    const p = LINEAR.load(params);
+    const madd = maddOf(instructions);
+    const column = f.let(i32.mul(panel, 4 * PANEL));
+    const y = f.let(i32.add(i32.add(p.y, i32.mul(row, p.yStride)), column));
+    const bias = f.let(i32.add(p.bias, column));
+    const { yStride, add } = LINEAR.keep(f, params, "yStride", "add");
+    f.for(0, have, 1, (r) => {
+      const scale = f.local("v128");
+      if (rowScales) f.set(scale, v128.load32_splat(i32.add(p.scales, i32.shl(i32.add(row, r), 2))));
+      const halves = [0, 16].map((half) => {
+        const sum = v128.load(tile, half);
+        const offset = v128.load(bias, half);
+        return f.let(rowScales ? madd(sum, scale, offset) : f32x4.add(sum, offset));
+      });
+      f.when(p.gelu, () => {
+        for (const half of halves) f.set(half, gelu(f, madd, half));
+      });
+      f.when(add, () => {
+        const from = f.let(i32.add(column, i32.mul(i32.rem_u(i32.add(row, r), p.addRows), p.addStride)));
+        f.bump(from, add);
+        for (const [i, half] of halves.entries()) f.set(half, f32x4.add(half, v128.load(from, 16 * i)));
+      });
+      for (const [i, half] of halves.entries()) f.do(v128.store(y, half, 16 * i));
+      f.bump(tile, 4 * PANEL);
+      f.bump(y, yStride);
+    });
+  });
+}

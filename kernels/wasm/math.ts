@@ -1,0 +1,52 @@
+import { type Body, f32x4, i32x4, type Local, type V128 } from "./assembler.ts";
+
+/** Instructions beyond WebAssembly's fixed-width SIMD that an engine takes. */
+export interface Instructions {
+  /** `f32x4.relaxed_madd`. */
+  readonly madd: boolean;
+  /** `i32x4.relaxed_dot_i8x16_i7x16_add_s`. */
+  readonly dot: boolean;
+  /** The same with its second operand up to 255, taken as unsigned. */
+  readonly dot8: boolean;
+}
+
+/** a b + c, in one instruction where there is one. */
+export type Madd = (a: V128, b: V128, c: V128) => V128;
+
+export function maddOf({ madd }: Pick<Instructions, "madd">): Madd {
+  return madd ? f32x4.relaxed_madd : (a, b, c) => f32x4.add(f32x4.mul(a, b), c);
+}
+
+/** Of 2^f, |f| <= 1/2: the polynomial of least relative error [Remez], 7.5e-8 before and 2.4e-7 after rounding. */
+const EXP2 = [
+  1.0000000716546822, 0.6931469670647327, 0.2402211972384, 0.0555071327354, 0.0096755413342, 0.0013276471979,
+];
+
+/**
+ * 2^t, relative error at most 3.5e-7 for t of -126 to 127; 0 below -126.5, and 2^127 above 127.
+ * t's own rounding comes on top: e^x by way of it errs by 2^-24 |x| more.
+ */
+export function exp2(f: Body, madd: Madd, t: V128): V128 {
+  const clamped = f.let(f32x4.pmin(f32x4.pmax(t, f32x4.const(-127)), f32x4.const(127)));
+  const whole = f.let(f32x4.nearest(clamped));
+  const rest = f.let(f32x4.sub(clamped, whole));
+  const polynomial = EXP2.map(f32x4.const).reduceRight((sum, coefficient) => madd(sum, rest, coefficient));
+  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(whole), i32x4.const(127)), 23);
+  return f32x4.mul(polynomial, power);
+}
+
+/** e^x for x at most 0; see `exp2`. */
+export function exp(f: Body, madd: Madd, x: V128): V128 {
+  return exp2(f, madd, f32x4.mul(x, f32x4.const(Math.LOG2E)));
+}
+
+/**
+ * GELU in its tanh form, as x times a logistic: `x / (1 + exp(-2 u))`, u = sqrt(2/pi) (x + 0.044715 x^3), which is
+ * `x/2 (1 + tanh u)` without cancellation below 0. Absolute error at most 1e-6 max(1, |x|).
+ */
+export function gelu(f: Body, madd: Madd, x: Local<"v128">): V128 {
+  const scale = -2 * Math.LOG2E * Math.sqrt(2 / Math.PI);
+  const inner = madd(f32x4.mul(x, x), f32x4.const(0.044715 * scale), f32x4.const(scale));
+  const power = exp2(f, madd, f32x4.mul(x, inner));
+  return f32x4.div(x, f32x4.add(f32x4.const(1), power));
+}

@@ -1,0 +1,40 @@
+import { type Body, type Expr, type F32, f32, i32, type Local } from "./assembler.ts";
+
+/** A block of 32-bit words in memory that describes a step to its kernel, each with a name. */
+export interface Layout<N extends string> {
+  /** The words for these values; of what is a float in memory give `floatBits`. Addresses are bytes, unsigned. */
+  write(values: Readonly<Record<N, number>>): Uint32Array<ArrayBuffer>;
+  /** What loads each of them. */
+  load(params: Expr<"i32">): Readonly<Record<N, Expr<"i32">>>;
+  /** A local for each of those named. */
+  keep<K extends N>(f: Body, params: Expr<"i32">, ...names: K[]): Readonly<Record<K, Local<"i32">>>;
+}
+
+export function layout<N extends string>(...names: N[]): Layout<N> {
+  const each = <V>(of: readonly N[], value: (name: N) => V) =>
+    Object.fromEntries(of.map((name) => [name, value(name)])) as Record<N, V>;
+  const at = (params: Expr<"i32">, name: N) => i32.load(params, 4 * names.indexOf(name));
+  return {
+    write: (values) => Uint32Array.from(names, (name) => values[name]),
+    load: (params) => each(names, (name) => at(params, name)),
+    keep: (f, params, ...kept) => each(kept, (name) => f.let(at(params, name))),
+  };
+}
+
+/** The bits of a float32. */
+export function floatBits(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0];
+}
+
+/** A word that holds a float32's bits. */
+export function asFloat(word: Expr<"i32">): F32 {
+  return f32.reinterpret_i32(word);
+}
+
+/** Weights that share a scale, and what widths are padded to. */
+export const GROUP = 32;
+
+/** A width, padded: so far rows lie apart and are filled with zeros. */
+export function padded(width: number): number {
+  return Math.ceil(width / GROUP) * GROUP;
+}

@@ -1,0 +1,30 @@
+import { f32x4, i8x16, i32x4, Module, v128 } from "./assembler.ts";
+import type { Instructions } from "./math.ts";
+
+/** What the engine takes; undefined where it has no fixed-width SIMD, without which nothing here runs. */
+export function probe(): Instructions | undefined {
+  const store = (value: Parameters<typeof v128.store>[1]) => {
+    const m = new Module();
+    m.function(["i32", "i32", "i32"], (f, at) => f.do(v128.store(at, value)));
+    return m.assemble({ shared: false });
+  };
+  const zero = i32x4.const(0);
+  if (!WebAssembly.validate(store(zero))) return undefined;
+  const madd = WebAssembly.validate(store(f32x4.relaxed_madd(zero, zero, zero)));
+  // Operands from memory: what a compiler calculates beforehand says nothing about the machine.
+  const product = store(i8x16.relaxed_dot_add(v128.load(16), v128.load(32), zero));
+  const dot = WebAssembly.validate(product);
+  return { madd, dot, dot8: dot && takesEightBits(product) };
+}
+
+/** Whether the dot takes its second operand as unsigned bytes and adds four products of them without saturation. */
+function takesEightBits(product: Uint8Array<ArrayBuffer>): boolean {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const bytes = new Int8Array(memory.buffer);
+  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(product), { env: { memory } });
+  return [-127, 127].every((weight) => {
+    bytes.fill(weight, 16, 32).fill(255, 32, 48);
+    (exports.run as (to: number, chunk: number, scratch: number) => void)(0, 0, 0);
+    return new Int32Array(memory.buffer, 0, 4).every((sum) => sum === 4 * weight * 255);
+  });
+}

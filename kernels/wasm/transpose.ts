@@ -1,0 +1,18 @@
+import { type Body, i32x4, type Local, type V128 } from "./assembler.ts";
+
+/** Four vectors of four 32-bit lanes, rows made columns. */
+export function transpose(f: Body, rows: readonly V128[]): Local<"v128">[] {
+  const [a, b, c, d] = rows.map((row) => f.let(row));
+  const pairs = (low: Local<"v128">, high: Local<"v128">) => [
+    f.let(i32x4.shuffle(low, high, [0, 4, 1, 5])),
+    f.let(i32x4.shuffle(low, high, [2, 6, 3, 7])),
+  ];
+  const [ab0, ab2] = pairs(a, b);
+  const [cd0, cd2] = pairs(c, d);
+  return [
+    f.let(i32x4.shuffle(ab0, cd0, [0, 1, 4, 5])),
+    f.let(i32x4.shuffle(ab0, cd0, [2, 3, 6, 7])),
+    f.let(i32x4.shuffle(ab2, cd2, [0, 1, 4, 5])),
+    f.let(i32x4.shuffle(ab2, cd2, [2, 3, 6, 7])),
+  ];
+}

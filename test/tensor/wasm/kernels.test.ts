@@ -1,0 +1,207 @@
+import { describe, expect, it } from "vitest";
+import {
+  attentionStep,
+  kernelModule,
+  kernelNames,
+  layerNormStep,
+  meanStep,
+  rowsStep,
+} from "../../../kernels/wasm/index.ts";
+import { padded } from "../../../kernels/wasm/params.ts";
+import * as backend from "../../../src/tensor/backend.ts";
+import * as reference from "../../judge/reference.ts";
+import { random } from "../../judge/reference.ts";
+import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";
+
+const BOUND = 1e-11;
+
+/** Rows, width, scale, one massive feature. */
+const NORM = [
+  [1, 1, 1, 0],
+  [3, 7, 1, 0],
+  [65, 144, 1, 0],
+  [33, 1152, 1, 0],
+  [9, 144, 1, 300],
+  [9, 144, 70000, 0],
+  [9, 144, 1e-4, 0],
+] as const;
+
+/** Batch, queries, keys, heads, features of a head, scale. */
+const ATTENTION: [number, number, number, number, number, number?][] = [
+  [1, 1, 1, 1, 1],
+  [2, 64, 64, 2, 72],
+  [1, 65, 65, 1, 64],
+  [2, 33, 33, 2, 96],
+  [2, 19, 19, 3, 7],
+  [1, 5, 5, 1, 300],
+  [1, 730, 730, 1, 8],
+  [3, 1, 1024, 2, 72],
+  [2, 2, 65, 2, 64],
+  [1, 33, 33, 2, 16, 50],
+];
+
+it("pads as backends do", () => {
+  expect([1, 31, 32, 33].map(padded)).toEqual([1, 31, 32, 33].map(backend.padded));
+});
+
+for (const engine of ENGINES) {
+  describe(`kernels, ${nameOf(engine)}`, () => {
+    it("are valid, with memory of one's own or shared", () => {
+      for (const name of kernelNames(engine)) {
+        for (const shared of [false, true]) {
+          expect([name, WebAssembly.validate(kernelModule(name, engine, { shared }))]).toEqual([name, true]);
+        }
+      }
+    });
+
+    for (const [rows, width, scale, massive] of NORM) {
+      it(`layerNorm [${rows}, ${width}] times ${scale}, one feature ${massive}`, () => {
+        const m = new Machine(engine);
+        const x = random(rows * width, 5, scale);
+        if (massive) for (let i = Math.floor(width / 3); i < x.length; i += width) x[i] = massive;
+        const [weight, bias] = [random(width, 6), random(width, 7)];
+        const stride = padded(width);
+        const y = m.allocate(4 * rows * stride);
+        const at = {
+          x: m.putRows(x, width, stride),
+          weight: m.putRows(weight, width, stride),
+          bias: m.putRows(bias, width, stride),
+        };
+        m.run(layerNormStep({ ...at, xStride: stride, rows, width, eps: 1e-6, y, yStride: stride }));
+        const expected = reference.layerNorm(x, weight, bias, 1e-6);
+        expect(errorOf(m.getRows(y, rows, width, stride), expected)).toBeLessThan(BOUND);
+      });
+    }
+
+    for (const [batch, queries, keys, heads, head, scale = 1] of ATTENTION) {
+      it(`attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys, times ${scale}`, () => {
+        const { actual, expected } = attention({ batch, queries, keys, heads, head, scale });
+        expect(errorOf(actual, expected)).toBeLessThan(BOUND);
+      });
+    }
+
+    it("attention to scores beyond 1e5", () => {
+      const { actual, expected } = attention({
+        batch: 1,
+        queries: 33,
+        keys: 33,
+        heads: 2,
+        head: 16,
+        scale: 300,
+        whole: true,
+      });
+      expect(errorOf(actual, expected)).toBeLessThan(BOUND);
+    });
+
+    it("attention leaves out what lies beyond an item's length", () => {
+      const shape = { batch: 3, queries: 20, keys: 20, heads: 2, head: 12, scale: 1 };
+      const { actual, expected } = attention({ ...shape, lengths: [20, 1, 13] });
+      expect(errorOf(actual, expected)).toBeLessThan(BOUND);
+    });
+
+    function attention(shape: {
+      batch: number;
+      queries: number;
+      keys: number;
+      heads: number;
+      head: number;
+      scale: number;
+      whole?: boolean;
+      lengths?: number[];
+    }) {
+      const { batch, queries, keys, heads, head, scale, whole, lengths } = shape;
+      const m = new Machine(engine);
+      const width = heads * head;
+      const self = queries === keys;
+      const numbers = (count: number, seed: number) => {
+        const values = random(count, seed, scale);
+        return whole ? values.map(Math.round) : values;
+      };
+      const parts = self ? 3 : 2;
+      const kv = numbers(batch * keys * width * parts, 9);
+      const q = self ? kv : numbers(queries * width, 8);
+      const stride = padded(parts * width);
+      const visible = kv.slice();
+      for (const [item, length] of (lengths ?? []).entries()) {
+        visible.fill(Number.NaN, (item * keys + length) * parts * width, (item + 1) * keys * parts * width);
+      }
+      const kvAt = m.putRows(visible, parts * width, stride);
+      const qAt = self ? kvAt : m.putRows(q, width, padded(width));
+      const y = m.allocate(4 * batch * queries * padded(width));
+      const step = attentionStep({
+        q: { address: qAt, stride: self ? stride : padded(width), offset: 0, single: !self },
+        k: { address: kvAt, stride, offset: (parts - 2) * width },
+        v: { address: kvAt, stride, offset: (parts - 1) * width },
+        ...{ batch, queries, keys, heads, head, y },
+        yStride: padded(width),
+        lengths: lengths && m.put(Int32Array.from(lengths)),
+      });
+      m.run(step);
+      const view = (data: Float32Array, tokens: number, part: number, of: number) => ({
+        data,
+        tokens,
+        stride: of * width,
+        offset: part * width,
+      });
+      if (!lengths) {
+        const expected = reference.attention(
+          view(q, queries, 0, self ? 3 : 1),
+          view(kv, keys, parts - 2, parts),
+          view(kv, keys, parts - 1, parts),
+          width,
+          heads,
+        );
+        return { actual: m.getRows(y, batch * queries, width, padded(width)), expected };
+      }
+      // Item by item, with as many keys as it has; queries beyond its length are nobody's concern.
+      const actual: number[] = [];
+      const expected: number[] = [];
+      for (const [item, length] of lengths.entries()) {
+        const of = (data: Float32Array) =>
+          data.slice(item * keys * parts * width, (item * keys + length) * parts * width);
+        const all = of(kv);
+        expected.push(
+          ...reference.attention(
+            view(all, length, 0, 3),
+            view(all, length, 1, 3),
+            view(all, length, 2, 3),
+            width,
+            heads,
+          ),
+        );
+        actual.push(...m.getRows(y + 4 * item * queries * padded(width), length, width, padded(width)));
+      }
+      return { actual: Float32Array.from(actual), expected: Float64Array.from(expected) };
+    }
+
+    it("mean of tokens, with and without lengths", () => {
+      const m = new Machine(engine);
+      const [batch, tokens, width] = [3, 5, 45];
+      const x = random(batch * tokens * width, 11);
+      for (const lengths of [undefined, [5, 1, 3]]) {
+        const y = m.allocate(4 * batch * 64);
+        const at = { x: m.putRows(x, width, 64), lengths: lengths && m.put(Int32Array.from(lengths)) };
+        m.run(meanStep({ ...at, xStride: 64, batch, tokens, width, y, yStride: 64 }));
+        const expected = Float64Array.from({ length: batch * width }, (_, i) => {
+          const [item, column] = [Math.floor(i / width), i % width];
+          const count = lengths?.[item] ?? tokens;
+          let sum = 0;
+          for (let token = 0; token < count; token++) sum += x[(item * tokens + token) * width + column];
+          return sum / count;
+        });
+        expect(errorOf(m.getRows(y, batch, width, 64), expected)).toBeLessThan(BOUND);
+      }
+    });
+
+    it("rows that are picked", () => {
+      const m = new Machine(engine);
+      const x = random(50 * 33, 12);
+      const indices = Array.from({ length: 70 }, (_, i) => (i * 7) % 50);
+      const y = m.allocate(4 * 70 * 64);
+      const at = { x: m.putRows(x, 33, 64), indices: m.put(Int32Array.from(indices)) };
+      m.run(rowsStep({ ...at, xStride: 64, rows: 70, width: 33, y, yStride: 64 }));
+      const expected = indices.flatMap((row) => [...x.subarray(row * 33, (row + 1) * 33)]);
+      expect([...m.getRows(y, 70, 33, 64)]).toEqual(expected);
+    });
+  });
+}
