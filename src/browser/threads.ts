@@ -3,7 +3,7 @@ import { threadText } from "../tensor/wasm/thread.ts";
 
 /** From the package's file, in the form that bundlers know. */
 const fromFile: Spawn = (tell, died) =>
-  connect(new Worker(new URL("../tensor/wasm/worker.js", import.meta.url), { type: "module" }), tell, died);
+  connect(new Worker(new URL("./thread.js", import.meta.url), { type: "module" }), tell, died);
 
 /** From text, for bundlers that leave the file behind. */
 const fromText: Spawn = (tell, died) => {

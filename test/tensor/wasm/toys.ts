@@ -49,3 +49,13 @@ export async function toy(name: keyof typeof BODIES, shared: boolean): Promise<U
   const module = (await wabt()).parseWat(name, text, { threads: true });
   return new Uint8Array(module.toBinary({}).buffer);
 }
+
+/** All of them, to be sent where no compiler is. */
+export async function toyModules(): Promise<Record<keyof typeof BODIES, Record<"true" | "false", number[]>>> {
+  const both = async (name: keyof typeof BODIES) => ({
+    true: [...(await toy(name, true))],
+    false: [...(await toy(name, false))],
+  });
+  const names = Object.keys(BODIES) as (keyof typeof BODIES)[];
+  return Object.fromEntries(await Promise.all(names.map(async (name) => [name, await both(name)])));
+}

@@ -1,5 +1,5 @@
-// A thread as a file of its own, for browsers and bundlers.
-import { CONTROL, type ToThread, thread } from "./thread.ts";
+// A thread of the wasm backend as a file of its own, which browsers and bundlers start as a worker.
+import { CONTROL, type ToThread, thread } from "../tensor/wasm/thread.ts";
 
 const scope = globalThis as unknown as Worker;
 thread(
