@@ -1,0 +1,64 @@
+import type { Crew } from "./crowd.ts";
+import type { Memory } from "./memory.ts";
+import type { Prepared } from "./pool.ts";
+import { type Kernel, STEP_WORDS } from "./thread.ts";
+
+/** The caller's thread gives way to its event loop after so many milliseconds, and the chunk at hand. */
+const SLICE = 16;
+
+/** The caller's own thread, which does everything in slices. */
+export class Alone implements Crew {
+  readonly size = 1;
+  readonly reason: string | undefined;
+  private readonly memory: Memory;
+  private readonly kernels: Kernel[] = [];
+  private stopped = false;
+
+  constructor(memory: Memory, reason?: string) {
+    this.memory = memory;
+    this.reason = reason;
+  }
+
+  add(module: WebAssembly.Module): void {
+    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory.memory } });
+    this.kernels.push(exports.run as Kernel);
+  }
+
+  async run({ pointer, end }: Prepared, scratch: { readonly pointer: number }): Promise<void> {
+    this.stopped = false;
+    let start = performance.now();
+    for (let step = pointer; step < end; step += 4 * STEP_WORDS) {
+      const [kernel, params, chunks] = this.memory.intsAt(step, STEP_WORDS);
+      for (let chunk = 0; chunk < chunks; chunk++) {
+        if (performance.now() - start > SLICE) {
+          await giveWay();
+          start = performance.now();
+        }
+        if (this.stopped) return;
+        this.kernels[kernel](params, chunk, scratch.pointer);
+      }
+    }
+  }
+
+  stop(): void {
+    this.stopped = true;
+  }
+
+  end(): void {
+    this.stopped = true;
+  }
+}
+
+/** Lets events, timers and frames have their turn, in less time than a timer takes; `scheduler.yield` would come back before timers. */
+function giveWay(): Promise<void> {
+  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
+  if (setImmediate) return new Promise((resolve) => setImmediate(resolve));
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
+}

