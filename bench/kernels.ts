@@ -10,7 +10,7 @@
  * Writes bench/results/kernels-<adapter>.json unless something was left out. Ends with 1 if anything was wrong.
  */
 import { parseArgs } from "node:util";
-import type { WeightDType } from "../src/tensor/program.ts";
+import type { StoredDType } from "../src/tensor/program.ts";
 import { type Ceilings, measureCeilings } from "./lib/ceilings.ts";
 import { describe } from "./lib/device.ts";
 import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
@@ -54,7 +54,7 @@ const wanted = {
   ops: OPERATIONS.filter((op) => op === (options.only ?? op)),
   form: options.form,
   rows: options.rows?.split(",").map(Number),
-  weights: options.weights?.split(",") as WeightDType[] | undefined,
+  weights: options.weights?.split(",") as StoredDType[] | undefined,
   more: options.rows || adapter.software ? [] : BATCH_ROWS,
   full: options.full,
 };

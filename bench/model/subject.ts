@@ -24,7 +24,7 @@ export interface Subject {
  * The largest 1 - cosine allowed, by the precision of the weights: what the project promises against float64. Half precision
  * activations are within it.
  */
-export const ALLOWED: Readonly<Record<WeightDType, number>> = { f32: 1e-10, f16: 2e-6, q8: 2e-4, q4: 0.04 };
+export const ALLOWED: Readonly<Record<WeightDType, number>> = { f32: 1e-10, f16: 2e-6, q8: 2e-4, i8: 1e-3, q4: 0.04 };
 
 /** A golden case; its weights come from `folder` where one is given, which has to hold the same synthetic ones. */
 export async function openSubject(name: string, folder: string | undefined): Promise<Subject> {

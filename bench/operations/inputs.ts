@@ -1,7 +1,7 @@
 import { toFloat32 } from "../../src/support/numbers.ts";
 import type { Backend } from "../../src/tensor/backend.ts";
 import type { RowChunk } from "../../src/tensor/packing.ts";
-import { Recorder, type Value, type Weight, type WeightDType } from "../../src/tensor/program.ts";
+import { Recorder, type StoredDType, type Value, type Weight } from "../../src/tensor/program.ts";
 import { packRows, unpackRows } from "../../src/tensor/quantise.ts";
 import { type Shape, size } from "../../src/tensor/shape.ts";
 import { random } from "../../test/judge/reference.ts";
@@ -19,7 +19,7 @@ export class Inputs {
   }
 
   /** A random matrix [out, depth] as it is stored in the precision asked for, and its values then. */
-  matrix(out: number, depth: number, dtype: WeightDType): { chunk: RowChunk; stored: Float32Array } {
+  matrix(out: number, depth: number, dtype: StoredDType): { chunk: RowChunk; stored: Float32Array } {
     return this.once(`matrix ${out} ${depth} ${dtype}`, () => {
       const values = random(out * depth, out, 1 / Math.sqrt(depth));
       const floats: RowChunk = { dtype: "F32", rows: out, bytes: new Uint8Array(values.buffer) };
@@ -62,7 +62,7 @@ export class Stage {
     return this.held.get(name)!;
   }
 
-  async matrix(out: number, depth: number, dtype: WeightDType): Promise<Weight> {
+  async matrix(out: number, depth: number, dtype: StoredDType): Promise<Weight> {
     const name = `matrix ${out} ${depth} ${dtype}`;
     if (!this.held.has(name)) {
       const weight = { name, shape: [out, depth], dtype };

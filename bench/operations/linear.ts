@@ -1,4 +1,4 @@
-import type { Recorder, WeightDType } from "../../src/tensor/program.ts";
+import type { Recorder, StoredDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
 import * as reference from "../../test/judge/reference.ts";
@@ -23,7 +23,7 @@ const LAYERS: readonly Layer[] = [
   { name: "fc2", depth: 4304, out: 1152, add: true },
 ];
 
-const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
+const BITS: Readonly<Record<StoredDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
 
 /** Every form of `linear` on every layer, precision and number of rows. */
 export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {
@@ -58,7 +58,7 @@ function trial(
   form: LinearName,
   layer: Layer,
   rows: number,
-  weights: WeightDType,
+  weights: StoredDType,
   activations: Storage,
 ): Trial {
   const { name, depth, out, gelu = false } = layer;

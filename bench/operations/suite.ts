@@ -1,4 +1,4 @@
-import type { WeightDType } from "../../src/tensor/program.ts";
+import type { StoredDType } from "../../src/tensor/program.ts";
 import type { Ceilings } from "../lib/ceilings.ts";
 import type { Bench } from "../lib/device.ts";
 import { duration } from "../lib/statistics.ts";
@@ -19,7 +19,7 @@ const ALL_ROWS = [1, 64, 729, 5832];
 
 /** Rows of 32 texts and of 32 pictures: more memory than a page can count on. */
 export const BATCH_ROWS = [2048, 23328];
-const WEIGHTS: readonly WeightDType[] = ["f32", "f16", "q8", "q4"];
+const WEIGHTS: readonly StoredDType[] = ["f32", "f16", "q8", "q4"];
 
 /** Seconds that one run may take on a software adapter without `full`, foretold from the form's smaller shapes. */
 const PATIENCE = 0.25;
@@ -30,7 +30,7 @@ export interface Wanted {
   readonly form?: string;
   /** Rows of the result, in ascending order. */
   readonly rows?: readonly number[];
-  readonly weights?: readonly WeightDType[];
+  readonly weights?: readonly StoredDType[];
   /** Further rows, of linear maps with f16 weights only. */
   readonly more?: readonly number[];
   /** All shapes on a software adapter, too. */

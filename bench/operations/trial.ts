@@ -1,4 +1,4 @@
-import type { Recorder, Value, WeightDType } from "../../src/tensor/program.ts";
+import type { Recorder, StoredDType, Value } from "../../src/tensor/program.ts";
 import type { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { capabilitiesOf } from "../../src/tensor/webgpu/device.ts";
 import type { Constants } from "../../src/tensor/webgpu/specialise.ts";
@@ -20,7 +20,7 @@ export interface Subject {
   readonly rows: number;
   readonly shape: string;
   readonly form: string;
-  readonly weights?: WeightDType;
+  readonly weights?: StoredDType;
   readonly activations: Storage;
 }
 
@@ -68,7 +68,7 @@ export interface Plan {
   /** More of them, of linear maps with f16 weights only. */
   readonly more: readonly number[];
   readonly activations: readonly Storage[];
-  readonly weights: readonly WeightDType[];
+  readonly weights: readonly StoredDType[];
   readonly form?: string;
 }
 

@@ -7,6 +7,7 @@ import { SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
 import { keptForms } from "./storage/chosen-forms.ts";
+import { browserThreads } from "./threads.ts";
 
 /**
  * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
@@ -32,6 +33,7 @@ export const browserPlatform: Platform<BrowserImage> = {
     return globalThis.navigator?.gpu;
   },
   chosenForms: keptForms,
+  threads: browserThreads,
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, signal) {

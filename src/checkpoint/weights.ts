@@ -1,5 +1,5 @@
 import type { FloatChunk, RowChunk } from "../tensor/packing.ts";
-import type { WeightDType } from "../tensor/program.ts";
+import type { StoredDType } from "../tensor/program.ts";
 import type { RowsOptions } from "./checkpoint.ts";
 import type { TensorInfo } from "./safetensors.ts";
 
@@ -16,5 +16,5 @@ export interface Weights {
    * stored, or rounded to no less than that; only where quantised rows are wanted they may come packed.
    */
   rows(name: string, options?: RowsOptions & { readonly as?: "f32" | "f16" }): AsyncIterable<FloatChunk>;
-  rows(name: string, options: RowsOptions & { readonly as?: WeightDType }): AsyncIterable<RowChunk>;
+  rows(name: string, options: RowsOptions & { readonly as?: StoredDType }): AsyncIterable<RowChunk>;
 }

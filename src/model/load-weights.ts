@@ -3,7 +3,7 @@ import { mismatch } from "../support/error.ts";
 import { toFloat32 } from "../support/numbers.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { RowChunk, WeightSpec } from "../tensor/packing.ts";
-import type { WeightDType } from "../tensor/program.ts";
+import { storedAs, type WeightDType } from "../tensor/program.ts";
 import { type Shape, show, size } from "../tensor/shape.ts";
 import type { Binding, Piece } from "./params.ts";
 
@@ -78,7 +78,7 @@ async function* rowsOf(
 ): AsyncGenerator<RowChunk> {
   for (const { name, shape, from, to } of pieces) {
     const { begin, end } = weights.info(name);
-    for await (const chunk of weights.rows(name, { from, to, as, signal })) {
+    for await (const chunk of weights.rows(name, { from, to, as: storedAs(as), signal })) {
       yield chunk;
       onBytes?.(((end - begin) / shape[0]) * chunk.rows);
     }

@@ -178,7 +178,7 @@ export async function loadTowers(
 }
 
 /** Bits of a weight of a matrix, its share of the scales counted. */
-const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
+const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, i8: 8.5, q4: 4.5 };
 
 /** Bytes of tensors of these shapes in a precision, the few that are kept in a higher one not considered. */
 export function weightBytes(shapes: readonly Shape[], dtype: WeightDType): number {
@@ -188,7 +188,7 @@ export function weightBytes(shapes: readonly Shape[], dtype: WeightDType): numbe
 
 /** The next smaller dtype, and the bytes of tensors of these shapes in it; undefined where there is none. */
 function smallerThan(dtype: WeightDType, shapes: readonly Shape[]): WeightSpec["smaller"] {
-  const next = ({ f32: "f16", f16: "q8", q8: "q4", q4: undefined } as const)[dtype];
+  const next = ({ f32: "f16", f16: "q8", q8: "q4", i8: "q4", q4: undefined } as const)[dtype];
   return next && { dtype: next, bytes: weightBytes(shapes, next) };
 }
 

@@ -6,6 +6,7 @@ import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
 import { decode } from "./images/decode.ts";
+import { nodeThreads } from "./threads.ts";
 
 /** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
 export type NodeImage = string | URL | Uint8Array | ArrayBuffer | Blob | Pixels;
@@ -17,6 +18,7 @@ const FILE_LIMIT = 512 * 2 ** 20;
 export const nodePlatform: Platform<NodeImage> = {
   gpu: findGpu,
   chosenForms: keptForms,
+  threads: nodeThreads,
   withoutGpu: "install the npm package webgpu and a graphics driver",
   async decode(image, signal) {
     if (typeof image === "string" || image instanceof URL) {

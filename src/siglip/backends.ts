@@ -5,6 +5,7 @@ import { open as openWebGpu } from "../tensor/webgpu/open.ts";
 /** Every backend by its name, in the order in which "auto" tries them. All but the first are loaded where they are wanted. */
 const BACKENDS = {
   webgpu: openWebGpu,
+  wasm: async (options) => (await import("../tensor/wasm/open.ts")).open(options),
   cpu: async (options) => (await import("../tensor/cpu.ts")).open(options),
 } as const satisfies Readonly<Record<string, Open>>;
 

@@ -2,10 +2,10 @@ import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 import { reporter } from "../support/progress.ts";
 import type { OpenedBackend } from "../tensor/open.ts";
-import type { WeightDType } from "../tensor/program.ts";
+import { storedAs, type WeightDType } from "../tensor/program.ts";
 import type { Pinned } from "../tensor/webgpu/options.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, prepareDialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
@@ -14,10 +14,13 @@ import type { LoadedModel, Platform } from "./siglip.ts";
 
 /** Options of `Siglip.load`. */
 export interface LoadOptions extends NetworkOptions {
-  /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else the CPU. */
+  /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else WebAssembly,
+   * else plain loops on the CPU. */
   readonly backend?: "auto" | BackendName;
-  /** Precision of the weights on the device: by default "f16" on webgpu and "f32" on the CPU. */
+  /** Precision of the weights on the device: by default "f16", and "f32" on the CPU. */
   readonly dtype?: WeightDType;
+  /** How many threads compute on wasm: by default the cores that the machine reports, at most 16. */
+  readonly threads?: number;
   /** The halves to load; both by default. */
   readonly towers?: readonly Tower[];
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
@@ -45,9 +48,9 @@ export async function loadModel<Image>(
 ): Promise<LoadedModel<Image>> {
   const { signal, onProgress, onWarning = console.warn } = options;
   const towers = checkTowers(options.towers ?? ["image", "text"]);
-  if (options.dtype !== undefined && !["f32", "f16", "q8", "q4"].includes(options.dtype)) {
+  if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
     throw new SiglipError(
-      `dtype: wanted "f32", "f16", "q8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
+      `dtype: wanted "f32", "f16", "q8", "i8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
     );
   }
   let opened: OpenedBackend | undefined;
@@ -55,14 +58,26 @@ export async function loadModel<Image>(
   try {
     signal?.throwIfAborted();
     const { gpu, withoutGpu, chosenForms } = platform;
-    opened = await openBackend(options.backend ?? "auto", { gpu, withoutGpu, chosenForms, ...options });
+    opened = await openBackend(options.backend ?? "auto", {
+      ...{ gpu, withoutGpu, chosenForms, runtime: platform.threads() },
+      ...options,
+    });
     const { backend, adapter, close } = opened;
     const dtype = options.dtype ?? backend.defaults.dtype;
+    if (!backend.dtypes.includes(dtype)) {
+      const wanted = `one of ${backend.dtypes.map((one) => `"${one}"`).join(", ")} on ${backend.name}`;
+      throw mismatch("unsupported", "dtype", wanted, `"${dtype}"`, "choose one of these or another backend");
+    }
     // Told only of a model that loads: beside an error they would be noise.
     const warnings: string[] = [];
     let warn = (message: string): void => void warnings.push(message);
     if (options.cache !== false && found.key !== undefined && platform.keep) {
-      files = await platform.keep(found, { dtype, towers, onWarning: (message) => warn(message), signal });
+      files = await platform.keep(found, {
+        dtype: storedAs(dtype),
+        towers,
+        onWarning: (message) => warn(message),
+        signal,
+      });
     }
     const config = await readConfig(files, warn, signal);
     const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));

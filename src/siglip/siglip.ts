@@ -5,15 +5,16 @@ import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
 import { SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
-import type { WeightDType } from "../tensor/program.ts";
+import type { StoredDType, WeightDType } from "../tensor/program.ts";
 import { padded } from "../tensor/shape.ts";
+import type { Threads } from "../tensor/wasm/crowd.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 
 /** What is kept of a model, and who is told of what goes wrong with that. */
 export interface KeepOptions {
-  readonly dtype: WeightDType;
+  readonly dtype: StoredDType;
   readonly towers: readonly Tower[];
   readonly onWarning: (message: string) => void;
   readonly signal?: AbortSignal;
@@ -27,6 +28,8 @@ export interface Platform<Image> {
   chosenForms(adapter: string): Map<string, string> | Promise<Map<string, string>>;
   /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
   keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
+  /** What there is for threads. */
+  threads(): Threads;
   /** What a user can do where there is no adapter; part of an error's sentence. */
   readonly withoutGpu: string;
 }

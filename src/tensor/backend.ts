@@ -29,6 +29,8 @@ export abstract class Backend {
   /** By which users choose it. */
   abstract readonly name: string;
   abstract readonly defaults: Defaults;
+  /** How weights may be stored. */
+  abstract readonly dtypes: readonly WeightDType[];
   /** The most elements a value may have; a batch whose activations would exceed it is to be run in parts. */
   abstract readonly maxElements: number;
   /** Bytes this backend holds at present: weights, activations kept for reuse, staging. */

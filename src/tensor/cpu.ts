@@ -11,6 +11,7 @@ import {
   operandsOf,
   type Program,
   type RowsOperation,
+  storedAs,
   type Weight,
 } from "./program.ts";
 import { packRows, unpackRows } from "./quantise.ts";
@@ -26,6 +27,7 @@ const STEP = 2 ** 24;
 export class CpuBackend extends Backend {
   readonly name = "cpu";
   readonly defaults = { dtype: "f32", images: 1, texts: 1 } as const;
+  readonly dtypes = ["f32", "f16", "q8", "q4"] as const;
   readonly lost = false;
   /** Bounded by what a typed array may reasonably take (1 GiB). */
   readonly maxElements = 2 ** 28;
@@ -254,7 +256,8 @@ function stored(chunk: RowChunk, { name, dtype, shape }: WeightSpec): Float32Arr
   const depth = shape[1];
   if (chunk.scales) return unpackRows(chunk, depth);
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  if (dtype === "f32") return values;
-  const packed = packRows(values, depth, dtype, name);
+  const as = storedAs(dtype);
+  if (as === "f32") return values;
+  const packed = packRows(values, depth, as, name);
   return packed.scales ? unpackRows(packed, depth) : toFloat32(packed.bytes, packed.dtype);
 }

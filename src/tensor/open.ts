@@ -1,5 +1,6 @@
 import type { Backend } from "./backend.ts";
 import type { WeightDType } from "./program.ts";
+import type { Threads } from "./wasm/crowd.ts";
 import type { ChosenForms } from "./webgpu/choose.ts";
 import type { Pinned } from "./webgpu/options.ts";
 
@@ -15,6 +16,10 @@ export interface OpenOptions {
   readonly chosenForms: (adapter: string) => ChosenForms | Promise<ChosenForms>;
   /** A device of the user's own, which is left alive. */
   readonly device?: GPUDevice;
+  /** How many threads compute, where a backend has threads. */
+  readonly threads?: number;
+  /** What the runtime has for threads. */
+  readonly runtime: Threads;
   /** Kernel forms to use instead of those that trials choose. */
   readonly forms?: Pinned;
 }

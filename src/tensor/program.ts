@@ -1,8 +1,20 @@
 import { mismatch } from "../support/error.ts";
 import { rowCount, type Shape, show } from "./shape.ts";
 
-/** How a weight matrix is stored on the device. Norms, biases, positions and the MAP probe are always f32. */
-export type WeightDType = "f32" | "f16" | "q8" | "q4";
+/**
+ * How a weight matrix is stored on the device: floats, or codes of 8 or 4 bits with a scale for each 32. i8 is q8 whose
+ * activations are rounded too, to 7 or 8 bits with a scale for each 32; wasm alone has it. Norms, biases, positions and the MAP
+ * probe are always f32.
+ */
+export type WeightDType = "f32" | "f16" | "q8" | "i8" | "q4";
+
+/** What lies in memory or in a file for a WeightDType. */
+export type StoredDType = Exclude<WeightDType, "i8">;
+
+/** The codes of i8 are those of q8. */
+export function storedAs(dtype: WeightDType): StoredDType {
+  return dtype === "i8" ? "q8" : dtype;
+}
 
 /** A weight by the name under which a backend holds it: a matrix [out, in], or a small tensor of any shape, always f32. */
 export interface Weight {

@@ -5,6 +5,7 @@ import { openCheckpoint } from "../../src/files/read-model.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
+import { nodeThreads } from "../../src/node/threads.ts";
 import { type BackendName, openBackend } from "../../src/siglip/backends.ts";
 import { Recorder, type WeightDType } from "../../src/tensor/program.ts";
 import { checkGolden, cosineLoss, openGolden } from "../harness/golden.ts";
@@ -33,6 +34,7 @@ const gpu = () => findGpu();
 const { backend, adapter } = await openBackend(name as BackendName, {
   ...{ dtype, gpu, withoutGpu: "install a driver" },
   chosenForms: () => new Map(),
+  runtime: nodeThreads(),
 });
 const peak = () => process.resourceUsage().maxRSS * 1024;
 

@@ -27,7 +27,7 @@ async function run(file: string, args: readonly string[]): Promise<string> {
 }
 
 /** Weight bytes of the image tower at most. */
-const WEIGHTS: Readonly<Record<WeightDType, number>> = { f32: 1.73e9, f16: 0.87e9, q8: 0.47e9, q4: 0.28e9 };
+const WEIGHTS: Readonly<Record<WeightDType, number>> = { f32: 1.73e9, f16: 0.87e9, q8: 0.47e9, i8: 0.47e9, q4: 0.28e9 };
 
 async function check(backend: "cpu" | "webgpu", dtype: WeightDType): Promise<void> {
   const baseline: { peak: number } = JSON.parse(await run("full-run.ts", [backend, folder, "baseline"]));

@@ -1,7 +1,14 @@
 import { floatToHalf, halfToFloat } from "../../src/support/numbers.ts";
 import type { Backend } from "../../src/tensor/backend.ts";
 import type { RowChunk } from "../../src/tensor/packing.ts";
-import { type Linear, Recorder, type Value, type Weight, type WeightDType } from "../../src/tensor/program.ts";
+import {
+  type Linear,
+  Recorder,
+  storedAs,
+  type Value,
+  type Weight,
+  type WeightDType,
+} from "../../src/tensor/program.ts";
 import { quantise } from "../../src/tensor/quantise.ts";
 import { GROUP, type Shape, size } from "../../src/tensor/shape.ts";
 import * as reference from "../judge/reference.ts";
@@ -94,7 +101,7 @@ function stored(weights: Float32Array, depth: number, dtype: WeightDType): Float
   const row = new Float32Array(Math.ceil(depth / GROUP) * GROUP);
   for (let from = 0; from < weights.length; from += depth) {
     row.set(weights.subarray(from, from + depth));
-    const { codes, scales } = quantise(row, dtype);
+    const { codes, scales } = quantise(row, storedAs(dtype) as "q8" | "q4");
     for (let k = 0; k < depth; k++) out[from + k] = codes[k] * halfToFloat(scales[Math.floor(k / GROUP)]);
   }
   return out;

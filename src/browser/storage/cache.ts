@@ -6,7 +6,7 @@ import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import { type Tower, weightBytes } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { SiglipError } from "../../support/error.ts";
-import type { WeightDType } from "../../tensor/program.ts";
+import type { StoredDType } from "../../tensor/program.ts";
 import { encodeTensors, isComplete, KeptFiles, type Manifest, TOWERS } from "./files.ts";
 import { CacheFolder, encodeJson, reasonOf } from "./folder.ts";
 import { removeForgotten } from "./spool.ts";
@@ -18,7 +18,7 @@ export interface CachedModel {
   /** Of its weights: a commit, or what the server says to tell contents from each other. */
   readonly version: string;
   /** The precision of the weights, which a load has to ask for. */
-  readonly dtype: WeightDType;
+  readonly dtype: StoredDType;
   /** The halves that are kept, whole or in part. */
   readonly towers: readonly Tower[];
   /** What it takes in the browser's storage. */
@@ -91,7 +91,7 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
 }
 
 /** About what tensors take in the cache: as on the device, but that the token table has half precision at least. */
-function keptBytes(tensors: readonly TensorInfo[], dtype: WeightDType): number {
+function keptBytes(tensors: readonly TensorInfo[], dtype: StoredDType): number {
   const shapes = (table: boolean) =>
     tensors.filter(({ name }) => (name === TOKEN_TABLE) === table).map(({ shape }) => shape);
   return weightBytes(shapes(false), dtype) + weightBytes(shapes(true), dtype === "f32" ? "f32" : "f16");

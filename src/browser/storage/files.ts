@@ -7,7 +7,7 @@ import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import type { Tower } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { SiglipError } from "../../support/error.ts";
-import type { WeightDType } from "../../tensor/program.ts";
+import type { StoredDType } from "../../tensor/program.ts";
 import { type CacheFolder, decodeJson, encodeJson } from "./folder.ts";
 import { KeptWeights } from "./weights.ts";
 
@@ -15,7 +15,7 @@ import { KeptWeights } from "./weights.ts";
 export interface Manifest {
   readonly model: string;
   readonly version: string;
-  readonly dtype: WeightDType;
+  readonly dtype: StoredDType;
   /** Whether the server sends whole files only: it is not asked then whether it has others by now. */
   readonly whole: boolean;
 }

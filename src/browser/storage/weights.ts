@@ -4,7 +4,7 @@ import type { Weights } from "../../checkpoint/weights.ts";
 import { SiglipError } from "../../support/error.ts";
 import { toFloat32 } from "../../support/numbers.ts";
 import type { FloatChunk, RowChunk } from "../../tensor/packing.ts";
-import type { WeightDType } from "../../tensor/program.ts";
+import type { StoredDType } from "../../tensor/program.ts";
 import { packRows } from "../../tensor/quantise.ts";
 import { GROUP, padded, size } from "../../tensor/shape.ts";
 import { type CacheFolder, reasonOf } from "./folder.ts";
@@ -70,8 +70,8 @@ export class KeptWeights implements Weights {
   }
 
   rows(name: string, options?: RowsOptions & { readonly as?: "f32" | "f16" }): AsyncGenerator<FloatChunk>;
-  rows(name: string, options: RowsOptions & { readonly as?: WeightDType }): AsyncGenerator<RowChunk>;
-  async *rows(name: string, options: RowsOptions & { readonly as?: WeightDType } = {}): AsyncGenerator<RowChunk> {
+  rows(name: string, options: RowsOptions & { readonly as?: StoredDType }): AsyncGenerator<RowChunk>;
+  async *rows(name: string, options: RowsOptions & { readonly as?: StoredDType } = {}): AsyncGenerator<RowChunk> {
     const layout = layoutOf(this.info(name), options.as ?? "f32");
     const { from = 0, to = layout.rows, signal } = options;
     let row = from;
@@ -182,7 +182,7 @@ export class KeptWeights implements Weights {
 
 /** How the rows of a tensor are kept: `codes` and `scales` bytes each. */
 interface Layout {
-  readonly as: WeightDType;
+  readonly as: StoredDType;
   readonly dtype: RowChunk["dtype"];
   readonly rows: number;
   readonly width: number;
@@ -191,7 +191,7 @@ interface Layout {
 }
 
 /** Float32 is wanted as it is stored; F64 leaves a checkpoint as F32. */
-function layoutOf({ dtype: stored, shape }: TensorInfo, as: WeightDType): Layout {
+function layoutOf({ dtype: stored, shape }: TensorInfo, as: StoredDType): Layout {
   const rows = shape.length > 1 ? shape[0] : 1;
   const width = size(shape.length > 1 ? shape.slice(1) : shape);
   const dtype = (as !== "f32" ? as.toUpperCase() : stored === "F64" ? "F32" : stored) as RowChunk["dtype"];

@@ -30,6 +30,7 @@ interface Compiled {
 export class WebGpuBackend extends Backend {
   readonly name = "webgpu";
   readonly defaults = { dtype: "f16", images: 8, texts: 32 } as const;
+  readonly dtypes = ["f32", "f16", "q8", "q4"] as const;
   readonly maxElements: number;
   /** Precision of activations between operations. */
   readonly activations: Storage;

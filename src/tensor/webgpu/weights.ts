@@ -1,11 +1,11 @@
 import { toFloat32 } from "../../support/numbers.ts";
 import type { RowChunk } from "../packing.ts";
-import type { Weight, WeightDType } from "../program.ts";
+import { storedAs, type Weight, type WeightDType } from "../program.ts";
 import { packRows } from "../quantise.ts";
 import { GROUP, padded } from "../shape.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */
-const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, q4: 4 };
+const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8, i8: 8, q4: 4 };
 
 /** Rows as kernels/linear.wgsl reads them, and the scales of quantised ones. */
 export interface StoredRows {
@@ -30,7 +30,8 @@ export function store(chunk: RowChunk, weight: Weight): StoredRows {
   if (chunk.scales) return chunk;
   if (isStored(chunk, weight)) return { bytes: padBytes(chunk, rowBytes(weight).codes) };
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  if (dtype !== "f32") return store(packRows(values, shape[1], dtype, name), weight);
+  const as = storedAs(dtype);
+  if (as !== "f32") return store(packRows(values, shape[1], as, name), weight);
   return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, weight);
 }
 

@@ -1,5 +1,6 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../support/units.ts";
+import { storedAs } from "../../tensor/program.ts";
 import { BITS, KNOWN, type Known, parameters } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 
@@ -21,7 +22,7 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const cpu = backend === "cpu" || !navigator.gpu;
   const precision = dtype ?? (cpu ? "f32" : "f16");
   return (
-    `Transfers ${bytes(read * 4)} once, then takes ${bytes((onDevice * BITS[precision]) / 8)} on the device as ${precision}.` +
+    `Transfers ${bytes(read * 4)} once, then takes ${bytes((onDevice * BITS[storedAs(precision)]) / 8)} on the device as ${precision}.` +
     (cpu ? " On the CPU a picture takes minutes." : "")
   );
 }

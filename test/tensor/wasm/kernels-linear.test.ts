@@ -12,8 +12,9 @@ import {
 } from "../../../kernels/wasm/index.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
 import { floatToHalf, halfToFloat } from "../../../src/support/numbers.ts";
-import { GROUP, padRows } from "../../../src/tensor/backend.ts";
+import { padRows } from "../../../src/tensor/packing.ts";
 import { packRows, unpackRows } from "../../../src/tensor/quantise.ts";
+import { GROUP } from "../../../src/tensor/shape.ts";
 import * as reference from "../../judge/reference.ts";
 import { random } from "../../judge/reference.ts";
 import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";

@@ -2,8 +2,9 @@ import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FORMS, packRowsStep, packStep, rowBytes, type Source, weightBytes } from "../../../kernels/wasm/index.ts";
 import { float32ToHalf, toFloat32 } from "../../../src/support/numbers.ts";
-import { padded, padRows } from "../../../src/tensor/backend.ts";
+import { padRows } from "../../../src/tensor/packing.ts";
 import { packRows } from "../../../src/tensor/quantise.ts";
+import { padded } from "../../../src/tensor/shape.ts";
 import { random } from "../../judge/reference.ts";
 import { ENGINES, Machine } from "./machine.ts";
 

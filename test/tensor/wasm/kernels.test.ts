@@ -8,7 +8,7 @@ import {
   rowsStep,
 } from "../../../kernels/wasm/index.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
-import * as backend from "../../../src/tensor/backend.ts";
+import * as shape from "../../../src/tensor/shape.ts";
 import * as reference from "../../judge/reference.ts";
 import { random } from "../../judge/reference.ts";
 import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";
@@ -41,7 +41,7 @@ const ATTENTION: [number, number, number, number, number, number?][] = [
 ];
 
 it("pads as backends do", () => {
-  expect([1, 31, 32, 33].map(padded)).toEqual([1, 31, 32, 33].map(backend.padded));
+  expect([1, 31, 32, 33].map(padded)).toEqual([1, 31, 32, 33].map(shape.padded));
 });
 
 for (const engine of ENGINES) {

@@ -1,7 +1,7 @@
 import { describe, expect } from "vitest";
 import { float32ToHalf, halfToFloat, toFloat32 } from "../../../src/support/numbers.ts";
 import type { PackedChunk, RowChunk } from "../../../src/tensor/packing.ts";
-import type { Weight, WeightDType } from "../../../src/tensor/program.ts";
+import type { StoredDType, Weight } from "../../../src/tensor/program.ts";
 import { packRows, unpackRows } from "../../../src/tensor/quantise.ts";
 import { GROUP } from "../../../src/tensor/shape.ts";
 import { WebGpuBackend } from "../../../src/tensor/webgpu/backend.ts";
@@ -50,7 +50,7 @@ async function rounded(
   device: GPUDevice,
   values: Float32Array,
   width: number,
-  dtype: WeightDType,
+  dtype: StoredDType,
   source: "F32" | "F16" | "BF16" = "F32",
 ): Promise<Stored> {
   const b = new WebGpuBackend(device, { ...SOFTWARE, rounding: "device" });

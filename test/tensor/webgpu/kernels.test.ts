@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { generate } from "../../../kernels/generate.ts";
 import { wgsl } from "../../../kernels/wgsl-matrix.ts";
 import { floatToHalf, halfToFloat } from "../../../src/support/numbers.ts";
-import type { WeightDType } from "../../../src/tensor/program.ts";
+import type { StoredDType } from "../../../src/tensor/program.ts";
 import { packRows, quantise } from "../../../src/tensor/quantise.ts";
 import { GROUP } from "../../../src/tensor/shape.ts";
 import { type Constants, specialise } from "../../../src/tensor/webgpu/specialise.ts";
@@ -145,7 +145,7 @@ function eachPrecision(
  * Tiles that fit 16 KiB of workgroup memory, and among them every way in which the variants in use differ: each with one
  * kind of weights, and with both kinds of activations where the device has halves.
  */
-const LINEAR: [WeightDType, Constants][] = [
+const LINEAR: [StoredDType, Constants][] = [
   ["f32", { GELU: false, ADD: false }],
   ["q8", { BK: 16, BUFFERS: 2 }],
   ["q4", { SUBGROUPS_N: 4 }],

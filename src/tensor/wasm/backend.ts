@@ -1,0 +1,233 @@
+import { packStep, type WeightForm, weightBytes } from "../../../kernels/wasm/index.ts";
+import { mismatch, SiglipError } from "../../support/error.ts";
+import { Backend, checkConstant, type Inputs, type Outputs } from "../backend.ts";
+import { checkChunk, cutRows, notFinite, type RowChunk, type WeightSpec, wrongRows } from "../packing.ts";
+import { type Program, planBuffers, storedAs, type Weight, type WeightDType } from "../program.ts";
+import { padded, rowCount, type Shape, size } from "../shape.ts";
+import type { Kernels, Placed } from "./kernels.ts";
+import type { Memory } from "./memory.ts";
+import { inPanels } from "./panels.ts";
+import type { Pool } from "./pool.ts";
+import { type StoredWeight, stepsOf, temporaryOf } from "./steps.ts";
+
+/** The form of a linear map for each way to store its weights. */
+export type Forms = Readonly<Record<WeightDType, WeightForm>>;
+
+/** A program in memory: its steps, and where its values lie. */
+interface Compiled {
+  /** Of the buffers that the steps name. */
+  readonly generation: number;
+  readonly list: Placed;
+  readonly addresses: readonly number[];
+  /** Blocks that only this program uses: row numbers. */
+  readonly blocks: readonly number[];
+}
+
+/** Programs kept in memory, each for a tower and batch size. */
+const KEPT = 16;
+
+/** Programs in WebAssembly, on threads where the runtime has them. */
+export class WasmBackend extends Backend {
+  readonly name = "wasm";
+  readonly defaults = { dtype: "f16", images: 2, texts: 8 } as const;
+  readonly dtypes = ["f32", "f16", "q8", "i8", "q4"] as const;
+  /** 256 MiB a value: a memory has 4 GiB for all of them and the weights. */
+  readonly maxElements = 2 ** 26;
+  /** What linear maps run as. */
+  readonly forms: Forms;
+  private readonly pool: Pool;
+  private readonly memory: Memory;
+  private readonly kernels: Kernels;
+  private readonly weights = new Map<string, StoredWeight>();
+  private readonly compiled = new Map<Program, Compiled>();
+  /** Blocks for activations, shared by all programs, since one runs at a time: the largest first, the temporary one last. */
+  private readonly buffers: { address: number; bytes: number }[] = [];
+  private readonly temporary = { address: 0, bytes: 0 };
+  private generation = 0;
+  private staging: { address: number; bytes: number } | undefined;
+
+  constructor(pool: Pool, memory: Memory, kernels: Kernels, forms: Forms) {
+    super();
+    this.pool = pool;
+    this.memory = memory;
+    this.kernels = kernels;
+    this.forms = forms;
+  }
+
+  get bytes(): number {
+    return this.memory.bytes;
+  }
+
+  get lost(): boolean {
+    return this.pool.lost;
+  }
+
+  /** How many threads compute. */
+  get threads(): number {
+    return this.pool.threads;
+  }
+
+  async weight(spec: WeightSpec, rows: AsyncIterable<RowChunk>): Promise<void> {
+    this.check();
+    const { name, shape, dtype } = spec;
+    const [out, depth] = shape;
+    const form = this.forms[dtype];
+    const address = this.allocate(spec, weightBytes(form, out, depth));
+    const flag = this.memory.alloc(4);
+    this.memory.intsAt(flag, 1)[0] = 0;
+    const stored = { ...spec, dtype: storedAs(dtype) };
+    let row = 0;
+    try {
+      for await (const chunk of inPanels(checked(stored, rows), depth)) {
+        this.check();
+        if (row + chunk.rows > out) throw wrongRows(spec, row + chunk.rows);
+        const source = this.stage(chunk);
+        await this.kernels.run([packStep(form, { ...source, depth, flag }, row, address)]);
+        row += chunk.rows;
+      }
+      if (row !== out) throw wrongRows(spec, row);
+      if (this.memory.intsAt(flag, 1)[0] !== 0) throw notFinite(name);
+    } finally {
+      this.memory.free(flag);
+    }
+    this.weights.set(name, { address, form });
+  }
+
+  constant(weight: Weight, data: Float32Array): void {
+    this.check();
+    checkConstant(weight, data);
+    const address = this.memory.alloc(valueBytes(weight.shape));
+    this.write(address, weight.shape, data);
+    this.weights.set(weight.name, { address });
+  }
+
+  async loaded(): Promise<void> {
+    if (this.staging) this.memory.free(this.staging.address);
+    this.staging = undefined;
+  }
+
+  protected async execute(program: Program, inputs: Inputs, signal?: AbortSignal): Promise<Outputs> {
+    const { list, addresses } = await this.compile(program);
+    for (const { id, input, shape } of program.values) {
+      if (input !== undefined) this.write(addresses[id], shape, inputs[input]);
+    }
+    await this.pool.run(list, signal);
+    this.check();
+    return Object.fromEntries(
+      program.outputs.map(({ name, value }) => [name, this.read(addresses[value], program.values[value].shape)]),
+    );
+  }
+
+  protected free(): void {
+    this.pool.dispose();
+    this.weights.clear();
+    this.compiled.clear();
+  }
+
+  /** A program's steps, made once for the buffers that there are. */
+  private async compile(program: Program): Promise<Compiled> {
+    const { values, operations } = program;
+    const weight = (one: Weight) => this.weights.get(one.name)!;
+    const plan = planBuffers(program, ({ shape }) => valueBytes(shape));
+    for (const [index, bytes] of plan.sizes.entries()) {
+      this.buffers[index] ??= { address: 0, bytes: 0 };
+      this.grow(this.buffers[index], bytes);
+    }
+    this.grow(this.temporary, temporaryOf(program, weight));
+    const known = this.compiled.get(program);
+    if (known?.generation === this.generation) return known;
+    if (known) this.drop(program);
+    const addresses = values.map(({ id, weight: own }) =>
+      own ? weight(own).address : this.buffers[plan.of[id]!].address,
+    );
+    const blocks: number[] = [];
+    const indices = (rows: readonly number[]) => {
+      const block = this.memory.alloc(4 * rows.length);
+      this.memory.intsAt(block, rows.length).set(rows);
+      blocks.push(block);
+      return block;
+    };
+    const site = {
+      ...{ instructions: this.kernels.instructions, temporary: this.temporary.address },
+      ...{ value: (id: number) => addresses[id], weight, indices },
+    };
+    const list = await this.kernels.place(operations.flatMap((operation) => stepsOf(program, operation, site)));
+    const made = { generation: this.generation, list, addresses, blocks };
+    this.compiled.set(program, made);
+    if (this.compiled.size > KEPT) this.drop(this.compiled.keys().next().value!);
+    return made;
+  }
+
+  private drop(program: Program): void {
+    const { list, blocks } = this.compiled.get(program)!;
+    this.compiled.delete(program);
+    this.kernels.release(list);
+    for (const block of blocks) this.memory.free(block);
+  }
+
+  /** Makes a block at least so large, anew where it is not. */
+  private grow(block: { address: number; bytes: number }, bytes: number): void {
+    if (block.bytes >= bytes) return;
+    this.generation++;
+    if (block.bytes > 0) this.memory.free(block.address);
+    block.bytes = 0;
+    block.address = this.memory.alloc(bytes);
+    block.bytes = bytes;
+  }
+
+  /** Copies a chunk into memory; it stays there until the next. */
+  private stage({ dtype, rows, bytes, scales }: RowChunk) {
+    const scalesAt = Math.ceil(bytes.length / 64) * 64;
+    const wanted = scalesAt + (scales?.length ?? 0);
+    this.staging ??= { address: 0, bytes: 0 };
+    if (this.staging.bytes < wanted) {
+      if (this.staging.bytes > 0) this.memory.free(this.staging.address);
+      this.staging = { address: this.memory.alloc(wanted), bytes: wanted };
+    }
+    const { address } = this.staging;
+    this.memory.bytesAt(address, bytes.length).set(bytes);
+    if (scales) this.memory.bytesAt(address + scalesAt, scales.length).set(scales);
+    return { address, dtype, rows, scales: scales && address + scalesAt };
+  }
+
+  private allocate({ smaller }: WeightSpec, bytes: number): number {
+    try {
+      return this.memory.alloc(bytes);
+    } catch (error) {
+      if (!(error instanceof SiglipError && smaller)) throw error;
+      const advice = `load with dtype "${smaller.dtype}", which needs ${smaller.bytes} bytes for all weights`;
+      const found = `no room beside the ${this.memory.bytes} held`;
+      throw mismatch("out-of-memory", "wasm memory", `${bytes} bytes more`, found, advice, error);
+    }
+  }
+
+  /** Writes rows and their padding. */
+  private write(address: number, shape: Shape, data: Float32Array): void {
+    const width = shape.at(-1)!;
+    const stride = padded(width);
+    const rows = rowCount(shape);
+    const to = this.memory.floatsAt(address, rows * stride);
+    if (data.length === to.length) return to.set(data);
+    for (let row = 0; row < rows; row++) {
+      to.set(data.subarray(row * width, (row + 1) * width), row * stride);
+      to.fill(0, row * stride + width, (row + 1) * stride);
+    }
+  }
+
+  private read(address: number, shape: Shape): Float32Array {
+    const width = shape.at(-1)!;
+    const rows = this.memory.floatsAt(address, rowCount(shape) * padded(width)).slice();
+    return size(shape) === rows.length ? rows : cutRows(rows, padded(width), width);
+  }
+}
+
+function valueBytes(shape: Shape): number {
+  return 4 * rowCount(shape) * padded(shape.at(-1)!);
+}
+
+async function* checked(spec: Weight, rows: AsyncIterable<RowChunk>): AsyncGenerator<RowChunk> {
+  for await (const chunk of rows) {
+    checkChunk(spec, chunk);
+    yield chunk;
+  }
+}

@@ -1,0 +1,94 @@
+import {
+  FORMS,
+  formsOf,
+  type Instructions,
+  linearSteps,
+  temporaryBytes,
+  type WeightForm,
+  weightBytes,
+} from "../../../kernels/wasm/index.ts";
+import type { WeightDType } from "../program.ts";
+import { padded } from "../shape.ts";
+import type { ChosenForms } from "../webgpu/choose.ts";
+import type { Forms } from "./backend.ts";
+import type { Kernels } from "./kernels.ts";
+import type { Memory } from "./memory.ts";
+import type { Pool } from "./pool.ts";
+
+/** What may hold the bound of each way to store weights, the one that every engine runs last. */
+const CANDIDATES: Readonly<Record<WeightDType, readonly WeightForm[]>> = {
+  f32: ["f32-f32"],
+  f16: ["i14-i16", "f16-f32"],
+  q8: ["q8-i8x2", "q8-i16", "q8-f32"],
+  i8: ["q8-i8", "q8-i16", "q8-f32"],
+  q4: ["q4-i8", "q4-i16", "q4-f32"],
+};
+
+/** A small layer: some milliseconds' work, of many rows as a picture has. */
+const [ROWS, DEPTH, OUT] = [192, 576, 512];
+
+/** Runs of each form: enough for an engine to have compiled it for good. */
+const RUNS = 12;
+
+/**
+ * The form for each way to store weights. That of `dtype` is the fastest of those that this engine takes, by a trial unless
+ * `chosen` has it from an earlier one; the others are not going to be used, and nothing is tried for them.
+ */
+export async function chooseForms(
+  dtype: WeightDType,
+  chosen: ChosenForms,
+  { kernels, memory, pool }: { kernels: Kernels; memory: Memory; pool: Pool },
+): Promise<Forms> {
+  const first = (one: WeightDType) => candidates(one, kernels.instructions)[0];
+  // A patch embedding is never stored in less than half precision.
+  const wanted: readonly WeightDType[] = dtype === "f32" ? [] : dtype === "f16" ? ["f16"] : ["f16", dtype];
+  const forms = { f32: first("f32"), f16: first("f16"), q8: first("q8"), i8: first("i8"), q4: first("q4") };
+  for (const one of wanted) {
+    const some = candidates(one, kernels.instructions);
+    const kept = some.find((form) => form === chosen.get(one));
+    if (kept) forms[one] = kept;
+    else if (some.length > 1) {
+      const times = new Map<WeightForm, number>();
+      for (const form of some) times.set(form, await time(form, kernels, memory, pool));
+      forms[one] = some.reduce((a, b) => (times.get(b)! < times.get(a)! ? b : a));
+      chosen.set(one, forms[one]);
+    }
+  }
+  return forms;
+}
+
+function candidates(dtype: WeightDType, instructions: Instructions): WeightForm[] {
+  const able = formsOf(instructions);
+  return CANDIDATES[dtype].filter((form) => able.includes(form));
+}
+
+/** Milliseconds of the small layer, the least of several runs. */
+async function time(form: WeightForm, kernels: Kernels, memory: Memory, pool: Pool): Promise<number> {
+  const blocks = [
+    4 * ROWS * padded(DEPTH),
+    weightBytes(form, OUT, DEPTH),
+    4 * padded(OUT),
+    4 * ROWS * padded(OUT),
+    temporaryBytes(form, ROWS, DEPTH),
+  ].map((bytes) => memory.alloc(bytes));
+  const [x, weight, bias, y, temporary] = blocks;
+  memory.floatsAt(x, ROWS * padded(DEPTH)).forEach((_, i, values) => {
+    values[i] = ((i * 31) % 17) / 8 - 1;
+  });
+  // Ones in two bytes: any codes and scales will do that are numbers.
+  memory.bytesAt(weight, weightBytes(form, OUT, DEPTH)).fill(FORMS[form][0] === "f32" ? 0 : 0x11);
+  memory.floatsAt(bias, padded(OUT)).fill(0);
+  const call = { x, xStride: padded(DEPTH), rows: ROWS, depth: DEPTH, out: OUT, weight, bias };
+  const list = await kernels.place(
+    linearSteps(form, { ...call, y, yStride: padded(OUT), temporary }, kernels.instructions),
+  );
+  let least = Number.POSITIVE_INFINITY;
+  for (let run = 0; run < RUNS; run++) {
+    const began = performance.now();
+    await pool.run(list);
+    least = Math.min(least, performance.now() - began);
+  }
+  kernels.release(list);
+  for (const block of blocks) memory.free(block);
+  return least;
+}

@@ -1,0 +1,49 @@
+import { toFloat32 } from "../../support/numbers.ts";
+import type { PackedChunk, RowChunk } from "../packing.ts";
+import { unpackRows } from "../quantise.ts";
+
+/** Rows of a matrix that kernels keep together. */
+export const PANEL = 8;
+
+/** Chunks as they come, cut anew so that all but the last hold whole panels of 8 rows. `width` is that of a row. */
+export async function* inPanels(chunks: AsyncIterable<RowChunk>, width: number): AsyncGenerator<RowChunk> {
+  let rest: RowChunk | undefined;
+  for await (const chunk of chunks) {
+    const all: RowChunk = rest ? joined(rest, chunk, width) : chunk;
+    const whole = all.rows - (all.rows % PANEL);
+    if (whole > 0) yield part(all, 0, whole);
+    rest = whole < all.rows ? part(all, whole, all.rows) : undefined;
+  }
+  if (rest) yield rest;
+}
+
+function part(chunk: RowChunk, from: number, to: number): RowChunk {
+  if (from === 0 && to === chunk.rows) return chunk;
+  const cut = (bytes: Uint8Array) => {
+    const each = bytes.length / chunk.rows;
+    return bytes.subarray(from * each, to * each);
+  };
+  if (chunk.scales === undefined) return { ...chunk, rows: to - from, bytes: cut(chunk.bytes) };
+  return { ...chunk, rows: to - from, bytes: cut(chunk.bytes), scales: cut(chunk.scales) };
+}
+
+/** Two chunks as one: as they are stored where that is alike, else as floats. */
+function joined(a: RowChunk, b: RowChunk, width: number): RowChunk {
+  const rows = a.rows + b.rows;
+  if (a.dtype !== b.dtype) return { dtype: "F32", rows, bytes: concatenated(floats(a, width), floats(b, width)) };
+  const bytes = concatenated(a.bytes, b.bytes);
+  if (a.scales === undefined || b.scales === undefined) return { dtype: a.dtype, rows, bytes } as RowChunk;
+  return { dtype: a.dtype, rows, bytes, scales: concatenated(a.scales, b.scales) } as PackedChunk;
+}
+
+function floats(chunk: RowChunk, width: number): Uint8Array {
+  const values = chunk.scales ? unpackRows(chunk, width) : toFloat32(chunk.bytes, chunk.dtype);
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+}
+
+function concatenated(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const out = new Uint8Array(a.length + b.length);
+  out.set(a);
+  out.set(b, a.length);
+  return out;
+}
