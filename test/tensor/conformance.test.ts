@@ -7,13 +7,13 @@ import { attention, cases, linear, vast, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./webgpu/on-device.ts";
 
 describe("every backend", () => {
-  for (const { name, gate, test } of BACKENDS) {
+  for (const { name, gate, dtypes, test } of BACKENDS) {
     if (name === "webgpu") continue; // below, in its forms
-    for (const dtype of WEIGHTS) {
+    for (const dtype of dtypes) {
       for (const one of cases) {
         test(`${one.name} (${dtype} weights) on ${name}`, { precision: dtype }, async (b) => {
           const { actual, expected, shape } = await one.run(b, dtype);
-          compare(actual, expected, { shape, label: `${name} ${one.name}`, gate });
+          compare(actual, expected, { shape, label: `${name} ${one.name}`, gate: gate(dtype) });
         });
       }
     }
