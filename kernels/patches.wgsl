@@ -10,7 +10,7 @@ struct Shape {
   depth: u32, // elements of a patch
   size: u32, // of a picture, in pixels
   pitch: u32, // of a row of pixels, in elements
-  patch: u32, // rows and columns of a patch
+  side: u32, // rows and columns of a patch
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
@@ -27,17 +27,17 @@ fn main(
   if (row >= shape.rows) {
     return;
   }
-  let patch = shape.patch;
-  let grid = shape.size / patch;
+  let side = shape.side;
+  let grid = shape.size / side;
   let picture = row / (grid * grid);
-  let channels = shape.depth / (patch * patch);
-  let top = row / grid % grid * patch;
-  let left = row % grid * patch;
+  let channels = shape.depth / (side * side);
+  let top = row / grid % grid * side;
+  let left = row % grid * side;
   for (var d = thread; d < shape.stride; d += THREADS) {
     var value = 0.0;
     if (d < shape.depth) {
-      let channel = picture * channels + d / (patch * patch);
-      value = x[(channel * shape.size + top + d / patch % patch) * shape.pitch + left + d % patch];
+      let channel = picture * channels + d / (side * side);
+      value = x[(channel * shape.size + top + d / side % side) * shape.pitch + left + d % side];
     }
     y[row * shape.stride + d] = value;
   }
