@@ -21,29 +21,12 @@ const STRIDE = HEAD4 | 1u; // odd: rows then begin in different banks
 const OWN_KEYS = (KEYS + LANES - 1u) / LANES;
 const OWN_VEC4S = (HEAD4 + LANES - 1u) / LANES;
 const KV_TILE = QUERIES * STRIDE;
-const FAR_BELOW = -1e30; // stands for minus infinity, which WGSL may assume away
 
 const Q = 0u;
 const K = 1u;
 const V = 2u;
 
-struct Shape {
-  queries: u32,
-  keys: u32,
-  heads: u32,
-  q_item: u32, // rows from one item's queries to the next's; 0 where one q serves all
-  q_stride: u32, // elements from row to row, and where the first head of a row begins
-  q_offset: u32,
-  k_stride: u32,
-  k_offset: u32,
-  v_stride: u32,
-  v_offset: u32,
-  y_stride: u32,
-  scale: f32,
-  first_head: u32, // of this dispatch: long work is cut by heads
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
+//#include parts/attention.wgsl
 @group(0) @binding(1) var<storage, read> q: array<act>;
 @group(0) @binding(2) var<storage, read> k: array<act>;
 @group(0) @binding(3) var<storage, read> v: array<act>;

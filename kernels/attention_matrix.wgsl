@@ -5,10 +5,7 @@
 // after the first keys. A subgroup takes as many rows of q as it has threads, so that a thread has a row's scores,
 // their top and their sum to itself; scores reach it through workgroup memory, and its weights go back as halves.
 
-enable f16;
-enable subgroups;
-enable chromium_experimental_subgroup_matrix;
-diagnostic(off, chromium.subgroup_matrix_uniformity);
+//#include parts/matrix_unit.wgsl
 
 alias act = f16; // q, k and v as stored
 alias result = f16; // y as stored
@@ -16,10 +13,6 @@ alias result = f16; // y as stored
 const HEAD = 72u; // features of a head
 const KEYS = 32u; // of a step; at least two matrices of columns
 const SUBGROUPS = 4u;
-const SUBGROUP = 32u; // threads of a subgroup, and rows of q that it takes
-const MM = 16u; // shape of the matrix unit
-const MN = 16u;
-const MK = 16u;
 
 const QUERIES = SUBGROUPS * SUBGROUP; // and threads
 const TM = SUBGROUP / MM;
@@ -30,30 +23,10 @@ const SCORES_STRIDE = KEYS / 4u + 1u;
 const TILE = QUERIES * SCORES_STRIDE; // where the keys or values are staged, after the scores
 const SLACK = 8.0;
 const LIFT = 2.0; // weights are e^2 at a row's top, at most e^10: less of them is too small for a half
-const FAR_BELOW = -1e30; // stands for minus infinity, which WGSL may assume away
 
-alias Left = subgroup_matrix_left<f16, MK, MM>;
-alias Right = subgroup_matrix_right<f16, MN, MK>;
-alias Sums = subgroup_matrix_result<f32, MN, MM>;
 alias Queries = array<array<Left, EIGHTS * 8u / MK>, TM>;
 
-struct Shape {
-  queries: u32,
-  keys: u32,
-  heads: u32,
-  q_item: u32, // rows from one item's queries to the next's; 0 where one q serves all
-  q_stride: u32, // elements from row to row, and where the first head of a row begins
-  q_offset: u32,
-  k_stride: u32,
-  k_offset: u32,
-  v_stride: u32,
-  v_offset: u32,
-  y_stride: u32,
-  scale: f32,
-  first_head: u32, // of this dispatch: long work is cut by heads
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
+//#include parts/attention.wgsl
 @group(0) @binding(1) var<storage, read> q: array<vec4<act>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<act>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<act>>;
@@ -62,10 +35,6 @@ struct Shape {
 // The queries; then scores, or two columns of matrices of y in f32, and keys or values.
 var<workgroup> staged: array<vec4<u32>, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
 var<workgroup> grown: atomic<u32>; // whether a row has a score that is too great
-
-fn halves(v: vec4<act>) -> vec2<u32> {
-  return bitcast<vec2<u32>>(vec4<f16>(v));
-}
 
 fn slot(i: u32) -> u32 {
   return i / EIGHTS * STRIDE + i % EIGHTS;

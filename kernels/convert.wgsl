@@ -5,10 +5,7 @@
 // Halves are rounded to nearest even, in integers: WGSL leaves open how pack2x16float rounds, and what becomes of
 // subnormal numbers.
 
-const F32 = 0u;
-const F16 = 1u;
-const Q8 = 2u; // signed bytes
-const Q4 = 3u; // nibbles, 8 more than the weight
+//#include parts/formats.wgsl
 const BF16 = 4u;
 const SOURCE = F32; // what the rows hold
 const WEIGHTS = F16; // how they are stored

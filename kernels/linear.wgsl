@@ -12,10 +12,6 @@ alias act = f32; // x as stored
 alias result = f32; // y as stored
 alias operand = f32; // what is staged and multiplied
 
-const F32 = 0u;
-const F16 = 1u; // in pairs: core WGSL unpacks them, shader-f16 is not needed
-const Q8 = 2u; // signed bytes
-const Q4 = 3u; // nibbles, 8 more than the weight
 const WEIGHTS = F32; // how W is stored
 
 const BM = 64u;
@@ -24,8 +20,6 @@ const BK = 16u; // 8, 16 or 32
 const TM = 4u;
 const TN = 4u;
 const PARTS = false; // four products are added up as `operand` before they go to the f32 sums
-const GELU = false;
-const ADD = false;
 
 const THREADS_M = BM / TM;
 const THREADS_N = BN / TN;
@@ -33,21 +27,9 @@ const THREADS = THREADS_M * THREADS_N;
 const X_FOURS = (BM * BK / 4u + THREADS - 1u) / THREADS; // of a panel that a thread brings
 const W_EIGHTS = (BN * BK / 8u + THREADS - 1u) / THREADS;
 
-struct Shape {
-  rows: u32, // of x and y
-  depth: u32, // columns of x and of W, padded
-  columns: u32, // of y, padded
-  addend_rows: u32, // the addend repeats after so many rows
-  first_group: u32, // of this dispatch along y: long work is cut by rows
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
+//#include parts/linear.wgsl
+//#include parts/weights.wgsl
+//#include parts/epilogue.wgsl
 
 // A panel by k / 4 and k % 4, then by the fours that a thread reads of it, and last by threads: what is constant once
 // the loops are unrolled is an index of its own and need not be checked. Fours are no vec4s: different threads write
@@ -55,61 +37,6 @@ struct Shape {
 alias Four = array<operand, 4>;
 var<workgroup> x_panel: array<array<array<array<Four, THREADS_M>, TM / 4u>, 4>, BK / 4u>;
 var<workgroup> w_panel: array<array<array<array<Four, THREADS_N>, TN / 4u>, 4>, BK / 4u>;
-
-// Weights are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of W. What is loaded need
-// not have arrived before it is widened, to f32.
-struct Stored {
-  words: vec4<u32>,
-  more: vec4<u32>, // of f32
-  scales: u32,
-}
-
-struct Eight {
-  low: vec4<f32>,
-  high: vec4<f32>,
-}
-
-fn load(at: u32) -> Stored {
-  if (WEIGHTS == F16) {
-    return Stored(weight[at], vec4(0u), 0u);
-  }
-  if (WEIGHTS == Q8) {
-    return Stored(weight[at / 2u], vec4(0u), scales[at / 8u]);
-  }
-  if (WEIGHTS == Q4) {
-    return Stored(vec4(weight[at / 4u][at % 4u]), vec4(0u), scales[at / 8u]);
-  }
-  return Stored(weight[at * 2u], weight[at * 2u + 1u], 0u);
-}
-
-fn signed_bytes(word: u32) -> vec4<f32> {
-  return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
-}
-
-fn nibbles(word: u32) -> vec4<f32> {
-  return vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u)) - 8.0;
-}
-
-fn widen(stored: Stored, at: u32) -> Eight {
-  let words = stored.words;
-  if (WEIGHTS == F32) {
-    return Eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(stored.more));
-  }
-  if (WEIGHTS == F16) {
-    return Eight(
-      vec4(unpack2x16float(words.x), unpack2x16float(words.y)),
-      vec4(unpack2x16float(words.z), unpack2x16float(words.w)),
-    );
-  }
-  // One scale, half precision, for 32 weights.
-  let pair = unpack2x16float(stored.scales);
-  let scale = select(pair.x, pair.y, at / 4u % 2u == 1u);
-  if (WEIGHTS == Q8) {
-    let bytes = select(words.xy, words.zw, at % 2u == 1u);
-    return Eight(scale * signed_bytes(bytes.x), scale * signed_bytes(bytes.y));
-  }
-  return Eight(scale * nibbles(words.x), scale * nibbles(words.x >> 16u));
-}
 
 struct Pieces {
   x: array<vec4<act>, X_FOURS>,
@@ -174,12 +101,6 @@ fn stage(pieces: ptr<function, Pieces>, first_column: u32, first_k: u32, thread:
   }
 }
 
-// The tanh form. Some drivers return NaN for tanh of large arguments; beyond 15 it is 1 in f32.
-fn gelu(v: vec4<f32>) -> vec4<f32> {
-  let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
-  return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
-}
-
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
   let first_row = (shape.first_group + group.y) * BM;
@@ -236,16 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var n = 0u; n < TN / 4u; n++) {
       let at = m * (TN / 4u) + n;
       let column = first_column / 4u + thread_n + n * THREADS_N;
-      if (row < shape.rows && column < shape.columns / 4u) {
-        var value = sums[at] + vec4<f32>(part[at]) + bias[column];
-        if (GELU) {
-          value = gelu(value);
-        }
-        if (ADD) {
-          value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
-        }
-        y[row * (shape.columns / 4u) + column] = vec4<result>(value);
-      }
+      finish(row, column, sums[at] + vec4<f32>(part[at]));
     }
   }
 }

@@ -7,18 +7,11 @@
 //
 // The offset and stride of a matrix in memory count elements of the array, here of 16 bytes.
 
-enable f16;
-enable subgroups;
-enable chromium_experimental_subgroup_matrix;
-diagnostic(off, chromium.subgroup_matrix_uniformity);
+//#include parts/matrix_unit.wgsl
 
 alias act = f16; // x as stored
 alias result = f16; // y as stored
 
-const F32 = 0u;
-const F16 = 1u;
-const Q8 = 2u; // signed bytes
-const Q4 = 3u; // nibbles, 8 more than the weight
 const WEIGHTS = F16; // how W is stored
 
 const BM = 64u;
@@ -27,12 +20,6 @@ const BK = 32u; // at most 32: rows are padded to no more
 const BUFFERS = 1u; // panels in workgroup memory; with 2 a step has one barrier, not two
 const SUBGROUPS_M = 2u;
 const SUBGROUPS_N = 2u;
-const SUBGROUP = 32u; // threads of the largest subgroup
-const MM = 16u; // shape of the matrix unit
-const MN = 16u;
-const MK = 16u;
-const GELU = false;
-const ADD = false;
 
 const THREADS = SUBGROUPS_M * SUBGROUPS_N * SUBGROUP;
 const TM = BM / SUBGROUPS_M / MM;
@@ -45,45 +32,19 @@ const X_EIGHTS = BM * BK / 8u / THREADS; // that a thread fetches
 const W_EIGHTS = BN * BK / 8u / THREADS;
 const W_PARTS = select(1u, 2u, WEIGHTS == F32); // vec4s that hold eight weights
 
-alias Left = subgroup_matrix_left<f16, MK, MM>;
-alias Right = subgroup_matrix_right<f16, MN, MK>;
-alias Sums = subgroup_matrix_result<f32, MN, MM>;
 alias XEights = array<vec4<act>, X_EIGHTS * 2u>;
 alias WEights = array<vec4<u32>, W_EIGHTS * W_PARTS>;
 
-struct Shape {
-  rows: u32, // of x and y
-  depth: u32, // columns of x and of W, padded
-  columns: u32, // of y, padded
-  addend_rows: u32, // the addend repeats after so many rows
-  first_group: u32, // of this dispatch along y: long work is cut by rows
-}
-
-@group(0) @binding(0) var<uniform> shape: Shape;
-@group(0) @binding(1) var<storage, read> x: array<vec4<act>>;
-@group(0) @binding(2) var<storage, read> weight: array<vec4<u32>>;
-@group(0) @binding(3) var<storage, read> scales: array<u32>;
-@group(0) @binding(4) var<storage, read> bias: array<vec4<f32>>;
-@group(0) @binding(5) var<storage, read> addend: array<vec4<f32>>;
-@group(0) @binding(6) var<storage, read_write> y: array<vec4<result>>;
+//#include parts/linear.wgsl
+//#include parts/formats.wgsl
+//#include parts/codes.wgsl
+//#include parts/epilogue.wgsl
 
 // The panels; then strips of y in f32.
 var<workgroup> staged: array<vec4<u32>, max(BUFFERS * PANELS, STRIP * STRIP_STRIDE)>;
 
-fn halves(v: vec4<act>) -> vec2<u32> {
-  return bitcast<vec2<u32>>(vec4<f16>(v));
-}
-
 fn eight(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
   return vec4(pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw));
-}
-
-fn signed_bytes(word: u32) -> vec4<f32> {
-  return vec4<f32>((vec4(bitcast<i32>(word)) << vec4(24u, 16u, 8u, 0u)) >> vec4(24u));
-}
-
-fn nibbles(word: u32) -> vec4<f32> {
-  return vec4<f32>((vec4(word) >> vec4(0u, 4u, 8u, 12u)) & vec4(15u)) - 8.0;
 }
 
 // Where eight i of a panel lies in its matrix, and where it is staged, counted in eights.
@@ -134,10 +95,7 @@ fn put_w(panel: u32, first_column: u32, first_k: u32, thread: u32, next: ptr<fun
     if (WEIGHTS == F32) {
       value = eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(next[e * W_PARTS + W_PARTS - 1u]));
     } else if (WEIGHTS != F16) {
-      // One scale, half precision, for 32 weights.
-      let at = source(e * THREADS + thread, first_column, shape.columns, first_k);
-      let pair = unpack2x16float(words.z);
-      let scale = select(pair.x, pair.y, at / 4u % 2u == 1u);
+      let scale = scale_at(words.z, source(e * THREADS + thread, first_column, shape.columns, first_k));
       if (WEIGHTS == Q8) {
         value = eight(scale * signed_bytes(words.x), scale * signed_bytes(words.y));
       } else {
@@ -146,12 +104,6 @@ fn put_w(panel: u32, first_column: u32, first_k: u32, thread: u32, next: ptr<fun
     }
     staged[panel + slot(e * THREADS + thread)] = value;
   }
-}
-
-// Some drivers return NaN for tanh of large arguments; beyond 15 it is 1 in f32.
-fn gelu(v: vec4<f32>) -> vec4<f32> {
-  let inner = 0.7978845608028654 * (v + 0.044715 * v * v * v);
-  return 0.5 * v * (1.0 + tanh(clamp(inner, vec4(-15.0), vec4(15.0))));
 }
 
 // A row of every subgroup's matrices leaves for y by way of workgroup memory.
@@ -166,16 +118,7 @@ fn leave(row_of_sums: ptr<function, array<Sums, TN>>, m: u32, group: vec2<u32>, 
     let strip_row = i / (BN / 4u);
     let row = group.y * BM + (strip_row / MM * TM + m) * MM + strip_row % MM;
     let column = group.x * BN / 4u + i % (BN / 4u);
-    if (row < shape.rows && column < shape.columns / 4u) {
-      var value = bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]) + bias[column];
-      if (GELU) {
-        value = gelu(value);
-      }
-      if (ADD) {
-        value += addend[row % shape.addend_rows * (shape.columns / 4u) + column];
-      }
-      y[row * (shape.columns / 4u) + column] = vec4<result>(value);
-    }
+    finish(row, column, bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]));
   }
 }
 

