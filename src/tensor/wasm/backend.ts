@@ -207,7 +207,10 @@ export class WasmBackend extends Backend {
     const stride = padded(width);
     const rows = rowCount(shape);
     const to = this.memory.floatsAt(address, rows * stride);
-    if (data.length === to.length) return to.set(data);
+    if (data.length === to.length) {
+      to.set(data);
+      return;
+    }
     for (let row = 0; row < rows; row++) {
       to.set(data.subarray(row * width, (row + 1) * width), row * stride);
       to.fill(0, row * stride + width, (row + 1) * stride);
