@@ -1,5 +1,8 @@
-// Keeps the page's own files and answers with them, so that the page opens without its server. Files with a hash in their names
-// never change; a version of the page is a list of files, in a cache of its own.
+// Keeps the page's own files and answers with them, so that the page opens without its server, and isolated from other sites, so
+// that it may share memory with threads. Files with a hash in their names never change; a version of the page is a list of files, in a
+// cache of its own.
+
+import { ISOLATION } from "./isolation.ts";
 
 /** Put in by the build: the page's files, those of them that are kept only when they are first asked for, and a hash of all. */
 declare const FILES: readonly string[];
@@ -34,7 +37,7 @@ scope.addEventListener("activate", (event) => event.waitUntil(clean()));
 scope.addEventListener("message", ({ data }) => data === "take over" && scope.skipWaiting());
 scope.addEventListener("fetch", (event) => {
   const url = addressOf(event.request);
-  if (url) event.respondWith(find(url));
+  if (url) event.respondWith(find(url).then(isolate));
 });
 
 /** The address under which what is asked for is kept; undefined for what is not the page's own. */
@@ -73,4 +76,11 @@ async function find(url: string): Promise<Response> {
   const response = await fetch(url);
   if (response.ok) await cache.put(url, response.clone());
   return response;
+}
+
+function isolate(response: Response): Response {
+  const headers = new Headers(response.headers);
+  for (const [name, value] of Object.entries(ISOLATION)) headers.set(name, value);
+  const { status, statusText } = response;
+  return new Response(response.body, { status, statusText, headers });
 }

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { KNOWN, parameters } from "../../src/web/models/known.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
+import { serveFiles } from "../harness/server.ts";
 
 const demo = new URL("../../weights/demo/", import.meta.url);
 const example = (name: string) => fileURLToPath(new URL(`examples/${name}`, demo));
@@ -273,6 +274,43 @@ describe("the choice of models", () => {
 });
 
 describe("a second visit", () => {
+  inChromium(
+    "is isolated from other sites: memory is shared with threads, and other servers' models load",
+    "cpu",
+    async () => {
+      const context = await website.newContext();
+      const first = await website.visit(context);
+      await bars(first.page, "a dog and a banana");
+      await first.page.evaluate(() => navigator.serviceWorker.ready);
+      await first.page.close();
+      const { page, faults } = await website.visit(context);
+      await bars(page, "a dog and a banana");
+      expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+      const ready = await page.evaluate(async () => {
+        const worker = new Worker("thread.js");
+        const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
+        worker.postMessage({ memory, control: 64, index: 0 });
+        const answer = await new Promise((resolve) => worker.addEventListener("message", ({ data }) => resolve(data)));
+        worker.terminate();
+        return answer;
+      });
+      expect(ready).toBe("ready");
+      expect(faults).toEqual([]);
+
+      const files = Object.fromEntries(MODEL.map((name) => [`m/${name}`, readFileSync(new URL(name, demo))]));
+      await using server = await serveFiles(files);
+      await page.click("#model-button");
+      await page.selectOption("#known", "other");
+      await page.selectOption("#dtype", "q8");
+      await page.selectOption("#backend", "cpu");
+      await page.fill("#other", `${server.url}m/`);
+      await page.click("#load");
+      await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
+      await bars(page, "a dog and a banana");
+      await context.close();
+    },
+  );
+
   inChromium("works with the server switched off, and takes a newer version when told to", "cpu", async () => {
     const context = await website.newContext();
     const first = await website.visit(context);

@@ -4,7 +4,7 @@ import type { Prepared } from "./pool.ts";
 import { type Kernel, STEP_WORDS } from "./thread.ts";
 
 /** The caller's thread gives way to its event loop after so many milliseconds, and the chunk at hand. */
-const SLICE = 16;
+const SLICE = 10;
 
 /** The caller's own thread, which does everything in slices. */
 export class Alone implements Crew {

@@ -116,34 +116,33 @@ export class Crowd implements Crew {
     for (const thread of this.threads) thread.end();
   }
 
-  private start(spawn: Spawn, count: number, control: number, onLost: (why: string) => void): Promise<void> {
+  private async start(spawn: Spawn, count: number, control: number, onLost: (why: string) => void): Promise<void> {
     const { memory } = this.memory;
-    return new Promise((resolve, reject) => {
-      const late = setTimeout(() => reject(new Error(`no thread within ${PATIENCE / 1000} s`)), PATIENCE);
-      let missing = count;
-      const ready = () => {
-        if (--missing > 0) return;
-        clearTimeout(late);
-        for (const thread of this.threads) thread.hold(false);
-        resolve();
-      };
-      const died = (why: string) => {
-        if (this.ended) return;
-        clearTimeout(late);
-        reject(new Error(why));
-        onLost(why);
-      };
-      const tell = (message: FromThread) => {
-        if (message === "ready") ready();
-        else if (message === "done") this.finish();
-        else died(message.failed);
-      };
-      for (let index = 0; index < count; index++) {
-        const thread = spawn(tell, died);
-        this.threads.push(thread);
-        thread.post({ memory, control, index });
-      }
-    });
+    let late: ReturnType<typeof setTimeout> | undefined;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        late = setTimeout(() => reject(new Error(`no thread within ${PATIENCE / 1000} s`)), PATIENCE);
+        let missing = count;
+        const died = (why: string) => {
+          if (this.ended) return;
+          reject(new Error(why));
+          onLost(why);
+        };
+        const tell = (message: FromThread) => {
+          if (message === "done") this.finish();
+          else if (message !== "ready") died(message.failed);
+          else if (--missing === 0) resolve();
+        };
+        for (let index = 0; index < count; index++) {
+          const thread = spawn(tell, died);
+          this.threads.push(thread);
+          thread.post({ memory, control, index });
+        }
+      });
+    } finally {
+      clearTimeout(late);
+    }
+    for (const thread of this.threads) thread.hold(false);
   }
 
   private finish(): void {

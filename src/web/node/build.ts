@@ -13,7 +13,7 @@ const demo = new URL("../../../weights/demo/", import.meta.url);
 /** The page's files by their paths. Scripts and styles have a hash in their names, by which they may be kept for ever. */
 export type Built = Map<string, Uint8Array>;
 
-/** Bundles the page, its model's worker and the service worker that keeps them. */
+/** Bundles the page, its model's worker and threads, and the service worker that keeps them. */
 export async function buildPage(): Promise<Built> {
   embedDemo();
   embedKernels();
@@ -33,13 +33,16 @@ export async function buildPage(): Promise<Built> {
   const output = (entry: string) =>
     basename(outputs.find(([, { entryPoint }]) => entryPoint?.endsWith(`src/web/${entry}`))![0]);
   const page = entries.reduce((html, entry) => html.replace(entry, output(entry)), read(new URL("index.html", web)));
+  // The library looks for it under this name, beside its script.
+  files.set("thread.js", await buildOne("../browser/thread.ts"));
   files.set("icon.svg", readFileSync(new URL("icon.svg", web)));
   copy("examples", /\.(png|jpg)$/);
   const first = [...files.keys(), "./"];
   copy("eval", /\.(png|jpg|jsonl)$/, "samples");
   const later = [...files.keys()].filter((name) => !first.includes(name));
   files.set("index.html", Buffer.from(page));
-  files.set("service-worker.js", await buildServiceWorker(first, later, hash(files)));
+  const constants = { FILES: first, LAZY: later, VERSION: hash(files) };
+  files.set("service-worker.js", await buildOne("service-worker.ts", constants));
   return files;
 
   function copy(folder: string, names: RegExp, to = folder): void {
@@ -59,12 +62,13 @@ const shared = {
   logLevel: "warning",
 } as const satisfies BuildOptions;
 
-async function buildServiceWorker(files: string[], lazy: string[], version: string): Promise<Uint8Array> {
+/** A script that is one file. */
+async function buildOne(entry: string, define: Readonly<Record<string, unknown>> = {}): Promise<Uint8Array> {
   const { outputFiles } = await build({
     ...shared,
-    entryPoints: [fileURLToPath(new URL("service-worker.ts", web))],
+    entryPoints: [fileURLToPath(new URL(entry, web))],
     format: "iife",
-    define: { FILES: JSON.stringify(files), LAZY: JSON.stringify(lazy), VERSION: JSON.stringify(version) },
+    define: Object.fromEntries(Object.entries(define).map(([name, value]) => [name, JSON.stringify(value)])),
   });
   return outputFiles[0].contents;
 }

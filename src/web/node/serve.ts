@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { createServer, type Server } from "node:http";
 import { extname } from "node:path";
 import { pathToFileURL } from "node:url";
+import { ISOLATION } from "../isolation.ts";
 import { type Built, buildPage } from "./build.ts";
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -14,8 +15,8 @@ const TYPES: Readonly<Record<string, string>> = {
   ".jpg": "image/jpeg",
 };
 
-/** A static server of the page's files, under `/` or a folder such as `/siglip/`. */
-export function pageServer(files: Built, folder = "/"): Server {
+/** A static server of the page's files, under `/` or a folder such as `/siglip/`, with headers of its own. */
+export function pageServer(files: Built, folder = "/", own: Readonly<Record<string, string>> = {}): Server {
   return createServer(({ url = "/", method, headers }, response) => {
     const { pathname } = new URL(url, "http://localhost");
     const name = pathname.startsWith(folder) ? pathname.slice(folder.length) || "index.html" : undefined;
@@ -24,6 +25,7 @@ export function pageServer(files: Built, folder = "/"): Server {
       response.writeHead(404, { "Content-Type": "text/plain" }).end("Not found.\n");
       return;
     }
+    for (const [header, value] of Object.entries(own)) response.setHeader(header, value);
     response.setHeader("Content-Type", TYPES[extname(name!)] ?? "application/octet-stream");
     response.setHeader("Content-Length", bytes.length);
     const hashed = /-[A-Z0-9]{8}\.\w+$/.test(name!);
@@ -41,7 +43,8 @@ export function pageServer(files: Built, folder = "/"): Server {
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const port = Number(process.env.PORT ?? 8080);
-  const server = pageServer(await buildPage());
+  // The service worker does the same, but only from the second visit on.
+  const server = pageServer(await buildPage(), "/", ISOLATION);
   server.on("error", ({ message }) => {
     console.error(`The page was to be served on port ${port}, found ${message}; name another port with PORT=…`);
     process.exitCode = 1;
