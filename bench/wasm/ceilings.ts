@@ -1,10 +1,13 @@
 import { f32x4, i8x16, i32x4, Module, type V128, v128 } from "../../kernels/wasm/assembler.ts";
 
-/** What a register loop does, by instruction: the most that a kernel can reach on this core, in G multiply-adds x 2 a second. */
+/**
+ * What a register loop does, by instruction: the most that a kernel can reach on this core, in G multiply-adds x 2 a second. A product
+ * is of a sum where it could else be taken out of the loop.
+ */
 const LOOPS: Readonly<Record<string, { lanes: number; step: (a: V128, b: V128, sum: V128) => V128 }>> = {
-  "multiply and add": { lanes: 4, step: (a, b, sum) => f32x4.add(f32x4.mul(a, b), sum) },
+  "multiply and add": { lanes: 4, step: (a, b, sum) => f32x4.add(f32x4.mul(sum, a), b) },
   "relaxed madd": { lanes: 4, step: f32x4.relaxed_madd },
-  "dot of i16": { lanes: 8, step: (a, b, sum) => i32x4.add(i32x4.dot_i16x8_s(a, b), sum) },
+  "dot of i16": { lanes: 8, step: (a, b, sum) => i32x4.add(i32x4.dot_i16x8_s(sum, a), b) },
   "relaxed dot of i8": { lanes: 16, step: i8x16.relaxed_dot_add },
 };
 
