@@ -1,7 +1,6 @@
 import {
   type Body,
   type Expr,
-  f32,
   f32x4,
   i8x16,
   i16x8,
@@ -39,17 +38,29 @@ export type ActivationForm = "i16" | "i8x2" | "i8-7" | "i8-8" | "i8-signed";
 /** The greatest integer of 14 bits. */
 const TOP = 8191;
 
-/** The greatest magnitude among four lanes; not a number where one is not. */
-export function greatest(f: Body, lanes: V128): Expr<"f32"> {
-  const all = f.let(lanes);
-  const lane = (i: number) => f32x4.extract(all, i);
-  return f32.max(f32.max(lane(0), lane(1)), f32.max(lane(2), lane(3)));
+/** The greatest magnitude of all lanes, in each; not a number where one is not. As integers, magnitudes keep their order. */
+export function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
+  const most = f.let(vectors.map((lanes) => v128.and(lanes, i32x4.const(0x7fffffff))).reduce(i32x4.max_u));
+  for (const order of [
+    [2, 3, 0, 1],
+    [1, 0, 3, 2],
+  ]) {
+    f.set(most, i32x4.max_u(most, i32x4.shuffle(most, most, order)));
+  }
+  return most;
 }
 
-/** Four elements as integers of at most `top`. */
-export function rounded(x: V128, inverse: V128, top: number): V128 {
-  const clamped = f32x4.pmin(f32x4.pmax(f32x4.mul(x, inverse), f32x4.const(-top)), f32x4.const(top));
-  return i32x4.trunc_sat_f32x4_s(f32x4.nearest(clamped));
+/** What makes the greatest magnitude `top`; finite where that is tiny or 0. */
+function inverseOf(f: Body, greatest: Local<"v128">, top: number): Local<"v128"> {
+  return f.let(f32x4.div(f32x4.const(top), f32x4.pmax(greatest, f32x4.const(2 ** -100))));
+}
+
+/** Added to a small number, its bits end in the nearest integer, ties to even. */
+const ALIGN = 1.5 * 2 ** 23;
+
+/** Four elements as integers. */
+export function rounded(x: V128, inverse: V128): V128 {
+  return i32x4.sub(f32x4.add(f32x4.mul(x, inverse), f32x4.const(ALIGN)), f32x4.const(ALIGN));
 }
 
 /** Sixteen integers of four vectors to bytes. */
@@ -99,20 +110,20 @@ export function activations(form: ActivationForm): Module {
 
 /** Stores the row's scale and returns 1 over it. */
 function addRowScale(f: Body, x: Local<"i32">, bytes: Local<"i32">, to: Expr<"i32">): Local<"v128"> {
-  const tops = [f.let(f32x4.const(0)), f.let(f32x4.const(0))];
+  const tops = [f.let(i32x4.const(0)), f.let(i32x4.const(0))];
   f.for(0, bytes, 32, (at) => {
     for (const [i, top] of tops.entries()) {
-      f.set(top, f32x4.max(top, f32x4.abs(v128.load(i32.add(x, at), 16 * i))));
+      f.set(top, i32x4.max_u(top, v128.and(v128.load(i32.add(x, at), 16 * i), i32x4.const(0x7fffffff))));
     }
   });
-  const top = f.let(greatest(f, f32x4.max(tops[0], tops[1])));
-  f.do(f32.store(to, f32.mul(top, f32.const(1 / TOP))));
-  return f.let(f32x4.splat(f32.div(f32.const(TOP), top)));
+  const top = greatest(f, tops);
+  f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / TOP))));
+  return inverseOf(f, top, TOP);
 }
 
 function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
   for (let i = 0; i < 4; i++) {
-    const [a, b] = [0, 16].map((at) => rounded(v128.load(x, 32 * i + at), inverse, TOP));
+    const [a, b] = [0, 16].map((at) => rounded(v128.load(x, 32 * i + at), inverse));
     f.do(v128.store(to, i16x8.narrow_i32x4_s(a, b), 16 * i));
   }
 }
@@ -120,7 +131,7 @@ function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"
 function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
   for (let i = 0; i < 2; i++) {
     const codes = quarter(64 * i).map((at) =>
-      f.let(i32x4.add(rounded(v128.load(x, at), inverse, TOP), i32x4.const(TOP + 1))),
+      f.let(i32x4.add(rounded(v128.load(x, at), inverse), i32x4.const(TOP + 1))),
     );
     const high = codes.map((code) => i32x4.shr_u(code, 7));
     const low = codes.map((code) => v128.and(code, i32x4.const(127)));
@@ -131,13 +142,15 @@ function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"
 function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">, to: Local<"i32">): void {
   const limit = form === "i8-7" ? 63 : 127;
   const above = form === "i8-7" ? 0x40404040 : 0x80808080 | 0;
-  const largest = [...quarter(0), ...quarter(64)].map((at) => f32x4.abs(v128.load(x, at))).reduce(f32x4.max);
-  const top = f.let(greatest(f, largest));
-  const inverse = f.let(f32x4.splat(f32.div(f32.const(limit), top)));
-  f.do(f32.store(to, f32.mul(top, f32.const(1 / limit)), X_GROUP.i8.scale));
+  const top = greatest(
+    f,
+    [...quarter(0), ...quarter(64)].map((at) => v128.load(x, at)),
+  );
+  const inverse = inverseOf(f, top, limit);
+  f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / limit)), X_GROUP.i8.scale));
   const sum = f.let(i32x4.const(0));
   for (let i = 0; i < 2; i++) {
-    const codes = f.let(bytesOf(quarter(64 * i).map((at) => rounded(v128.load(x, at), inverse, limit))));
+    const codes = f.let(bytesOf(quarter(64 * i).map((at) => rounded(v128.load(x, at), inverse))));
     if (form === "i8-signed") {
       f.set(sum, i32x4.add(sum, i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(codes))));
       const order = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];

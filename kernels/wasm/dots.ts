@@ -33,8 +33,8 @@ interface Dots {
   readonly groupBytes: number;
   /** Rows of words of a panel that a group has. */
   readonly words: number;
-  /** What sums begin with: `row` of x, half of the panel. */
-  begin(rows: readonly Local<"i32">[], scales: Local<"i32">, r: number, half: number): V128;
+  /** Sets what sums begin with. */
+  begin(f: Body, rows: readonly Local<"i32">[], scales: Local<"i32">, sums: readonly Local<"v128">[]): void;
   /** Multiplies one word of a row with those of four columns, and adds. */
   step(x: V128, w: V128, sum: V128): V128;
   /** Where x's words are, pass by pass; between passes sums are shifted to the left by seven bits. */
@@ -58,16 +58,20 @@ function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
       for (let i = 0; i < sums.length; i++) f.do(v128.store(tile, f32x4.const(0), 16 * i));
       f.repeat(
         () => {
-          for (const [i, sum] of sums.entries()) f.set(sum, dots.begin(rows, scales, i >> 1, i & 1));
+          dots.begin(f, rows, scales, sums);
           for (const [pass, at] of dots.passes.entries()) {
             if (pass > 0) for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
             addPass(f, dots, rows, codes, at, sums);
           }
-          for (const [i, sum] of sums.entries()) {
-            const number = f32x4.convert_i32x4_s(sum);
-            const factor = v128.load(scales, 16 * (i & 1));
-            const scaled = dots.scale ? f32x4.mul(number, v128.load32_splat(rows[i >> 1], dots.scale)) : number;
-            f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, 16 * i)), 16 * i));
+          // Half a panel after the other, so that few scales are loaded and held.
+          for (const half of [0, 1]) {
+            const factor = f.let(v128.load(scales, 16 * half));
+            for (const [r, row] of rows.entries()) {
+              const at = 32 * r + 16 * half;
+              const number = f32x4.convert_i32x4_s(sums[2 * r + half]);
+              const scaled = dots.scale ? f32x4.mul(number, v128.load32_splat(row, dots.scale)) : number;
+              f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, at)), at));
+            }
           }
           for (const row of rows) f.bump(row, dots.groupBytes);
           f.bump(codes, dots.words * ROW);
@@ -99,8 +103,16 @@ function addPass(
   }
 }
 
+/** Sums begin with what the panel says of a column: x lies above what it means. */
+const beginOfColumns: Dots["begin"] = (f, _, scales, sums) => {
+  for (const half of [0, 1]) {
+    f.set(sums[half], v128.load(scales, 32 + 16 * half));
+    for (let i = half + 2; i < sums.length; i += 2) f.set(sums[i], sums[half]);
+  }
+};
+
 /** Rows of the blocks, as many as leave every sum in a register. */
-export const DOT_ROWS = { i16: 3, i8x2: 6, i8: 6 } as const;
+export const DOT_ROWS = { i16: 4, i8x2: 6, i8: 6 } as const;
 
 /** x and weights of 14 bits, or fewer, in two bytes: 32 products stay below 2^31. */
 export function addShorts(m: Module, instructions: Instructions): Call {
@@ -108,7 +120,9 @@ export function addShorts(m: Module, instructions: Instructions): Call {
     rows: DOT_ROWS.i16,
     groupBytes: X_GROUP.i16.bytes,
     words: 16,
-    begin: () => i32x4.const(0),
+    begin: (f, _, __, sums) => {
+      for (const sum of sums) f.set(sum, i32x4.const(0));
+    },
     step: (x, w, sum) => i32x4.add(i32x4.dot_i16x8_s(x, w), sum),
     passes: [0],
   };
@@ -121,7 +135,7 @@ export function addPlanes(m: Module, instructions: Instructions): Call {
     rows: DOT_ROWS.i8x2,
     groupBytes: X_GROUP.i8x2.bytes,
     words: 8,
-    begin: (_, scales, __, half) => v128.load(scales, 32 + 16 * half),
+    begin: beginOfColumns,
     step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
     passes: [0, 32],
   };
@@ -134,7 +148,7 @@ export function addBytes(m: Module, instructions: Instructions): Call {
     rows: DOT_ROWS.i8,
     groupBytes: X_GROUP.i8.bytes,
     words: 8,
-    begin: (_, scales, __, half) => v128.load(scales, 32 + 16 * half),
+    begin: beginOfColumns,
     step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
     passes: [0],
     scale: X_GROUP.i8.scale,
@@ -148,7 +162,12 @@ export function addNibbles(m: Module, instructions: Instructions): Call {
     rows: DOT_ROWS.i8,
     groupBytes: X_GROUP.i8.bytes,
     words: 8,
-    begin: (rows, _, r) => v128.load32_splat(rows[r], X_GROUP.i8.offset),
+    begin: (f, rows, _, sums) => {
+      for (const [r, row] of rows.entries()) {
+        f.set(sums[2 * r], v128.load32_splat(row, X_GROUP.i8.offset));
+        f.set(sums[2 * r + 1], sums[2 * r]);
+      }
+    },
     step: (x, w, sum) => i8x16.relaxed_dot_add(x, w, sum),
     passes: [0],
     scale: X_GROUP.i8.scale,

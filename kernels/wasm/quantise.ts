@@ -52,8 +52,8 @@ export const addQ8: AddEncode = (m) =>
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.repeat(
       () => {
-        const eighths = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => f32x4.abs(v128.load(row, 16 * i)));
-        const top = f32x4.splat(greatest(f, eighths.reduce(f32x4.max)));
+        const eighths = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => v128.load(row, 16 * i));
+        const top = greatest(f, eighths);
         const scale = nearestHalf(f, f64x2.div(f64x2.promote_low_f32x4(top), f64x2.const(127)));
         f.do(i32.store16(scales, i32x4.extract(scale.bits, 0)));
         const inverse = inverseOf(f, scale.number);
