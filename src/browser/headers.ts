@@ -1,7 +1,7 @@
 import { exifOrientation } from "../image/exif.ts";
 import { readMarkers } from "../image/jpeg-markers.ts";
 import { checkSize } from "../image/pixels.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 
 /** Deflate turns a byte into at most 1032, each of at most 8 pixels. */
 const PNG_PIXELS_A_BYTE = 8 * 1032;
@@ -36,11 +36,11 @@ function checkPng(bytes: Uint8Array, name: string): CheckedFile {
     if (end > bytes.length) break;
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     if ((at === 8) !== (type === "IHDR" && size === 13))
-      throw damaged(name, `one IHDR chunk, the first, found ${JSON.stringify(type)}`);
+      throw damaged(name, "one IHDR chunk, the first", JSON.stringify(type));
     if (type === "IEND") return checked;
     if (type === "IHDR") checkClaim(view.getUint32(16), view.getUint32(20), PNG_PIXELS_A_BYTE * bytes.length, name);
     if (type === "eXIf") {
-      if (checked.parts.length > 1) throw damaged(name, "one eXIf chunk, found two");
+      if (checked.parts.length > 1) throw damaged(name, "one eXIf chunk", "two");
       const orientation = exifOrientation(bytes.subarray(at + 8, at + 8 + size));
       checked = { parts: [bytes.subarray(0, at), bytes.subarray(end)], orientation };
     }
@@ -52,7 +52,7 @@ function checkPng(bytes: Uint8Array, name: string): CheckedFile {
 /** Throws unless a header's size is within the limits and no more than the file can hold. */
 function checkClaim(width: number, height: number, most: number, name: string): void {
   checkSize(width, height, name);
-  if (width * height > most) throw damaged(name, `at most ${most} pixels in so few bytes, found ${width} x ${height}`);
+  if (width * height > most) throw damaged(name, `at most ${most} pixels in so few bytes`, `${width} x ${height}`);
 }
 
 function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
@@ -60,9 +60,9 @@ function startsWith(bytes: Uint8Array, signature: readonly number[]): boolean {
 }
 
 function truncated(name: string, bytes: Uint8Array): SiglipError {
-  return damaged(name, `the picture's end, found that the file ends at byte ${bytes.length}`);
+  return damaged(name, "the picture's end", `that the file ends at byte ${bytes.length}`);
 }
 
-function damaged(name: string, wanted: string): SiglipError {
-  return new SiglipError(`${name}: wanted ${wanted}; the picture is damaged or truncated, fetch or export it again.`);
+function damaged(name: string, wanted: string, found: string): SiglipError {
+  return mismatch("bad-input", name, wanted, found, "the picture is damaged or truncated, fetch or export it again");
 }

@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 import { exifOrientation } from "./exif.ts";
 import { checkSize } from "./pixels.ts";
 
@@ -39,19 +39,19 @@ export function readMarkers(bytes: Uint8Array, name: string): Markers {
     if (marker === 0x01 || (marker >= 0xd0 && marker <= 0xd8)) continue;
     if (at + 2 > bytes.length) throw truncated(name, bytes);
     const size = (bytes[at] << 8) | bytes[at + 1];
-    if (size < 2) throw broken(name, `segments of at least 2 bytes but found one of ${size}`);
+    if (size < 2) throw broken(name, "segments of at least 2 bytes", `one of ${size}`);
     if (at + size > bytes.length) throw truncated(name, bytes);
     const body = bytes.subarray(at + 2, at + size);
     at += size;
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
-      if (frame || body.length < 6) throw broken(name, "one whole frame header but found another");
-      frame = readFrame(body, bytes.length, name);
+      if (frame || body.length < 6) throw broken(name, "one whole frame header", "another");
+      frame = readFrame(marker, body, bytes.length, name);
     } else if (marker === 0xda) scans++;
     else if (marker === 0xe1 && isExif(body)) orientation ??= exifOrientation(body.subarray(6));
   }
-  if (!frame || scans === 0) throw broken(name, "a frame and a scan but found its end marker first");
+  if (!frame || scans === 0) throw broken(name, "a frame and a scan", "its end marker first");
   const most = Math.min(MAX_SCANS, Math.max(LEAST_SCANS, Math.floor(SCANNED_PIXELS / frame.pixels)));
-  if (scans > most) throw broken(name, `at most ${most} scans of ${frame.pixels} pixels but found ${scans}`);
+  if (scans > most) throw broken(name, `at most ${most} scans of ${frame.pixels} pixels`, `${scans}`);
   return { channels: frame.channels, orientation: orientation ?? 1 };
 }
 
@@ -60,13 +60,25 @@ interface Frame {
   readonly pixels: number;
 }
 
+/** Codings of the standard that hardly anything writes and no decoder here reads; those of 12 bits are told by their depth. */
+const RARE = new Map([
+  [0xc3, "lossless coding"],
+  [0xcb, "lossless coding"],
+  ...[0xc5, 0xc6, 0xc7, 0xcd, 0xce, 0xcf].map((marker) => [marker, "hierarchical coding"] as const),
+]);
+
 /** A frame header, its size checked against the limits and the file's length. */
-function readFrame(body: Uint8Array, fileLength: number, name: string): Frame {
+function readFrame(marker: number, body: Uint8Array, fileLength: number, name: string): Frame {
+  const rare = RARE.get(marker) ?? (body[0] !== 8 ? `${body[0]} bits a sample` : undefined);
+  if (rare) {
+    const advice = "convert the picture to an ordinary JPEG or to PNG";
+    throw mismatch("unsupported", name, "a baseline or progressive JPEG of 8 bits a sample", rare, advice);
+  }
   const height = (body[1] << 8) | body[2];
   const width = (body[3] << 8) | body[4];
   checkSize(width, height, name);
   if (width * height > PIXELS_A_BYTE * fileLength) {
-    throw broken(name, `${width} x ${height} pixels but found that ${fileLength} bytes cannot hold them`);
+    throw broken(name, `${width} x ${height} pixels`, `that ${fileLength} bytes cannot hold them`);
   }
   return { channels: body[5], pixels: width * height };
 }
@@ -77,10 +89,11 @@ function isExif(body: Uint8Array): boolean {
 
 /** The error for a file that ends too soon. */
 export function truncated(name: string, bytes: Uint8Array): SiglipError {
-  return broken(name, `an end marker but found that the file ends at byte ${bytes.length}`);
+  return broken(name, "an end marker", `that the file ends at byte ${bytes.length}`);
 }
 
 /** The error for a file that is not as it should be. */
-export function broken(name: string, wanted: string): SiglipError {
-  return new SiglipError(`${name}: wanted ${wanted}; the JPEG is damaged or truncated, fetch or export it again.`);
+export function broken(name: string, wanted: string, found: string): SiglipError {
+  const advice = "the JPEG is damaged or truncated, fetch or export it again";
+  return mismatch("bad-input", name, wanted, found, advice);
 }

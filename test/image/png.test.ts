@@ -86,7 +86,7 @@ const refused = async (file: Uint8Array, message: RegExp) => {
   );
   expect(error).toBeInstanceOf(SiglipError);
   expect(error.message).toMatch(message);
-  expect(error.message).toMatch(/^x\.png: wanted .* (but|found) .*; .*\.$/);
+  expect(error.message).toMatch(/^x\.png: wanted .* found .*; .*\.$/);
 };
 
 describe("PNG", () => {
@@ -202,8 +202,12 @@ describe("PNG", () => {
     ["a zlib header that is none", { idat: [changed(0)] }, /zlib says "incorrect header check"/],
     ["deflate without zlib's header, as iOS writes it", { idat: [deflateRawSync(rows)] }, /zlib says/],
     ["a wrong zlib checksum", { idat: [changed(-1)] }, /zlib says "incorrect data check"/],
-    ["too few pixels", { idat: [deflateSync(rows.subarray(1))] }, /20 bytes of pixels but its data ends after 19/],
-    ["no pixels", { idat: [] }, /pixels in IDAT chunks but found none/],
+    [
+      "too few pixels",
+      { idat: [deflateSync(rows.subarray(1))] },
+      /20 bytes of pixels, found that its data ends after 19/,
+    ],
+    ["no pixels", { idat: [] }, /pixels in IDAT chunks, found none/],
     ["empty pixels", { idat: [Buffer.alloc(0)] }, /0 compressed ones cannot hold them/],
     [
       "pixels after another chunk",
@@ -213,9 +217,9 @@ describe("PNG", () => {
       },
       /zlib says "unexpected end of file"/,
     ],
-    ["a filter of type 5", { idat: [deflateSync(Buffer.from(rows).fill(5, 10, 11))] }, /row 1 has type 5/],
-    ["a second IHDR", { before: [chunk("IHDR", new Uint8Array(13))] }, /one IHDR chunk, the first, but found "IHDR"/],
-    ["a palette picture without palette", { colourType: 3 }, /palette of at most 256 colours but found none/],
+    ["a filter of type 5", { idat: [deflateSync(Buffer.from(rows).fill(5, 10, 11))] }, /found 5 in row 1/],
+    ["a second IHDR", { before: [chunk("IHDR", new Uint8Array(13))] }, /one IHDR chunk, the first, found "IHDR"/],
+    ["a palette picture without palette", { colourType: 3 }, /palette of at most 256 colours, found none/],
     ["a palette of 257 colours", { colourType: 3, before: [chunk("PLTE", new Uint8Array(771))] }, /found 771 bytes/],
     ["colour type 5", { colourType: 5 }, /found type 5 with 8 bits/],
     ["3 bits", { colourType: 0, depth: 3 }, /found type 0 with 3 bits/],
@@ -223,8 +227,8 @@ describe("PNG", () => {
     ["interlacing of kind 2", { interlace: 2 }, /found 0, 0 and 2/],
     ["no width", { width: 0 }, /found 0 x 2/],
     ["no height", { height: 0 }, /found 3 x 0/],
-    ["60,000 x 60,000 pixels", { width: 60_000, height: 60_000 }, /at most 178956970 pixels but found 60000 x 60000/],
-    ["a side of 2 ** 32 - 1", { width: 2 ** 32 - 1 }, /1 to 1000000 pixels but found 4294967295 x 2/],
+    ["60,000 x 60,000 pixels", { width: 60_000, height: 60_000 }, /at most 178956970 pixels, found 60000 x 60000/],
+    ["a side of 2 ** 32 - 1", { width: 2 ** 32 - 1 }, /1 to 1000000 pixels, found 4294967295 x 2/],
     ["far more pixels than its bytes can hold", { width: 13_000, height: 13_000 }, /compressed ones cannot hold them/],
   ])("refuses %s", (_, extra, message) => refused(rgbPng(plain, extra), message));
 

@@ -1,5 +1,5 @@
 import type { Pixels } from "../../image/pixels.ts";
-import { SiglipError } from "../../support/error.ts";
+import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
 import { decodeJpeg } from "./jpeg.ts";
 import { decodePng } from "./png.ts";
 
@@ -39,27 +39,30 @@ export async function decode(bytes: Uint8Array, name = "the picture"): Promise<P
     if (startsWith(bytes, 0, "\xff\xd8\xff")) return await decodeJpeg(bytes, name);
   } catch (cause) {
     if (cause instanceof SiglipError) throw cause;
-    throw new SiglipError(
-      `${name}: wanted to decode a picture of ${bytes.length} bytes but met "${(cause as Error).message}"; free memory or scale the picture down.`,
-      { cause },
-    );
+    const wanted = `to decode a picture of ${bytes.length} bytes`;
+    const advice = "free memory or scale the picture down";
+    throw mismatch("out-of-memory", name, wanted, `"${(cause as Error).message}"`, advice, cause);
   }
-  throw new SiglipError(`${name}: wanted a PNG or JPEG picture but found ${kind(bytes)}; convert it to PNG or JPEG.`);
+  const [code, found] = kind(bytes);
+  throw mismatch(code, name, "a PNG or JPEG picture", found, "convert it to PNG or JPEG");
 }
 
-function kind(bytes: Uint8Array): string {
-  if (bytes.length === 0) return "an empty file";
+/** What else a file is, and whether that is a sound kind of picture which is only not read here. */
+function kind(bytes: Uint8Array): [ErrorCode, string] {
+  if (bytes.length === 0) return ["bad-input", "an empty file"];
   const known = OTHERS.find(([offset, text]) => startsWith(bytes, offset, text));
-  if (known) return known[2];
+  if (known) return [known[2].endsWith(" picture") ? "unsupported" : "bad-input", known[2]];
   const start = new TextDecoder()
     .decode(bytes.subarray(0, 512))
     .replace(/^\uFEFF/, "")
     .trimStart()
     .toLowerCase();
-  if (start.startsWith("<svg") || (start.startsWith("<?xml") && start.includes("<svg"))) return "an SVG drawing";
-  if (start.startsWith("<!doctype html") || start.startsWith("<html")) return "an HTML page";
+  if (start.startsWith("<svg") || (start.startsWith("<?xml") && start.includes("<svg"))) {
+    return ["unsupported", "an SVG drawing"];
+  }
+  if (start.startsWith("<!doctype html") || start.startsWith("<html")) return ["bad-input", "an HTML page"];
   const hex = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return `bytes that begin ${hex}`;
+  return ["bad-input", `bytes that begin ${hex}`];
 }
 
 function startsWith(bytes: Uint8Array, offset: number, text: string): boolean {

@@ -1,7 +1,7 @@
 import { crc32, createInflate } from "node:zlib";
 import { exifOrientation, orient } from "../../image/exif.ts";
 import { checkSize, type Pixels } from "../../image/pixels.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch, type SiglipError } from "../../support/error.ts";
 
 /** Colour types of the PNG specification (third edition, 11.2.1): their samples a pixel and their bit depths. */
 const COLOUR_TYPES = new Map([
@@ -64,7 +64,7 @@ export async function decodePng(bytes: Uint8Array, name: string): Promise<Pixels
     for (let r = 0; r < rows; r++, at += 1 + stride) {
       const row = filtered.subarray(at + 1, at + 1 + stride);
       if (!unfilter(filtered[at], row, above, bytesPerPixel)) {
-        throw broken(name, `a filter of type 0 to 4 but row ${r} has type ${filtered[at]}`);
+        throw broken(name, "filters of type 0 to 4", `${filtered[at]} in row ${r}`);
       }
       const o = 3 * ((y + r * dy) * width + x);
       if (colours) expandRow(row, png, colours, columns, data, o, 3 * dx);
@@ -85,22 +85,26 @@ function readChunks(bytes: Uint8Array, name: string): Png {
   let ended = false;
   let orientation = 1;
   for (let at = 8; ; ) {
-    if (at + 12 > bytes.length) throw broken(name, `an IEND chunk but the file ends at byte ${bytes.length}`);
+    if (at + 12 > bytes.length) throw broken(name, "an IEND chunk", `that the file ends at byte ${bytes.length}`);
     const size = view.getUint32(at);
     const type = String.fromCharCode(...bytes.subarray(at + 4, at + 8));
     const end = at + 8 + size;
     if (end + 4 > bytes.length) {
       throw broken(
         name,
-        `${size} bytes in its ${JSON.stringify(type)} chunk but the file ends at byte ${bytes.length}`,
+        `${size} bytes in its ${JSON.stringify(type)} chunk`,
+        `that the file ends at byte ${bytes.length}`,
       );
     }
     if (crc32(bytes.subarray(at + 4, end)) !== view.getUint32(end)) {
-      throw broken(name, `the checksum of its ${JSON.stringify(type)} chunk at byte ${at} but found another`);
+      throw broken(name, `the checksum of its ${JSON.stringify(type)} chunk at byte ${at}`, "another");
     }
     const body = bytes.subarray(at + 8, end);
-    if (!header !== (type === "IHDR"))
-      throw broken(name, `one IHDR chunk, the first, but found ${JSON.stringify(type)}`);
+    if (!header && type === "CgBI") {
+      const advice = "convert it with Xcode's `pngcrush -revert-iphone-optimizations` or export it again";
+      throw mismatch("unsupported", name, "a PNG of the standard", "Apple's CgBI variant", advice);
+    }
+    if (!header !== (type === "IHDR")) throw broken(name, "one IHDR chunk, the first", JSON.stringify(type));
     if (type === "IHDR") header = readHeader(body, name);
     else if (type === "PLTE") palette ??= body;
     else if (type === "eXIf") orientation = exifOrientation(body);
@@ -112,15 +116,15 @@ function readChunks(bytes: Uint8Array, name: string): Png {
     if (deflated && type !== "IDAT") ended = true;
     at = end + 4;
   }
-  if (!header || !deflated) throw broken(name, "pixels in IDAT chunks but found none");
+  if (!header || !deflated) throw broken(name, "pixels in IDAT chunks", "none");
   if (header.colourType === 3 && !(palette && palette.length <= 768)) {
-    throw broken(name, `a palette of at most 256 colours but found ${palette ? `${palette.length} bytes` : "none"}`);
+    throw broken(name, "a palette of at most 256 colours", palette ? `${palette.length} bytes` : "none");
   }
   return { ...header, palette, deflated: deflated.subarray(0, length), orientation };
 }
 
 function readHeader(body: Uint8Array, name: string): Omit<Png, "deflated" | "orientation"> {
-  if (body.length !== 13) throw broken(name, `an IHDR chunk of 13 bytes but found ${body.length}`);
+  if (body.length !== 13) throw broken(name, "an IHDR chunk of 13 bytes", `${body.length}`);
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const width = view.getUint32(0);
   const height = view.getUint32(4);
@@ -128,13 +132,10 @@ function readHeader(body: Uint8Array, name: string): Omit<Png, "deflated" | "ori
   checkSize(width, height, name);
   const kind = COLOUR_TYPES.get(colourType);
   if (!kind?.depths.includes(depth)) {
-    throw broken(name, `a colour type and depth of the specification but found type ${colourType} with ${depth} bits`);
+    throw broken(name, "a colour type and depth of the specification", `type ${colourType} with ${depth} bits`);
   }
   if (compression !== 0 || filter !== 0 || interlace > 1) {
-    throw broken(
-      name,
-      `compression 0, filter 0 and interlace 0 or 1 but found ${compression}, ${filter} and ${interlace}`,
-    );
+    throw broken(name, "compression 0, filter 0 and interlace 0 or 1", `${compression}, ${filter} and ${interlace}`);
   }
   const passes = interlace ? ADAM7 : [[0, 0, 1, 1]];
   return { width, height, depth, colourType, channels: kind.channels, passes };
@@ -143,7 +144,7 @@ function readHeader(body: Uint8Array, name: string): Omit<Png, "deflated" | "ori
 /** Exactly `length` bytes out of a zlib stream; a stream that holds more is cut there, as PIL does, one that holds less is refused. */
 async function inflate(deflated: Uint8Array, length: number, name: string): Promise<Uint8Array> {
   if (length > DEFLATE_RATIO * deflated.length) {
-    throw broken(name, `${length} bytes of pixels but ${deflated.length} compressed ones cannot hold them`);
+    throw broken(name, `${length} bytes of pixels`, `that ${deflated.length} compressed ones cannot hold them`);
   }
   const out = new Uint8Array(length);
   const stream = createInflate({ chunkSize: Math.min(Math.max(length + 1, 64), 1 << 20) });
@@ -156,9 +157,9 @@ async function inflate(deflated: Uint8Array, length: number, name: string): Prom
       if (at > length) break;
     }
   } catch (cause) {
-    throw broken(name, `whole compressed pixels but zlib says "${(cause as Error).message}"`);
+    throw broken(name, "whole compressed pixels", `that zlib says "${(cause as Error).message}"`);
   }
-  if (at < length) throw broken(name, `${length} bytes of pixels but its data ends after ${at}`);
+  if (at < length) throw broken(name, `${length} bytes of pixels`, `that its data ends after ${at}`);
   return out;
 }
 
@@ -239,6 +240,7 @@ function copyRow(
   }
 }
 
-function broken(name: string, wanted: string): SiglipError {
-  return new SiglipError(`${name}: wanted ${wanted}; the PNG is damaged or truncated, fetch or export it again.`);
+function broken(name: string, wanted: string, found: string): SiglipError {
+  const advice = "the PNG is damaged or truncated, fetch or export it again";
+  return mismatch("bad-input", name, wanted, found, advice);
 }
