@@ -1,6 +1,7 @@
 import { readBlob } from "../files/list.ts";
-import { orient } from "../image/exif.ts";
+import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
+import { decodePng, PNG_SIGNATURE } from "../image/png.ts";
 import { readBody, request } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
@@ -80,8 +81,9 @@ async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {
   return decodeFile(await readBlob(file, name), name, signal);
 }
 
-/** PNG and JPEG are checked beforehand and equal what Node decodes; other kinds are what this browser makes of them. */
+/** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
 async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<Pixels> {
+  if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name);
   const { parts, orientation } = checkHeaders(bytes, name);
   // The copies are never memory shared with a worker, which a Blob refuses.
   const blob = new Blob(parts.map((part) => new Uint8Array(part)));

@@ -63,12 +63,54 @@ describe("JPEG", () => {
     }
   });
 
-  it("follows the first EXIF segment only, and no other kind of APP1", async () => {
+  it("follows EXIF before the scan, else XMP, and no other kind of APP1", async () => {
     const plain = await decode(read("gray.jpg"));
-    const xmp = Buffer.from("http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation='6'/>");
+    const turned = orient(plain, 6);
+    const xmp = Buffer.from('http://ns.adobe.com/xap/1.0/\0<x tiff:Orientation="6"/>');
+    const element = Buffer.from("http://ns.adobe.com/xap/1.0/\0<tiff:Orientation>6</tiff:Orientation>");
+    const other = Buffer.from('http://ns.adobe.com/xmp/extension/\0<x tiff:Orientation="6"/>');
     const twice = withSegment(withSegment(read("gray.jpg"), 0xe1, segment(6)), 0xe1, segment(1));
     expect(await decode(twice)).toEqual(plain);
-    expect(await decode(withSegment(read("gray.jpg"), 0xe1, xmp))).toEqual(plain);
+    expect(await decode(withSegment(read("gray.jpg"), 0xe1, xmp))).toEqual(turned);
+    expect(await decode(withSegment(read("gray.jpg"), 0xe1, element))).toEqual(turned);
+    expect(await decode(withSegment(read("gray.jpg"), 0xe1, other))).toEqual(plain);
+    expect(await decode(withSegment(withSegment(read("gray.jpg"), 0xe1, segment(1)), 0xe1, xmp))).toEqual(plain);
+    const late = Buffer.concat([
+      read("gray.jpg").subarray(0, -2),
+      withSegment(Buffer.alloc(2), 0xe1, segment(6)).subarray(2),
+    ]);
+    expect(await decode(Buffer.concat([late, Buffer.of(0xff, 0xd9)]))).toEqual(plain);
+  });
+
+  // What Pillow 12.3.0 reads and refuses of these.
+  it.each<[string, number[], boolean]>([
+    ["a restart marker", [0xff, 0xd7], true],
+    ["fill bytes before its end marker", [0xff, 0xff, 0xff, 0xd9], true],
+    ["other bytes before its end marker", [1, 2, 3, 4, 0xff, 0xd9], true],
+    ["many other bytes", Array(12).fill(7), true],
+    ["half a segment", [0xff, 0xe0, 0xff, 0xff, 1], true],
+    ["a segment of no length", [0xff, 0xe0, 0, 1], true],
+    ["half a scan", [0xff, 0xda], true],
+    ["nothing", [], false],
+    ["its end marker without the first byte", [0, 0xd9], false],
+    ["another beginning", [0xff, 0xd8, 0xff, 0xd9], false],
+    ["a marker that is none", [0xff, 0xf0], false],
+  ])("in one scan may end with %s: %#", async (_, tail, right) => {
+    for (const name of ["baseline-420.jpg", "cmyk-420.jpg"]) {
+      const file = Buffer.concat([read(name).subarray(0, -2), Buffer.from(tail)]);
+      if (right) expect(await decode(file)).toEqual(await decode(read(name)));
+      else await refused(file, /damaged or truncated/);
+    }
+  });
+
+  it("in several scans ends with its end marker", async () => {
+    const file = read("progressive-420.jpg").subarray(0, -2);
+    expect(await decode(Buffer.concat([file, Buffer.of(1, 2, 0xff, 0xd9)]))).toEqual(
+      await decode(read("progressive-420.jpg")),
+    );
+    for (const tail of [[0xff, 0xd7], [0xff, 0xe0, 0xff, 0xff], Array(12).fill(7)]) {
+      await refused(Buffer.concat([file, Buffer.from(tail)]), /truncated/);
+    }
   });
 
   it("ignores what follows its end marker, and what lies in segments that nobody needs", async () => {

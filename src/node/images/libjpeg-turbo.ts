@@ -43,9 +43,11 @@ export async function libjpegTurbo(bytes: Uint8Array): Promise<Turbo | undefined
     decoder.decode();
     sound = true;
   } catch (cause) {
-    // A C++ exception, whose text is out of reach; anything else is no memory.
-    codec.drop();
-    if (typeof cause !== "number") throw cause;
+    // A number is a C++ exception, whose text is out of reach; anything else is the codec's end.
+    if (typeof cause !== "number") {
+      codec.drop();
+      throw cause;
+    }
   }
   const { width, height } = decoder.getFrameInfo();
   const data = decoder.getDecodedBuffer();
