@@ -7,6 +7,8 @@ export interface CheckedFile {
   readonly parts: readonly Uint8Array[];
   /** How to turn the decoded picture, 1 to 8. */
   readonly orientation: number;
+  /** What a browser cannot read of a sound file. */
+  readonly unusual?: string;
 }
 
 /**
@@ -17,7 +19,7 @@ export interface CheckedFile {
  */
 export function checkHeaders(bytes: Uint8Array, name: string): CheckedFile {
   if (!startsWith(bytes, "\xff\xd8\xff")) return { parts: [bytes], orientation: 1 };
-  const { orientation, told, end, closed } = readMarkers(bytes, name);
+  const { orientation, told, end, closed, arithmetic } = readMarkers(bytes, name);
   if (!closed) throw truncated(name, bytes);
   const parts: Uint8Array[] = [];
   let at = 0;
@@ -26,5 +28,5 @@ export function checkHeaders(bytes: Uint8Array, name: string): CheckedFile {
     at = to;
   }
   parts.push(bytes.subarray(at, end), Uint8Array.of(0xff, 0xd9));
-  return { parts, orientation };
+  return { parts, orientation, unusual: arithmetic ? "arithmetic coding" : undefined };
 }

@@ -84,12 +84,19 @@ async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {
 /** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
 async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<Pixels> {
   if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name);
-  const { parts, orientation } = checkHeaders(bytes, name);
+  const { parts, orientation, unusual } = checkHeaders(bytes, name);
   // The copies are never memory shared with a worker, which a Blob refuses.
   const blob = new Blob(parts.map((part) => new Uint8Array(part)));
   const bitmap = await createImageBitmap(blob, EXACT).catch((cause: Error) => {
-    const found = `${bytes.length} bytes that it refuses (${cause.message})`;
-    throw mismatch("bad-input", name, "a picture that this browser decodes", found, "convert it to PNG or JPEG", cause);
+    const found = unusual ?? `${bytes.length} bytes that it refuses (${cause.message})`;
+    throw mismatch(
+      unusual ? "unsupported" : "bad-input",
+      name,
+      "a picture that this browser decodes",
+      found,
+      "convert it to PNG or JPEG",
+      cause,
+    );
   });
   return orient(await readAndClose(bitmap, name, signal), orientation);
 }

@@ -16,6 +16,8 @@ const SCANNED_PIXELS = 2 ** 30;
 /** What a JPEG's headers say, and what of it to decode. */
 export interface Markers {
   readonly channels: number;
+  /** Whether the pixels are coded arithmetically, which browsers do not read. */
+  readonly arithmetic: boolean;
   /** How to turn the picture, 1 to 8, by the EXIF and XMP segments before the first scan. */
   readonly orientation: number;
   /** Where those segments lie, and others of their kind: the bytes from and to. */
@@ -54,7 +56,8 @@ export function readMarkers(bytes: Uint8Array, name: string): Markers {
     if (!frame || scans === 0) throw broken(name, "a frame and a scan", "its end marker first");
     const most = Math.min(MAX_SCANS, Math.max(LEAST_SCANS, Math.floor(SCANNED_PIXELS / frame.pixels)));
     if (scans > most) throw broken(name, `at most ${most} scans of ${frame.pixels} pixels`, `${scans}`);
-    return { channels: frame.channels, orientation: orientationOf(readMetadata(segments)), told, end, closed };
+    const { channels, arithmetic } = frame;
+    return { channels, arithmetic, orientation: orientationOf(readMetadata(segments)), told, end, closed };
   };
   for (let at = 2; ; ) {
     // A marker is 0xff and a byte that is neither 0 (the 0xff was a pixel's) nor 0xff (it was a fill byte).
@@ -114,6 +117,7 @@ interface Frame {
   readonly channels: number;
   readonly pixels: number;
   readonly sequential: boolean;
+  readonly arithmetic: boolean;
 }
 
 /** Codings of the standard that hardly anything writes and no decoder here reads; those of 12 bits are told by their depth. */
@@ -140,7 +144,8 @@ function readFrame(marker: number, body: Uint8Array, fileLength: number, name: s
   if (width * height > PIXELS_A_BYTE * fileLength) {
     throw broken(name, `${width} x ${height} pixels`, `that ${fileLength} bytes cannot hold them`);
   }
-  return { channels, pixels: width * height, sequential: marker !== 0xc2 && marker !== 0xca };
+  const arithmetic = marker === 0xc9 || marker === 0xca;
+  return { channels, pixels: width * height, sequential: marker !== 0xc2 && marker !== 0xca, arithmetic };
 }
 
 /** The error for a file that ends too soon. */
