@@ -1,5 +1,6 @@
 import { defineConfig } from "vitest/config";
 import { embedKernels } from "./kernels/generate.ts";
+import { embedDecoders } from "./src/node/images/generate.ts";
 import { adapterEnvironment } from "./test/harness/adapter.ts";
 import { TallyReporter } from "./test/harness/tally.ts";
 import { embedDemo } from "./weights/embed.ts";
@@ -9,9 +10,10 @@ import { embedDemo } from "./weights/embed.ts";
 const asked = ["long", "full", "published"] as const;
 
 export default defineConfig(({ mode }) => {
-  // Not in git, and stale where the model or a kernel has changed since they were last written.
+  // Not in git, and stale where what they hold has changed since they were last written.
   embedDemo();
   embedKernels();
+  embedDecoders();
   const suites = asked.filter((name) => mode === name || process.env[`SIGLIP_${name.toUpperCase()}`] === "1");
   const alone = suites.filter((name) => name !== "long").map((name) => `test/long/${name}.test.ts`);
   const everything = ["test/**/*.test.ts", ...(suites.includes("long") ? ["test/**/*.long.ts"] : [])];

@@ -12,7 +12,8 @@ import {
   type WeightForm,
   weightBytes,
 } from "../../kernels/wasm/index.ts";
-import { padded, padRows } from "../../src/tensor/backend.ts";
+import { padRows } from "../../src/tensor/packing.ts";
+import { padded } from "../../src/tensor/shape.ts";
 import { random } from "../../test/judge/reference.ts";
 import { ceilings } from "./ceilings.ts";
 

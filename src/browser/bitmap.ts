@@ -1,5 +1,5 @@
 import { checkSize, type Pixels } from "../image/pixels.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** Pixels read at a time, 4 MiB of them, so that the page can paint in between. */
 const TILE = 2 ** 20;
@@ -71,9 +71,8 @@ function webgl(): Reader | undefined {
       const error = gl.getError();
       // A lost context leaves zeros and soon says nothing any more.
       if (error !== gl.NO_ERROR || gl.isContextLost()) {
-        throw new SiglipError(
-          `A picture's pixels were wanted from WebGL, found error ${error || "that its context was lost"}; try again.`,
-        );
+        const found = error ? `error ${error}` : "that its context was lost";
+        throw mismatch("device-lost", "WebGL", "a picture's pixels", found, "try again");
       }
       return rgba;
     },
@@ -94,14 +93,13 @@ const canvas: Reader = {
   side: 4096,
   read(bitmap, x, y, width, height) {
     const context = new OffscreenCanvas(width, height).getContext("2d", { willReadFrequently: true });
-    if (!context) throw new SiglipError("A canvas was wanted to read a picture, found none; use a newer browser.");
+    if (!context) throw mismatch("unsupported", "a picture", "a canvas to read it", "none", "use a newer browser");
     context.drawImage(bitmap, -x, -y);
     const { data } = context.getImageData(0, 0, width, height);
     for (let i = 3; i < data.length; i += 4) {
       if (data[i] !== 255) {
-        throw new SiglipError(
-          "WebGL 2 was wanted to read a picture with transparency exactly, found none; enable WebGL or pass an opaque picture.",
-        );
+        const wanted = "WebGL 2 to read its transparency exactly";
+        throw mismatch("unsupported", "a picture", wanted, "none", "enable WebGL or pass an opaque picture");
       }
     }
     return data;
@@ -114,10 +112,8 @@ function attempt<R>(name: string, read: () => R): R {
     return read();
   } catch (cause) {
     if ((cause as Error).name !== "SecurityError") throw cause;
-    throw new SiglipError(
-      `${name}: wanted its pixels, found that it comes from another origin; load it with crossorigin="anonymous" or pass a Blob.`,
-      { cause },
-    );
+    const advice = `load it with crossorigin="anonymous" or pass a Blob`;
+    throw mismatch("bad-input", name, "its pixels", "that it comes from another origin", advice, cause);
   }
 }
 

@@ -1,9 +1,10 @@
 import { readBlob } from "../files/list.ts";
-import { orient } from "../image/exif.ts";
+import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
+import { decodePng, PNG_SIGNATURE } from "../image/png.ts";
 import { readBody, request } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
-import { SiglipError, shorten } from "../support/error.ts";
+import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
 import { keptForms } from "./storage/chosen-forms.ts";
@@ -41,10 +42,8 @@ export const browserPlatform: Platform<BrowserImage> = {
       return await decode(image, signal);
     } catch (cause) {
       if (cause instanceof SiglipError || signal?.aborted) throw cause;
-      throw new SiglipError(
-        `A picture was wanted, found "${(cause as Error).message}" while it was decoded; free memory or scale it down.`,
-        { cause },
-      );
+      const found = `"${(cause as Error).message}"`;
+      throw mismatch("out-of-memory", "a picture", "to decode it", found, "free memory or scale it down", cause);
     }
   },
 };
@@ -70,28 +69,33 @@ async function fetchPicture(url: string | URL, signal?: AbortSignal): Promise<Ui
   const response = await request(url, "a picture", { signal });
   if (response.ok) return readBody(response, FILE_LIMIT, shorten(url), signal);
   await response.body?.cancel();
-  throw new SiglipError(`${shorten(url)}: wanted a picture, found HTTP status ${response.status}; check the address.`);
+  const code = response.status === 404 || response.status === 410 ? "not-found" : "network";
+  throw mismatch(code, shorten(url), "a picture", `HTTP status ${response.status}`, "check the address");
 }
 
 async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {
   const name = "name" in file ? shorten(String(file.name)) : "the picture";
   if (file.size > FILE_LIMIT) {
-    throw new SiglipError(
-      `${name}: wanted a picture of at most ${FILE_LIMIT} bytes, found ${file.size}; choose another.`,
-    );
+    throw mismatch("bad-input", name, `a picture of at most ${FILE_LIMIT} bytes`, `${file.size}`, "choose another");
   }
   return decodeFile(await readBlob(file, name), name, signal);
 }
 
-/** PNG and JPEG are checked beforehand and equal what Node decodes; other kinds are what this browser makes of them. */
+/** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
 async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<Pixels> {
-  const { parts, orientation } = checkHeaders(bytes, name);
+  if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name);
+  const { parts, orientation, unusual } = checkHeaders(bytes, name);
   // The copies are never memory shared with a worker, which a Blob refuses.
   const blob = new Blob(parts.map((part) => new Uint8Array(part)));
   const bitmap = await createImageBitmap(blob, EXACT).catch((cause: Error) => {
-    throw new SiglipError(
-      `${name}: wanted a picture that this browser decodes, found ${bytes.length} bytes that it refuses (${cause.message}); convert it to PNG or JPEG.`,
-      { cause },
+    const found = unusual ?? `${bytes.length} bytes that it refuses (${cause.message})`;
+    throw mismatch(
+      unusual ? "unsupported" : "bad-input",
+      name,
+      "a picture that this browser decodes",
+      found,
+      "convert it to PNG or JPEG",
+      cause,
     );
   });
   return orient(await readAndClose(bitmap, name, signal), orientation);
@@ -105,10 +109,9 @@ async function decodeDrawable(image: ImageBitmapSource, signal?: AbortSignal): P
   } catch (cause) {
     if (cause instanceof SiglipError || signal?.aborted) throw cause;
     const kind = image === null ? "null" : typeof image === "object" ? image.constructor?.name : typeof image;
-    throw new SiglipError(
-      `A picture was wanted as URL, bytes, Blob, ImageBitmap, ImageData, img, canvas, video, VideoFrame or pixels, found ${kind} (${(cause as Error).message}); pass one of these, loaded and not closed.`,
-      { cause },
-    );
+    const wanted = "a URL, bytes, Blob, ImageBitmap, ImageData, img, canvas, video, VideoFrame or pixels";
+    const found = `${kind} (${(cause as Error).message})`;
+    throw mismatch("bad-input", "a picture", wanted, found, "pass one of these, loaded and not closed", cause);
   }
 }
 

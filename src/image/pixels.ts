@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** A decoded picture: 8-bit RGB, no alpha, already turned upright. */
 export interface Pixels {
@@ -20,15 +20,13 @@ export const MAX_SIDE = 1_000_000;
 export function checkSize(width: number, height: number, what: string): void {
   for (const side of [width, height]) {
     if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE)) {
-      throw new SiglipError(
-        `${what}: wanted sides of 1 to ${MAX_SIDE} pixels but found ${width} x ${height}; check the file or scale the picture.`,
-      );
+      const advice = "check the file or scale the picture";
+      throw mismatch("bad-input", what, `sides of 1 to ${MAX_SIDE} pixels`, `${width} x ${height}`, advice);
     }
   }
   if (width * height > MAX_PIXELS) {
-    throw new SiglipError(
-      `${what}: wanted at most ${MAX_PIXELS} pixels but found ${width} x ${height}; scale the picture down first.`,
-    );
+    const advice = "scale the picture down first";
+    throw mismatch("bad-input", what, `at most ${MAX_PIXELS} pixels`, `${width} x ${height}`, advice);
   }
 }
 
@@ -36,9 +34,8 @@ export function checkSize(width: number, height: number, what: string): void {
 export function checkPixels({ width, height, data }: Pixels, what: string): void {
   checkSize(width, height, what);
   if (data.length !== 3 * width * height) {
-    throw new SiglipError(
-      `${what}: wanted ${3 * width * height} bytes of RGB for ${width} x ${height} pixels but found ${data.length}; pass three bytes a pixel.`,
-    );
+    const wanted = `${3 * width * height} bytes of RGB for ${width} x ${height} pixels`;
+    throw mismatch("bad-input", what, wanted, `${data.length}`, "pass three bytes a pixel");
   }
 }
 
@@ -46,9 +43,8 @@ export function checkPixels({ width, height, data }: Pixels, what: string): void
 export function fromRgba(rgba: Uint8Array | Uint8ClampedArray, width: number, height: number): Pixels {
   checkSize(width, height, "RGBA pixels");
   if (rgba.length !== 4 * width * height) {
-    throw new SiglipError(
-      `RGBA pixels: wanted ${4 * width * height} bytes for ${width} x ${height} but found ${rgba.length}; pass four bytes a pixel.`,
-    );
+    const wanted = `${4 * width * height} bytes for ${width} x ${height}`;
+    throw mismatch("bad-input", "RGBA pixels", wanted, `${rgba.length}`, "pass four bytes a pixel");
   }
   const data = new Uint8Array(3 * width * height);
   for (let i = 0, o = 0; o < data.length; i += 4, o += 3) {

@@ -1,7 +1,7 @@
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import { readBody } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
-import { SiglipError, shorten } from "../support/error.ts";
+import { mismatch, shorten } from "../support/error.ts";
 import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
@@ -32,9 +32,8 @@ export const nodePlatform: Platform<NodeImage> = {
       checkPixels(image, "the picture");
       return image;
     }
-    throw new SiglipError(
-      `A picture was wanted as path, URL, bytes, Blob or pixels, found ${image === null ? "null" : typeof image}; pass one of these.`,
-    );
+    const found = image === null ? "null" : typeof image;
+    throw mismatch("bad-input", "a picture", "a path, URL, bytes, Blob or pixels", found, "pass one of these");
   },
 };
 
@@ -50,14 +49,13 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
   if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
   const response = await fetch(url, { signal }).catch((cause) => {
     if (signal?.aborted) throw signal.reason;
-    throw new SiglipError(
-      `${name}: wanted a picture, found no answer (${cause.cause?.message ?? cause.message}); check the address.`,
-      { cause },
-    );
+    const found = `no answer (${cause.cause?.message ?? cause.message})`;
+    throw mismatch("network", name, "a picture", found, "check the address", cause);
   });
   if (!response.ok) {
     await response.body?.cancel();
-    throw new SiglipError(`${name}: wanted a picture, found HTTP status ${response.status}; check the address.`);
+    const code = response.status === 404 || response.status === 410 ? "not-found" : "network";
+    throw mismatch(code, name, "a picture", `HTTP status ${response.status}`, "check the address");
   }
   return readBody(response, FILE_LIMIT, name, signal);
 }

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { deflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { PNG } from "pngjs";
@@ -10,6 +10,9 @@ import type { Sent } from "./page.ts";
 import { inChromium, type Setup, setUp } from "./setup.ts";
 
 const demo = new URL("../../weights/demo/examples/", import.meta.url);
+const field = new URL("../fixtures/field/", import.meta.url);
+/** Files that people met; Chromium's JPEGs differ a little where a progressive one lacks scans, and it knows no arithmetic coding. */
+const met = readdirSync(field).filter((name) => !/expected|cgbi|prog-dc-only|s-arith/.test(name));
 const fixtures = names(JSON.parse(readFileSync(`${IMAGES}/index.json`, "utf8")));
 const examples = names(JSON.parse(readFileSync(new URL("examples.json", demo), "utf8")).examples);
 
@@ -30,6 +33,7 @@ beforeAll(async () => {
     const folder = file.startsWith("borrowed/") ? borrowedImages() : IMAGES;
     if (folder) files.set(file.replaceAll("/", "-"), readFileSync(`${folder}/${file}`));
   }
+  for (const file of readdirSync(field)) files.set(file, readFileSync(new URL(file, field)));
   for (const file of examples) files.set(file, readFileSync(new URL(file, demo)));
   chromium = await setUp(["page.ts"], {}, files);
 });
@@ -71,12 +75,15 @@ function damaged(): Record<string, [bytes: Uint8Array, why: RegExp]> {
   return {
     "a truncated JPEG": [jpeg.subarray(0, jpeg.length >> 1), /the file ends at byte/],
     "a JPEG without its last byte": [jpeg.subarray(0, -1), /the file ends at byte/],
-    "a truncated PNG": [photo.subarray(0, photo.length >> 1), /the file ends at byte/],
-    "a PNG without its last byte": [photo.subarray(0, -1), /the file ends at byte/],
+    "a truncated PNG": [photo.subarray(0, photo.length >> 1), /its data ends after/],
+    "a PNG without its last pixels": [photo.subarray(0, -30), /its data ends after/],
     "a PNG of 60,000 x 60,000": [png({ width: 60_000, height: 60_000, idat: [] }), /at most 178956970 pixels/],
     "a JPEG of 60,000 x 60,000": [huge, /at most 178956970 pixels/],
-    "more pixels than the bytes can hold": [png({ width: 10_000, height: 10_000, idat: [] }), /in so few bytes/],
-    "damaged pixels": [Buffer.from(photo).fill(0x55, 1000, 1100), /that it refuses/],
+    "more pixels than the bytes can hold": [
+      png({ width: 10_000, height: 10_000, idat: [Buffer.alloc(9)] }),
+      /compressed ones cannot hold them/,
+    ],
+    "damaged pixels": [Buffer.from(photo).fill(0x55, 1000, 1100), /its data breaks after/],
     "a text": [Buffer.from("hello, world"), /that it refuses/],
     "an empty file": [new Uint8Array(0), /found 0 bytes that it refuses/],
   };
@@ -97,7 +104,7 @@ function meanDifference(a: Uint8Array, b: Uint8Array): number {
 }
 
 describe("a page decodes to Node's pixels", () => {
-  for (const file of [...fixtures, ...examples, ...names(crafted().map(([file]) => ({ file })))]) {
+  for (const file of [...fixtures, ...examples, ...met, ...names(crafted().map(([file]) => ({ file })))]) {
     inChromium(file, "chromium", async ({ skip }) => {
       const name = file.replaceAll("/", "-");
       const bytes = files.get(name);
@@ -124,6 +131,25 @@ describe("a page decodes to Node's pixels", () => {
       expect(meanDifference(found.data, wanted.data)).toBeLessThan(CMYK_MEAN);
     });
   }
+
+  inChromium("a bitmap wider than a texture, in tiles", "chromium", async () => {
+    page ??= await chromium.openPage();
+    const name = "wider-than-a-texture.png";
+    const sent = await page.evaluate(async (name) => {
+      const blob = new Blob([await siglip.fetchBytes(name)]);
+      return siglip.decode(await createImageBitmap(blob, { premultiplyAlpha: "none", colorSpaceConversion: "none" }));
+    }, name);
+    expectEqual(received(sent), await decode(files.get(name)!));
+  });
+
+  inChromium("what Chromium itself decodes otherwise, within 4 levels or not at all", "chromium", async () => {
+    page ??= await chromium.openPage();
+    const found = received(await page.evaluate(() => siglip.decode("prog-dc-only.jpg")));
+    const { data } = await decode(files.get("prog-dc-only.jpg")!);
+    expect(Math.max(...data.map((value, i) => Math.abs(value - found.data[i])))).toBeLessThanOrEqual(4);
+    expect(await page.evaluate(() => siglip.failure(siglip.decode("s-arith.jpg")))).toMatch(/found arithmetic coding/);
+    expect(await page.evaluate(() => siglip.failure(siglip.decode("png-cgbi-real.png")))).toMatch(/Apple's variant/);
+  });
 
   inChromium("from whatever can be drawn", "chromium", async () => {
     page ??= await chromium.openPage();
@@ -162,19 +188,24 @@ describe("a page decodes to Node's pixels", () => {
     }
   });
 
-  inChromium("without WebGL, opaque pictures only", "chromium", async () => {
+  inChromium("without WebGL, and PNGs of every kind, others opaque", "chromium", async () => {
     const page = await chromium.openPage(() => {
       const { getContext } = OffscreenCanvas.prototype;
       OffscreenCanvas.prototype.getContext = function (this: OffscreenCanvas, kind: string, ...rest: unknown[]) {
         return kind === "webgl2" ? null : Reflect.apply(getContext, this, [kind, ...rest]);
       } as typeof getContext;
     });
-    for (const name of ["big-1600x1200-420.jpg", "gray16.png"]) {
+    for (const name of ["big-1600x1200-420.jpg", "gray16.png", "alpha-RGBA.png"]) {
       expectEqual(received(await page.evaluate((name) => siglip.decode(name), name)), await decode(files.get(name)!));
     }
-    expect(await page.evaluate(() => siglip.failure(siglip.decode("alpha-RGBA.png")))).toMatch(
-      /^SiglipError: WebGL 2 was/,
-    );
+    const transparent = await page.evaluate(async () => {
+      const canvas = new OffscreenCanvas(4, 4);
+      const context = canvas.getContext("2d")!;
+      context.fillStyle = "#12345678";
+      context.fillRect(0, 0, 4, 4);
+      return siglip.failure(siglip.decode(await canvas.convertToBlob({ type: "image/webp", quality: 1 })));
+    });
+    expect(transparent).toMatch(/^SiglipError: a picture: wanted WebGL 2/);
     await page.close();
   });
 
@@ -202,7 +233,7 @@ describe("a page refuses, in one sentence,", () => {
         async (name) => siglip.failure(siglip.decode(await siglip.fetchBytes(name))),
         name,
       );
-      expect(found).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$|^SiglipError: .*wanted .* but found .*; .*\.$/);
+      expect(found).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$/);
       expect(found).toMatch(why);
     });
   }

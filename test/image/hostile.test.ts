@@ -126,7 +126,7 @@ describe("hostile pictures", () => {
     const decoded = decode(Buffer.from(text, "latin1"), "photo");
     await expect(decoded).rejects.toBeInstanceOf(SiglipError);
     await expect(decode(Buffer.from(text, "latin1"), "photo")).rejects.toThrow(
-      `photo: wanted a PNG or JPEG picture but found ${kind}; convert it to PNG or JPEG.`,
+      `photo: wanted a PNG or JPEG picture, found ${kind}; convert it to PNG or JPEG.`,
     );
   });
 });

@@ -1,7 +1,8 @@
+import { startsWith } from "../../image/exif.ts";
 import type { Pixels } from "../../image/pixels.ts";
-import { SiglipError } from "../../support/error.ts";
+import { decodePng, PNG_SIGNATURE } from "../../image/png.ts";
+import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
 import { decodeJpeg } from "./jpeg.ts";
-import { decodePng } from "./png.ts";
 
 /** What a file that is no PNG or JPEG may be: an offset and the bytes that stand there (Latin-1), the longest first where they overlap. */
 const OTHERS: readonly (readonly [number, string, string])[] = [
@@ -31,37 +32,36 @@ const OTHERS: readonly (readonly [number, string, string])[] = [
 /**
  * The picture in a PNG or JPEG file, as PIL reads it for Hugging Face's processors (`load_image`: EXIF orientation applied, RGB). Throws a
  * SiglipError for every other kind of file, named by its first bytes, and for a damaged, truncated or oversized picture (limits:
- * `MAX_PIXELS`, `MAX_SIDE`). `name` begins the message. An XMP orientation is not read (PIL does, browsers do not).
+ * `MAX_PIXELS`, `MAX_SIDE`). `name` begins the message.
  */
 export async function decode(bytes: Uint8Array, name = "the picture"): Promise<Pixels> {
   try {
-    if (startsWith(bytes, 0, "\x89PNG\r\n\x1a\n")) return await decodePng(bytes, name);
-    if (startsWith(bytes, 0, "\xff\xd8\xff")) return await decodeJpeg(bytes, name);
+    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name);
+    if (startsWith(bytes, "\xff\xd8\xff")) return await decodeJpeg(bytes, name);
   } catch (cause) {
     if (cause instanceof SiglipError) throw cause;
-    throw new SiglipError(
-      `${name}: wanted to decode a picture of ${bytes.length} bytes but met "${(cause as Error).message}"; free memory or scale the picture down.`,
-      { cause },
-    );
+    const wanted = `to decode a picture of ${bytes.length} bytes`;
+    const advice = "free memory or scale the picture down";
+    throw mismatch("out-of-memory", name, wanted, `"${(cause as Error).message}"`, advice, cause);
   }
-  throw new SiglipError(`${name}: wanted a PNG or JPEG picture but found ${kind(bytes)}; convert it to PNG or JPEG.`);
+  const [code, found] = kind(bytes);
+  throw mismatch(code, name, "a PNG or JPEG picture", found, "convert it to PNG or JPEG");
 }
 
-function kind(bytes: Uint8Array): string {
-  if (bytes.length === 0) return "an empty file";
-  const known = OTHERS.find(([offset, text]) => startsWith(bytes, offset, text));
-  if (known) return known[2];
+/** What else a file is, and whether that is a sound kind of picture which is only not read here. */
+function kind(bytes: Uint8Array): [ErrorCode, string] {
+  if (bytes.length === 0) return ["bad-input", "an empty file"];
+  const known = OTHERS.find(([offset, text]) => startsWith(bytes, text, offset));
+  if (known) return [known[2].endsWith(" picture") ? "unsupported" : "bad-input", known[2]];
   const start = new TextDecoder()
     .decode(bytes.subarray(0, 512))
     .replace(/^\uFEFF/, "")
     .trimStart()
     .toLowerCase();
-  if (start.startsWith("<svg") || (start.startsWith("<?xml") && start.includes("<svg"))) return "an SVG drawing";
-  if (start.startsWith("<!doctype html") || start.startsWith("<html")) return "an HTML page";
+  if (start.startsWith("<svg") || (start.startsWith("<?xml") && start.includes("<svg"))) {
+    return ["unsupported", "an SVG drawing"];
+  }
+  if (start.startsWith("<!doctype html") || start.startsWith("<html")) return ["bad-input", "an HTML page"];
   const hex = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return `bytes that begin ${hex}`;
-}
-
-function startsWith(bytes: Uint8Array, offset: number, text: string): boolean {
-  return [...text].every((character, i) => bytes[offset + i] === character.charCodeAt(0));
+  return ["bad-input", `bytes that begin ${hex}`];
 }
