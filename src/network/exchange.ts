@@ -1,19 +1,24 @@
-import { SiglipError, shorten } from "../support/error.ts";
+import { mismatch, shorten } from "../support/error.ts";
 
 /** How a server is asked. */
 export interface RequestOptions {
-  /** An access token, sent as `Authorization: Bearer …` to the URL's own origin (scheme, host and port) and to no other. */
+  /**
+   * An access token, sent as `Authorization: Bearer …` to the URL's own origin (scheme, host, port) and no other.
+   */
   readonly token?: string;
   /** Milliseconds without a byte after which a connection counts as cut: 60,000 by default. */
   readonly idle?: number;
   /** Milliseconds before the first retry, doubled for every further one: 500 by default. */
   readonly pause?: number;
-  /** Whether a web page means that there is no such file, as it does by default. A Hub says that by a status: there it is a portal's. */
+  /**
+   * Whether a web page means that there is no such file, as it does by default. A Hub says that by a status: there it
+   * is a portal's.
+   */
   readonly pages?: boolean;
 }
 
 /** What may be over when asked again: no connection, a cut one, a server that is busy. */
-export class Passing extends Error {
+export class RetryableError extends Error {
   /** Milliseconds that the server wants to be left alone, if it said so. */
   readonly wait: number | undefined;
   /** Whether a server answered at all. */
@@ -33,7 +38,7 @@ export interface Exchange {
   readonly url: URL;
   /** A header of the first answer on the way that has it, redirects included where the platform shows them. */
   first(header: string): string | undefined;
-  /** The next piece of the body, or undefined at its end; rejects with Passing where the connection is cut. */
+  /** The next piece of the body, or undefined at its end; rejects with RetryableError where the connection is cut. */
   read(): Promise<Uint8Array | undefined>;
   /** Ends it; what has not been read is not transferred. */
   close(): void;
@@ -43,9 +48,10 @@ const REDIRECTS = [301, 302, 303, 307, 308];
 const MOST_REDIRECTS = 10;
 
 /**
- * GET, redirects followed by ourselves, so that each hop's headers are seen and the token stays with its origin. Pages may not look at a
- * redirect: there `fetch` follows it, which drops `Authorization` for another origin in every browser that has `URL.canParse`.
- * Rejects with Passing where nobody answers, with a SiglipError for what is no answer, and with the signal's reason.
+ * GET, redirects followed by ourselves, so that each hop's headers are seen and the token stays with its origin.
+ * Pages may not look at a redirect: there `fetch` follows it, which drops `Authorization` for another origin in every
+ * browser that has `URL.canParse`. Rejects with RetryableError where nobody answers, with a SiglipError for what is no
+ * answer, and with the signal's reason.
  */
 export async function get(
   start: URL,
@@ -70,7 +76,7 @@ export async function get(
       const late = abort.signal.aborted ? abort.signal.reason : undefined;
       close();
       if (signal?.aborted) throw signal.reason;
-      throw new Passing(reason(late ?? cause), answered, undefined, cause);
+      throw new RetryableError(reason(late ?? cause), answered, undefined, cause);
     } finally {
       clearTimeout(timer);
     }
@@ -104,8 +110,12 @@ export async function get(
     await response.body?.cancel().catch(() => {});
     if (hops === MOST_REDIRECTS || !URL.canParse(location, url) || !/^https?:/.test(new URL(location, url).protocol)) {
       close();
-      throw new SiglipError(
-        `${shorten(start)}: wanted at most ${MOST_REDIRECTS} redirects, by http or https, found ${hops + 1} up to ${shorten(location)}; check the address.`,
+      throw mismatch(
+        "network",
+        shorten(start),
+        `at most ${MOST_REDIRECTS} redirects, by http or https`,
+        `${hops + 1} up to ${shorten(location)}`,
+        "check the address",
       );
     }
     url = new URL(location, url);
@@ -137,21 +147,19 @@ export class Patience {
 
   /** Resolves when the time has come to try again; rejects with a SiglipError when that makes no sense any more. */
   async after(failure: unknown, wanted: string, signal?: AbortSignal): Promise<void> {
-    if (!(failure instanceof Passing)) throw failure;
+    if (!(failure instanceof RetryableError)) throw failure;
     this.failures++;
     const { message, answered, wait, cause } = failure;
     const fail = (found: string, advice: string) => {
-      throw new SiglipError(`${this.name}: wanted ${wanted}, found ${found}; ${advice}.`, { cause });
+      throw mismatch("network", this.name, wanted, found, advice, cause);
     };
     if (wait !== undefined && wait > LONGEST_WAIT) {
       fail(`${message} and the wish to be asked again in ${Math.ceil(wait / 1000)} seconds`, "try again then");
     }
     if (this.failures >= (answered ? FAILURES : FAILURES_UNKNOWN)) {
       if (answered) fail(`${message}, ${this.failures} times in a row`, "try again later");
-      fail(
-        `no answer (${message})`,
-        `check the address and the connection${globalThis.origin ? ", and that its server lets this page read it (CORS)" : ""}`,
-      );
+      const cors = globalThis.origin ? ", and that its server lets this page read it (CORS)" : "";
+      fail(`no answer (${message})`, `check the address and the connection${cors}`);
     }
     // Spread, so that many who lost the same server do not come back as one.
     const backoff = this.pause * 2 ** (this.failures - 1) * (0.75 + Math.random() / 2);
@@ -159,7 +167,10 @@ export class Patience {
   }
 }
 
-/** Milliseconds that `Retry-After` asks for, in seconds or as a date by the server's own clock; undefined where it says nothing. */
+/**
+ * Milliseconds that `Retry-After` asks for, in seconds or as a date by the server's own clock; undefined where it says
+ * nothing.
+ */
 export function retryAfter(headers: Headers): number | undefined {
   const value = headers.get("Retry-After");
   if (value === null) return undefined;

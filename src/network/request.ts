@@ -1,19 +1,29 @@
-import { SiglipError, shorten } from "../support/error.ts";
+import { concatenate } from "../support/bytes.ts";
+import { mismatch, SiglipError, shorten } from "../support/error.ts";
 
-/** `fetch`, whose failures become SiglipErrors, but for an aborted signal's reason. The status is the caller's to judge. */
+/**
+ * `fetch`, whose failures become SiglipErrors, but for an aborted signal's reason. The status is the caller's to judge.
+ */
 export async function request(url: string | URL, wanted: string, init: RequestInit = {}): Promise<Response> {
   try {
     return await fetch(url, init);
   } catch (cause) {
     if (init.signal?.aborted) throw init.signal.reason;
-    throw new SiglipError(
-      `${shorten(url)}: wanted ${wanted}, found no answer (${(cause as Error).message}); check the address and that its server lets this page read it (CORS).`,
-      { cause },
+    throw mismatch(
+      "network",
+      shorten(url),
+      wanted,
+      `no answer (${(cause as Error).message})`,
+      "check the address and that its server lets this page read it (CORS)",
+      cause,
     );
   }
 }
 
-/** The body of a response, at most `limit` bytes, of which it holds twice as many. Throws a SiglipError where there are more. */
+/**
+ * The body of a response, at most `limit` bytes, of which it holds twice as many. Throws a SiglipError where there are
+ * more.
+ */
 export async function readBody(
   response: Response,
   limit: number,
@@ -21,7 +31,7 @@ export async function readBody(
   signal?: AbortSignal,
 ): Promise<Uint8Array<ArrayBuffer>> {
   const tooLong = (found: string) =>
-    new SiglipError(`${name}: wanted at most ${limit} bytes, found ${found}; check the file and its server.`);
+    mismatch("bad-input", name, `at most ${limit} bytes`, found, "check the file and its server");
   const parts: Uint8Array[] = [];
   let size = 0;
   const reader = response.body?.getReader();
@@ -37,16 +47,14 @@ export async function readBody(
     reader?.cancel().catch(() => {});
     if (signal?.aborted) throw signal.reason;
     if (cause instanceof SiglipError) throw cause;
-    throw new SiglipError(
-      `${name}: wanted all of the answer, found its end after ${size} bytes (${(cause as Error).message}); try again.`,
-      { cause },
+    throw mismatch(
+      "network",
+      name,
+      "all of the answer",
+      `its end after ${size} bytes (${(cause as Error).message})`,
+      "try again",
+      cause,
     );
   }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return concatenate(parts);
 }

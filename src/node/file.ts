@@ -3,16 +3,15 @@ import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promi
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 
 /** The path of a file URL; throws a SiglipError for one that names another host. */
 export function filePath(url: URL): string {
   try {
     return fileURLToPath(url);
   } catch (cause) {
-    throw new SiglipError(`${url.href}: wanted a file on this machine (${(cause as Error).message}); pass a path.`, {
-      cause,
-    });
+    const found = `another (${(cause as Error).message})`;
+    throw mismatch("bad-input", url.href, "a file on this machine", found, "pass a path", cause);
   }
 }
 
@@ -23,8 +22,8 @@ export interface FileSource extends Source {
 }
 
 /**
- * Opens a file for reads by range; nothing is read yet. Rejects with a SiglipError where there is no such regular file or it
- * may not be read. A read rejects likewise where the file has shrunk since, or was closed.
+ * Opens a file for reads by range; nothing is read yet. Rejects with a SiglipError where there is no such regular
+ * file or it may not be read. A read rejects likewise where the file has shrunk since, or was closed.
  */
 export async function fileSource(path: string): Promise<FileSource> {
   const { handle, size } = await attempt(path, "read", async () => {
@@ -48,8 +47,12 @@ export async function fileSource(path: string): Promise<FileSource> {
         const part = Math.min(length - filled, 2 ** 30);
         const { bytesRead } = await attempt(path, "read", () => handle.read(bytes, filled, part, offset + filled));
         if (bytesRead === 0) {
-          throw new SiglipError(
-            `${path}: wanted ${size} bytes, found an end after ${offset + filled}; the file has shrunk while it was read, fetch it again.`,
+          throw mismatch(
+            "storage",
+            path,
+            `${size} bytes`,
+            `an end after ${offset + filled}`,
+            "fetch it again, for it has shrunk while it was read",
           );
         }
         filled += bytesRead;
@@ -66,16 +69,16 @@ export async function readFile(path: string, limit: number, signal?: AbortSignal
   const source = await fileSource(path);
   try {
     if (source.size <= limit) return await source.read(0, source.size, signal);
-    throw new SiglipError(`${path}: wanted at most ${limit} bytes, found ${source.size}; name a smaller file.`);
+    throw mismatch("bad-input", path, `at most ${limit} bytes`, `${source.size}`, "name a smaller file");
   } finally {
     await source.close();
   }
 }
 
 /**
- * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever when
- * the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside it. Rejects
- * with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
+ * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever
+ * when the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside
+ * it. Rejects with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
  */
 export async function writeFileAtomic(
   path: string,
@@ -130,7 +133,7 @@ const reasons = new Map([
 ]);
 
 function notRegular(path: string): SiglipError {
-  return new SiglipError(`${path}: wanted a regular file, found a folder, a pipe or a device; name a file.`);
+  return mismatch("bad-input", path, "a regular file", "a folder, a pipe or a device", "name a file");
 }
 
 /** Runs a file operation and tells in one sentence what the file system said against it. */
@@ -142,8 +145,7 @@ export async function attempt<R>(path: string, verb: "read" | "write", operation
     if (error instanceof SiglipError || code === undefined) throw error;
     const found = reasons.get(code) ?? message;
     const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
-    throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; ${advice} and try again.`, {
-      cause: error,
-    });
+    const kind = code === "ENOENT" || code === "ENOTDIR" ? "not-found" : "storage";
+    throw mismatch(kind, path, `to ${verb} this file`, found, `${advice} and try again`, error);
   }
 }

@@ -1,7 +1,10 @@
-// Keeps the page's own files and answers with them, so that the page opens without its server. Files with a hash in their names
-// never change; a version of the page is a list of files, in a cache of its own.
+// Keeps the page's own files and answers with them, so that the page opens without its server. Files with a hash in
+// their names never change; a version of the page is a list of files, in a cache of its own.
 
-/** Put in by the build: the page's files, those of them that are kept only when they are first asked for, and a hash of all. */
+/**
+ * Put in by the build: the page's files, those of them that are kept only when they are first asked for, and a hash of
+ * all.
+ */
 declare const FILES: readonly string[];
 declare const LAZY: readonly string[];
 declare const VERSION: string;

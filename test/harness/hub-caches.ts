@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, vi } from "vitest";
-import type { KeepOptions } from "../../src/node/cache/cache.ts";
+import type { KeptFilesOptions } from "../../src/node/cache/cache.ts";
 import { keptHubFiles } from "../../src/node/cache/hub-files.ts";
 import { pattern } from "../long/interrupt.ts";
 import { type Hub, serveHub } from "./hub.ts";
@@ -38,7 +38,7 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-export const open = (revision = "main", more: Partial<KeepOptions> = {}) =>
+export const open = (revision = "main", more: Partial<KeptFilesOptions> = {}) =>
   keptHubFiles(
     { id: ID, revision },
     { endpoint: hub.endpoint, pause: 1, onWarning: (message) => warnings.push(message), ...more },

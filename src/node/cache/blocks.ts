@@ -3,17 +3,19 @@ import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { checkRange } from "../../checkpoint/source.ts";
 import type { RemoteFile } from "../../network/http.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import { attempt, writeAll } from "../file.ts";
 import { Journal } from "./journal.ts";
 
 /**
- * Bytes of a block, the least that is fetched: 14 rows of so400m's token table, of which a text needs a few anywhere, and small
- * enough beside a round trip. A file of 3.5 GB has 54,000 of them and a journal of 2.6 MB.
+ * Bytes of a block, the least that is fetched: 14 rows of so400m's token table, of which a text needs a few anywhere,
+ * and small enough beside a round trip. A file of 3.5 GB has 54,000 of them and a journal of 2.6 MB.
  */
 export const BLOCK = 2 ** 16;
 
-/** Most bytes that are read, or gathered before they are written, at once: what a killed process has fetched in vain. */
+/**
+ * Most bytes that are read, or gathered before they are written, at once: what a killed process has fetched in vain.
+ */
 const PORTION = 2 ** 20;
 
 /** Where what is missing comes from. Without ranges the first part that is missing brings the whole file to disk. */
@@ -32,10 +34,11 @@ export interface BlockFileOptions {
 }
 
 /**
- * A file of which the blocks that were once asked for lie on disk, in a sparse file with a journal beside it. What is missing is
- * fetched when it is read, neighbouring blocks by one request, and written on the way; what is there is checked by its digest.
- * Whoever is killed at any moment, and however many processes do this with one file: every write is of the bytes that belong there,
- * and nothing is believed that its digest does not prove. A read holds at most 2 MiB beside what it gives.
+ * A file of which the blocks that were once asked for lie on disk, in a sparse file with a journal beside it. What is
+ * missing is fetched when it is read, neighbouring blocks by one request, and written on the way; what is there is
+ * checked by its digest. Whoever is killed at any moment, and however many processes do this with one file: every write
+ * is of the bytes that belong there, and nothing is believed that its digest does not prove. A read holds at most 2 MiB
+ * beside what it gives.
  */
 export class BlockFile implements RemoteFile {
   readonly url: string;
@@ -149,7 +152,9 @@ export class BlockFile implements RemoteFile {
     await Promise.all([this.data.close(), this.journal.close()]);
   }
 
-  /** Intact bytes from the beginning of a block that is there: of it and of its neighbours, as far as `limit` and 1 MiB. */
+  /**
+   * Intact bytes from the beginning of a block that is there: of it and of its neighbours, as far as `limit` and 1 MiB.
+   */
   private async stored(first: number, limit: number): Promise<Uint8Array | undefined> {
     let last = first;
     while (last < Math.min(limit, first + PORTION / BLOCK) && this.journal.digest(last) !== undefined) last++;
@@ -168,8 +173,12 @@ export class BlockFile implements RemoteFile {
   private async drop(block: number): Promise<void> {
     const where = `bytes ${block * BLOCK} to ${Math.min(this.size, (block + 1) * BLOCK)}`;
     if (this.damaged.has(block)) {
-      throw new SiglipError(
-        `${this.name}: wanted ${where} as they were written to ${this.path}, found them damaged twice; check the disk.`,
+      throw mismatch(
+        "storage",
+        this.name,
+        `${where} as they were written to ${this.path}`,
+        "them damaged twice",
+        "check the disk",
       );
     }
     if (this.damaged.size === 0) {
@@ -180,8 +189,9 @@ export class BlockFile implements RemoteFile {
   }
 
   /**
-   * Fetches the blocks that are missing from `first` on, as far as the next that is there. Many are passed on as they come; few are only
-   * written, once for all who want them, and so is a file without ranges: whoever called reads them then.
+   * Fetches the blocks that are missing from `first` on, as far as the next that is there. Many are passed on as they
+   * come; few are only written, once for all who want them, and so is a file without ranges: whoever called reads them
+   * then.
    */
   private async *fetch(first: number, limit: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.journal.refresh();
@@ -254,7 +264,7 @@ export class BlockFile implements RemoteFile {
       await flush();
     }
     if (got !== length) {
-      throw new SiglipError(`${this.name}: wanted ${length} bytes, found an answer of ${got}; try again.`);
+      throw mismatch("network", this.name, `${length} bytes`, `an answer of ${got}`, "try again");
     }
   }
 

@@ -3,10 +3,17 @@ import { join } from "node:path";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { type HubModel, hubUrl, parseEndpoint, readCommit } from "../../network/hub.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch, SiglipError } from "../../support/error.ts";
 import { fileSource } from "../file.ts";
 import type { BlockFile } from "./blocks.ts";
-import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
+import {
+  type CompleteFile,
+  type KeptFile,
+  type KeptFiles,
+  type KeptFilesOptions,
+  keepKnown,
+  keepRemote,
+} from "./cache.ts";
 import { hubCacheFolder } from "./folders.ts";
 import { HubRepository, isCommit, isOid, matches } from "./hub-repository.ts";
 import { PartialStore } from "./partial-store.ts";
@@ -18,11 +25,12 @@ const SMALL = 2 ** 24;
 const REVALIDATION = 10_000;
 
 /**
- * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in partial files of this
- * package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that the Hub names. The Hub is asked once what
- * the revision means by now; without an answer, and with HF_HUB_OFFLINE set, it is what it meant before.
+ * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in
+ * partial files of this package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that
+ * the Hub names. The Hub is asked once what the revision means by now; without an answer, and with HF_HUB_OFFLINE set,
+ * it is what it meant before.
  */
-export function keptHubFiles(model: HubModel, options: KeepOptions = {}): KeptFiles {
+export function keptHubFiles(model: HubModel, options: KeptFilesOptions = {}): KeptFiles {
   return new HubFiles(model, options);
 }
 
@@ -32,8 +40,8 @@ class HubFiles implements KeptFiles {
   private readonly endpoint: string;
   private readonly repository: HubRepository;
   private readonly store: PartialStore;
-  private readonly options: KeepOptions;
-  private readonly opened = new Map<string, Promise<Kept | undefined>>();
+  private readonly options: KeptFilesOptions;
+  private readonly opened = new Map<string, Promise<KeptFile | undefined>>();
   /** Whole files that Hugging Face's cache did not take. */
   private readonly staying = new Set<string>();
   private commit: string | undefined;
@@ -43,7 +51,7 @@ class HubFiles implements KeptFiles {
   /** Whether the Hub gave no answer, or is not to be asked. */
   private offline = /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 
-  constructor(model: HubModel, options: KeepOptions) {
+  constructor(model: HubModel, options: KeptFilesOptions) {
     const { id, revision } = model;
     this.name = revision === "main" ? id : `${id}@${revision}`;
     this.model = model;
@@ -76,9 +84,7 @@ class HubFiles implements KeptFiles {
       const whole = await this.finish(name, kept, signal);
       this.opened.set(name, Promise.resolve(whole));
       if (whole.path === undefined) {
-        throw new SiglipError(
-          `${name}: wanted to keep it, found no place for it; make ${this.store.path("")} writable.`,
-        );
+        throw mismatch("storage", name, "to keep it", "no place for it", `make ${this.store.path("")} writable`);
       }
       files.push({ name, size: whole.source.size, path: whole.path });
     }
@@ -96,7 +102,7 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  private async find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  private async find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const commit = this.commit ?? (await this.decide(signal));
     const path = await this.repository.find(commit, file);
     if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
@@ -128,8 +134,12 @@ class HubFiles implements KeptFiles {
     const before = await repository.commit(model.revision);
     if (this.offline) {
       if (before) return before;
-      throw new SiglipError(
-        `${this.name}: wanted this model, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it, or download the model first.`,
+      throw mismatch(
+        "not-found",
+        this.name,
+        "this model",
+        `HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}`,
+        "unset it, or download the model first",
       );
     }
     const limit = before === undefined ? [] : [AbortSignal.timeout(REVALIDATION)];
@@ -146,7 +156,7 @@ class HubFiles implements KeptFiles {
   }
 
   /** A file that Hugging Face's cache does not have under this commit. */
-  private async fetch(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  private async fetch(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const { repository, store } = this;
     const commit = this.commit!;
     const key = join(commit, file);
@@ -161,20 +171,24 @@ class HubFiles implements KeptFiles {
     return undefined;
   }
 
-  private async ask(file: string, options: KeepOptions): Promise<RemoteFile | undefined> {
+  private async ask(file: string, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
     if (file === "config.json" && this.config) return this.config;
     try {
       return await openRemote(this.url(file), options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it lacks.
+      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it
+      // lacks.
       if (this.config || !(await this.repository.find(this.commit!, "config.json"))) throw error;
       this.offline = true;
       return undefined;
     }
   }
 
-  /** Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is set aside. */
+  /**
+   * Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is
+   * set aside.
+   */
   private async isIntact(path: string, most: number, signal?: AbortSignal): Promise<boolean> {
     const oid = await this.repository.oid(path);
     if (oid === undefined || (await stat(path)).size > most || (await matches(path, oid, signal))) return true;
@@ -183,16 +197,22 @@ class HubFiles implements KeptFiles {
     return false;
   }
 
-  /** Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written. */
-  private async finish(file: string, kept: Kept, signal?: AbortSignal): Promise<Kept> {
+  /**
+   * Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written.
+   */
+  private async finish(file: string, kept: KeptFile, signal?: AbortSignal): Promise<KeptFile> {
     const { blocks, etag = "", path } = kept;
     if (!blocks) {
       if (path === undefined || (await this.isIntact(path, Number.POSITIVE_INFINITY, signal))) return kept;
       await kept.close();
       const again = await this.fetch(file, signal);
       if (again) return this.finish(file, again, signal);
-      throw new SiglipError(
-        `${this.name}: wanted ${file} again, found that it is not there any more; choose another revision.`,
+      throw mismatch(
+        "not-found",
+        this.name,
+        `${file} again`,
+        "that it is not there any more",
+        "choose another revision",
       );
     }
     try {
@@ -218,8 +238,12 @@ class HubFiles implements KeptFiles {
       if (await blocks.check(signal)) continue;
       if (!isOid(etag)) return;
       if (again) {
-        throw new SiglipError(
-          `${name}: wanted bytes of the name ${etag}, found others twice; something on the way changes them, try another connection.`,
+        throw mismatch(
+          "network",
+          name,
+          `bytes of the name ${etag}`,
+          "others twice",
+          "something on the way changes them, try another connection",
         );
       }
       const aside = await blocks.restart();
@@ -228,7 +252,7 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  private async place(file: string, kept: Kept, oid: string): Promise<Kept> {
+  private async place(file: string, kept: KeptFile, oid: string): Promise<KeptFile> {
     const { path, size } = kept.blocks!;
     // Windows moves no file that is open.
     await kept.close();
@@ -245,14 +269,14 @@ class HubFiles implements KeptFiles {
   }
 
   /** A content that the cache has, maybe under another commit. */
-  private async linked(file: string, etag = ""): Promise<Kept | undefined> {
+  private async linked(file: string, etag = ""): Promise<KeptFile | undefined> {
     if (!isOid(etag)) return undefined;
     const path = await this.repository.link(this.commit!, file, etag).catch(() => undefined);
     return path === undefined ? undefined : this.whole(path);
   }
 
   /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */
-  private async whole(path: string): Promise<Kept> {
+  private async whole(path: string): Promise<KeptFile> {
     await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
     const oid = await this.repository.oid(path);
     if (oid) await this.store.remove(oid).catch(() => {});

@@ -14,7 +14,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import { attempt, fileSource } from "../file.ts";
 import { hubCacheFolder } from "./folders.ts";
 
@@ -23,7 +23,10 @@ export function isOid(etag: string): boolean {
   return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag);
 }
 
-/** Whether a file's bytes are those of that name; the SHA-1 may also be the bytes' own, by which some mirrors of the Hub go. */
+/**
+ * Whether a file's bytes are those of that name; the SHA-1 may also be the bytes' own, by which some mirrors of the Hub
+ * go.
+ */
 export async function matches(path: string, oid: string, signal?: AbortSignal): Promise<boolean> {
   const source = await fileSource(path);
   const sha1 = () => createHash("sha1");
@@ -42,8 +45,9 @@ export async function matches(path: string, oid: string, signal?: AbortSignal): 
 const TEMPORARY = /^\.siglip-[\w-]+\.tmp$/;
 
 /**
- * One model in the cache that Hugging Face's libraries share: `blobs` by content, `snapshots` of commits with links to them, `refs` from
- * branches and tags to commits, `.no_exist` for what a commit lacks. Whatever gets a name here is whole.
+ * One model in the cache that Hugging Face's libraries share: `blobs` by content, `snapshots` of commits with links
+ * to them, `refs` from branches and tags to commits, `.no_exist` for what a commit lacks. Whatever gets a name here is
+ * whole.
  */
 export class HubRepository {
   private readonly folder: string;
@@ -97,7 +101,9 @@ export class HubRepository {
     return isOid(name) ? name : undefined;
   }
 
-  /** Gives a content that is there a name in a commit, and returns that path; undefined where the content is not there. */
+  /**
+   * Gives a content that is there a name in a commit, and returns that path; undefined where the content is not there.
+   */
   async link(commit: string, file: string, oid: string): Promise<string | undefined> {
     const blob = this.path("blobs", oid);
     if (!(await isFile(blob))) return undefined;
@@ -148,8 +154,8 @@ export class HubRepository {
   }
 
   /**
-   * A name for what is not whole yet, on the file system of the cache but in none of its folders. What a killed process left under such
-   * a name, and nobody has written to for an hour, is removed.
+   * A name for what is not whole yet, on the file system of the cache but in none of its folders. What a killed
+   * process left under such a name, and nobody has written to for an hour, is removed.
    */
   private async temporary(): Promise<string> {
     for (const name of await readdir(this.folder).catch(() => [])) {
@@ -164,7 +170,13 @@ export class HubRepository {
   private path(...parts: string[]): string {
     const bad = parts.find((part) => !/^(?!\.\.?$)[^/\\:\p{Cc}]{1,200}$/u.test(part));
     if (bad === undefined) return join(this.folder, ...parts);
-    throw new SiglipError(`wanted a file or revision of a model, found the name ${JSON.stringify(bad)}; correct it.`);
+    throw mismatch(
+      "bad-input",
+      "the model",
+      "a file or revision of it",
+      `the name ${JSON.stringify(bad)}`,
+      "correct it",
+    );
   }
 }
 

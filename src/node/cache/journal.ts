@@ -1,9 +1,10 @@
 import { type FileHandle, open } from "node:fs/promises";
 
 /**
- * Which blocks of a partial file are there and what each must hash to: lines of a block's number and its digest, appended to a
- * file. A line is a claim that the block's own bytes prove or refute when they are read, so that neither the order in which data
- * and lines reach the disk nor a line cut short matters, and several processes may append at once without a lock.
+ * Which blocks of a partial file are there and what each must hash to: lines of a block's number and its digest,
+ * appended to a file. A line is a claim that the block's own bytes prove or refute when they are read, so that neither
+ * the order in which data and lines reach the disk nor a line cut short matters, and several processes may append at
+ * once without a lock.
  */
 export class Journal {
   private readonly file: FileHandle;

@@ -6,15 +6,16 @@ import { BlockFile, type BlockFileOptions } from "./blocks.ts";
 import { cacheFolder } from "./folders.ts";
 
 /** What a server said of a file. */
-export interface Known {
+export interface FileNote {
   /** Strong validator of the content. */
   readonly etag: string;
   readonly size: number;
 }
 
 /**
- * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`, and beside that for
- * every name what it stood for when it was asked for last, so that nobody needs to be asked for what is there.
+ * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`,
+ * and beside that for every name what it stood for when it was asked for last, so that nobody needs to be asked for
+ * what is there.
  */
 export class PartialStore {
   /** Whether it has been told that nothing can be kept. */
@@ -27,13 +28,13 @@ export class PartialStore {
   }
 
   /** What the server said of a file. */
-  async known(file: string): Promise<Known | undefined> {
+  async known(file: string): Promise<FileNote | undefined> {
     const text = await readFile(join(this.folder, file), "utf8").catch(() => "");
     const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text) ?? [];
     return etag === undefined ? undefined : { etag, size: Number(size) };
   }
 
-  async note(file: string, { etag, size }: Known): Promise<void> {
+  async note(file: string, { etag, size }: FileNote): Promise<void> {
     const before = await this.known(file);
     if (before?.etag === etag && before.size === size) return;
     const path = join(this.folder, file);
@@ -42,7 +43,7 @@ export class PartialStore {
   }
 
   /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
-  async open({ etag, size }: Known, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
+  async open({ etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
     const path = this.path(etag);
     return attempt(path, "write", async () => {
       await mkdir(dirname(path), { recursive: true });

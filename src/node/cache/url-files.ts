@@ -2,21 +2,28 @@ import { createHash } from "node:crypto";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { filesUnder } from "../../network/urls.ts";
-import { SiglipError } from "../../support/error.ts";
-import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
+import { mismatch } from "../../support/error.ts";
+import {
+  type CompleteFile,
+  type KeptFile,
+  type KeptFiles,
+  type KeptFilesOptions,
+  keepKnown,
+  keepRemote,
+} from "./cache.ts";
 import { PartialStore } from "./partial-store.ts";
 
 /**
- * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong validator. The server is
- * asked for each file whether it still is what it was; without an answer it is.
+ * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong
+ * validator. The server is asked for each file whether it still is what it was; without an answer it is.
  */
-export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
+export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFiles {
   const { name, urlOf } = filesUnder(place);
   const whole = urlOf("model.safetensors").href;
   const store = new PartialStore("urls", createHash("sha256").update(whole).digest("hex").slice(0, 32));
-  const opened = new Map<string, Kept>();
+  const opened = new Map<string, KeptFile>();
 
-  async function find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  async function find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const url = urlOf(file);
     const known = await store.known(file);
     let remote: RemoteFile | undefined;
@@ -48,8 +55,12 @@ export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
       const files: CompleteFile[] = [];
       for (const [file, { blocks }] of opened) {
         if (!blocks) {
-          throw new SiglipError(
-            `${urlOf(file).href}: wanted to keep this file, found no place for it, or a server that gives it no strong ETag; save it in a folder yourself.`,
+          throw mismatch(
+            "storage",
+            urlOf(file).href,
+            "to keep this file",
+            "no place for it, or a server that gives it no strong ETag",
+            "save it in a folder yourself",
           );
         }
         const { name, size, path } = blocks;

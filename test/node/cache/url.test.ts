@@ -104,7 +104,7 @@ describe("a model under a URL", () => {
     same(Buffer.from(await source.read(0, 2 ** 20)), 0);
     server.files.set("m/model.safetensors", { content: pattern(WEIGHTS.length, 6) });
     same(Buffer.from(await source.read(0, 2 ** 20)), 0);
-    await expect(source.read(2 ** 20, 2 ** 20)).rejects.toThrow(/changed on the server, load it again\.$/);
+    await expect(source.read(2 ** 20, 2 ** 20)).rejects.toThrow(/load it again, since it changed on the server\.$/);
     await files.close();
   });
 
