@@ -41,11 +41,19 @@ afterEach(async () => {
 export const open = (revision = "main", more: Partial<KeptFilesOptions> = {}) =>
   keptHubFiles(
     { id: ID, revision },
-    { endpoint: hub.endpoint, pause: 1, onWarning: (message) => warnings.push(message), ...more },
+    {
+      endpoint: hub.endpoint,
+      trusted: hub.endpoint,
+      pause: 1,
+      onWarning: (message) => warnings.push(message),
+      ...more,
+    },
   );
 
 export const model = (...path: string[]) => join(home, "hf", "hub", "models--google--tiny", ...path);
-export const parts = () => join(home, "cache", "siglip", "hub", "google--tiny", "parts");
+export const hubFolder = (endpoint = hub.endpoint) =>
+  join(home, "cache", "siglip", "hubs", encodeURIComponent(endpoint));
+export const parts = (endpoint?: string) => join(hubFolder(endpoint), "google--tiny", "parts");
 export const asked = () => [hub.site, hub.cdn].map(({ requests }) => requests.length);
 
 /** Reads some of a file, all of it by default. */

@@ -1,6 +1,6 @@
 import type { Source } from "../../checkpoint/source.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
-import { openRemote, type RemoteFile } from "../../network/http.ts";
+import type { RemoteFile } from "../../network/http.ts";
 import { remoteSource } from "../../network/ranges.ts";
 import type { UrlOptions } from "../../network/urls.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
@@ -12,6 +12,8 @@ import type { FileNote, PartialStore } from "./partial-store.ts";
 export interface KeptFilesOptions extends UrlOptions {
   readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
+  /** The Hub of which files enter Hugging Face's shared cache: https://huggingface.co by default. */
+  readonly trusted?: string;
 }
 
 /** A model's files, which are kept on this machine as far as they are fetched. */
@@ -62,27 +64,36 @@ export async function keepRemote(
 }
 
 /**
- * What was fetched before of a file is read without asking the server, and the rest fetched if it still is what it was.
+ * What was fetched before of a file is read without asking the server; `ask` opens it there for the rest. Where that is
+ * another by now its note is dropped, so that the next load begins anew.
  */
 export async function keepKnown(
-  url: URL,
-  { etag, size }: FileNote,
+  name: string,
+  note: FileNote,
   store: PartialStore,
+  file: string,
+  ask: (signal?: AbortSignal) => Promise<RemoteFile | undefined>,
   options: KeptFilesOptions,
 ): Promise<KeptFile> {
   let remote: RemoteFile | undefined;
-  const name = url.href;
   const origin = async (signal?: AbortSignal) => {
-    remote ??= await openRemote(url, { ...options, signal });
-    if (remote?.etag === etag && remote.size === size) return remote;
+    remote ??= await ask(signal);
+    if (remote && isNoted(remote, note)) return remote;
     remote = undefined;
-    throw mismatch("network", name, `the rest of a file of ${size} bytes`, "another by now", "load the model again");
+    await store.forget(file, note).catch(() => {});
+    const wanted = `the rest of a file of ${note.size} bytes`;
+    throw mismatch("network", name, wanted, "another by now", "load the model again");
   };
   try {
-    return await keep(await store.open({ etag, size }, { name, origin, ...calls(name, size, options) }), etag);
+    return await keep(await store.open(note, { name, origin, ...calls(name, note.size, options) }), note.etag);
   } catch (error) {
     return withoutPlace(error, await origin(options.signal), store, options);
   }
+}
+
+/** Whether a server still says of a file what was noted. */
+export function isNoted({ etag, size }: RemoteFile, note: FileNote): boolean {
+  return etag === note.etag && size === note.size;
 }
 
 async function keep(blocks: BlockFile, etag: string): Promise<KeptFile> {

@@ -8,15 +8,16 @@ import { fileSource } from "../file.ts";
 import type { BlockFile } from "./blocks.ts";
 import {
   type CompleteFile,
+  isNoted,
   type KeptFile,
   type KeptFiles,
   type KeptFilesOptions,
   keepKnown,
   keepRemote,
 } from "./cache.ts";
-import { hubCacheFolder } from "./folders.ts";
+import { endpointFolder, hubCacheFolder } from "./folders.ts";
 import { HubRepository, isCommit, isOid, matches } from "./hub-repository.ts";
-import { PartialStore } from "./partial-store.ts";
+import { type FileNote, PartialStore } from "./partial-store.ts";
 
 /** Files up to this many bytes are looked through whenever they are opened and, but for weights, fetched whole. */
 const SMALL = 2 ** 24;
@@ -38,7 +39,10 @@ class HubFiles implements KeptFiles {
   readonly name: string;
   private readonly model: HubModel;
   private readonly endpoint: string;
+  /** Where whole files go. */
   private readonly repository: HubRepository;
+  /** Where whole files may be: there and, read only, in Hugging Face's cache. */
+  private readonly repositories: readonly HubRepository[];
   private readonly store: PartialStore;
   private readonly options: KeptFilesOptions;
   private readonly opened = new Map<string, Promise<KeptFile | undefined>>();
@@ -48,6 +52,8 @@ class HubFiles implements KeptFiles {
   private resolving: Promise<string> | undefined;
   /** Of the request that told the commit. */
   private config: RemoteFile | undefined;
+  /** Whether the Hub has kept silent when it was asked for a file. */
+  private silent = false;
   /** Whether the Hub gave no answer, or is not to be asked. */
   private offline = /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 
@@ -56,8 +62,12 @@ class HubFiles implements KeptFiles {
     this.name = revision === "main" ? id : `${id}@${revision}`;
     this.model = model;
     this.endpoint = parseEndpoint(options.endpoint);
-    this.repository = new HubRepository(id);
-    this.store = new PartialStore("hub", id.replaceAll("/", "--"));
+    const own = endpointFolder(this.endpoint);
+    const shared = new HubRepository(id, hubCacheFolder());
+    const trusted = this.endpoint === parseEndpoint(options.trusted);
+    this.repository = trusted ? shared : new HubRepository(id, own);
+    this.repositories = trusted ? [shared] : [this.repository, shared];
+    this.store = new PartialStore(join(own, id.replaceAll("/", "--")));
     this.options = { ...options, pages: false };
   }
 
@@ -104,8 +114,10 @@ class HubFiles implements KeptFiles {
 
   private async find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const commit = this.commit ?? (await this.decide(signal));
-    const path = await this.repository.find(commit, file);
-    if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+    for (const repository of this.repositories) {
+      const path = await repository.find(commit, file);
+      if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+    }
     const kept = await this.fetch(file, signal);
     if (!kept?.blocks) return kept;
     const readInParts = kept.blocks.size > SMALL || file.endsWith(".safetensors");
@@ -129,9 +141,9 @@ class HubFiles implements KeptFiles {
 
   /** The commit that the revision means by now. */
   private async resolve(signal?: AbortSignal): Promise<string> {
-    const { model, repository, endpoint, options } = this;
+    const { model, endpoint, options } = this;
     if (isCommit(model.revision)) return model.revision;
-    const before = await repository.commit(model.revision);
+    const before = await firstOf(this.repositories, (repository) => repository.commit(model.revision));
     if (this.offline) {
       if (before) return before;
       throw mismatch(
@@ -161,14 +173,39 @@ class HubFiles implements KeptFiles {
     const commit = this.commit!;
     const key = join(commit, file);
     const options = { ...this.options, signal };
-    const known = await store.known(key);
-    if (known) return (await this.linked(file, known.etag)) ?? keepKnown(this.url(file), known, store, options);
-    if (this.offline || (await repository.isAbsent(commit, file))) return undefined;
+    const note = await store.known(key);
+    if (note) return (await this.linked(file, note.etag)) ?? this.continued(file, note, options);
+    const isAbsent = (repository: HubRepository) => repository.isAbsent(commit, file);
+    if (this.offline || (await firstOf(this.repositories, isAbsent))) return undefined;
     const remote = await this.ask(file, options);
     if (this.offline) return undefined;
     if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
     await repository.setAbsent(commit, file).catch(() => {});
     return undefined;
+  }
+
+  /** A file of which some was fetched before; where the Hub says that it is another by now it is fetched anew. */
+  private async continued(file: string, note: FileNote, options: KeptFilesOptions): Promise<KeptFile> {
+    const { store } = this;
+    const key = join(this.commit!, file);
+    const url = this.url(file);
+    let remote: RemoteFile | undefined;
+    const ask = async (signal?: AbortSignal) => {
+      remote ??= await openRemote(url, { ...this.options, signal });
+      return remote;
+    };
+    const kept = await keepKnown(url.href, note, store, key, ask, options);
+    if (this.offline || this.silent || !kept.blocks || kept.blocks.complete) return kept;
+    try {
+      await ask(AbortSignal.any([...(options.signal ? [options.signal] : []), AbortSignal.timeout(REVALIDATION)]));
+    } catch {
+      options.signal?.throwIfAborted();
+      this.silent = true;
+    }
+    if (!remote || isNoted(remote, note)) return kept;
+    await kept.close();
+    await store.forget(key, note).catch(() => {});
+    return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
   }
 
   private async ask(file: string, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
@@ -179,7 +216,8 @@ class HubFiles implements KeptFiles {
       options.signal?.throwIfAborted();
       // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it
       // lacks.
-      if (this.config || !(await this.repository.find(this.commit!, "config.json"))) throw error;
+      const find = (repository: HubRepository) => repository.find(this.commit!, "config.json");
+      if (this.config || !(await firstOf(this.repositories, find))) throw error;
       this.offline = true;
       return undefined;
     }
@@ -192,6 +230,8 @@ class HubFiles implements KeptFiles {
   private async isIntact(path: string, most: number, signal?: AbortSignal): Promise<boolean> {
     const oid = await this.repository.oid(path);
     if (oid === undefined || (await stat(path)).size > most || (await matches(path, oid, signal))) return true;
+    // What others have put into their cache is theirs to mend.
+    if (!this.repository.holds(path)) return false;
     const aside = await this.repository.setAside(path);
     this.options.onWarning?.(`${path}: found damaged, kept as ${aside}; it is fetched again.`);
     return false;
@@ -264,7 +304,7 @@ class HubFiles implements KeptFiles {
       if (!(error instanceof SiglipError)) throw error;
       this.staying.add(file);
       this.options.onWarning?.(`${path} stays there: ${error.message}`);
-      return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
+      return this.continued(file, { etag: oid, size }, this.options);
     }
   }
 
@@ -287,4 +327,16 @@ class HubFiles implements KeptFiles {
   private url(file: string): URL {
     return hubUrl(this.endpoint, { id: this.model.id, revision: this.commit! }, file);
   }
+}
+
+/** The first answer that says something. */
+async function firstOf<T>(
+  repositories: readonly HubRepository[],
+  ask: (repository: HubRepository) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (const repository of repositories) {
+    const answer = await ask(repository);
+    if (answer) return answer;
+  }
+  return undefined;
 }

@@ -13,10 +13,9 @@ import {
   symlink,
   writeFile,
 } from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative, sep } from "node:path";
 import { mismatch } from "../../support/error.ts";
 import { attempt, fileSource } from "../file.ts";
-import { hubCacheFolder } from "./folders.ts";
 
 /** What names a content for git or, for large files, LFS: SHA-1 of a blob object, or SHA-256. */
 export function isOid(etag: string): boolean {
@@ -52,9 +51,14 @@ const TEMPORARY = /^\.siglip-[\w-]+\.tmp$/;
 export class HubRepository {
   private readonly folder: string;
 
-  /** `id` is `organisation/name`. */
-  constructor(id: string) {
-    this.folder = join(hubCacheFolder(), `models--${id.replaceAll("/", "--")}`);
+  /** `id` is `organisation/name`; `root` the folder of all repositories. */
+  constructor(id: string, root: string) {
+    this.folder = join(root, `models--${id.replaceAll("/", "--")}`);
+  }
+
+  /** Whether a path leads into this repository. */
+  holds(path: string): boolean {
+    return path.startsWith(join(this.folder, sep));
   }
 
   /** The commit that a revision meant when it was asked for last. */

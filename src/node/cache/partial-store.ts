@@ -3,7 +3,6 @@ import { mkdir, readFile, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { attempt, writeFileAtomic } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
-import { cacheFolder } from "./folders.ts";
 
 /** What a server said of a file. */
 export interface FileNote {
@@ -22,9 +21,8 @@ export class PartialStore {
   told = false;
   private readonly folder: string;
 
-  /** `name` is a path below the cache's folder. */
-  constructor(...name: string[]) {
-    this.folder = join(cacheFolder(), ...name);
+  constructor(folder: string) {
+    this.folder = folder;
   }
 
   /** What the server said of a file. */
@@ -49,6 +47,12 @@ export class PartialStore {
       await mkdir(dirname(path), { recursive: true });
       return BlockFile.open(path, { ...options, size });
     });
+  }
+
+  /** Forgets what a file stood for, and what has been fetched of that. */
+  async forget(file: string, { etag }: FileNote): Promise<void> {
+    await rm(join(this.folder, file), { force: true });
+    await this.remove(etag);
   }
 
   /** Forgets what has been fetched of a content. */

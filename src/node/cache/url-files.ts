@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { filesUnder } from "../../network/urls.ts";
@@ -11,6 +12,7 @@ import {
   keepKnown,
   keepRemote,
 } from "./cache.ts";
+import { cacheFolder } from "./folders.ts";
 import { PartialStore } from "./partial-store.ts";
 
 /**
@@ -20,7 +22,9 @@ import { PartialStore } from "./partial-store.ts";
 export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFiles {
   const { name, urlOf } = filesUnder(place);
   const whole = urlOf("model.safetensors").href;
-  const store = new PartialStore("urls", createHash("sha256").update(whole).digest("hex").slice(0, 32));
+  const store = new PartialStore(
+    join(cacheFolder(), "urls", createHash("sha256").update(whole).digest("hex").slice(0, 32)),
+  );
   const opened = new Map<string, KeptFile>();
 
   async function find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
@@ -31,7 +35,10 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
       remote = await openRemote(url, { ...options, signal });
     } catch (error) {
       signal?.throwIfAborted();
-      if (known) return keepKnown(url, known, store, { ...options, signal });
+      if (known) {
+        const ask = (signal?: AbortSignal) => openRemote(url, { ...options, signal });
+        return keepKnown(url.href, known, store, file, ask, { ...options, signal });
+      }
       throw error;
     }
     // Nobody will ask for the former content again. A server that has none by now may be somebody else.
