@@ -117,6 +117,7 @@ class HubFiles implements KeptFiles {
     for (const repository of this.repositories) {
       const path = await repository.find(commit, file);
       if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+      if (await repository.isAbsent(commit, file)) return undefined;
     }
     const kept = await this.fetch(file, signal);
     if (!kept?.blocks) return kept;
@@ -175,8 +176,7 @@ class HubFiles implements KeptFiles {
     const options = { ...this.options, signal };
     const note = await store.known(key);
     if (note) return (await this.linked(file, note.etag)) ?? this.continued(file, note, options);
-    const isAbsent = (repository: HubRepository) => repository.isAbsent(commit, file);
-    if (this.offline || (await firstOf(this.repositories, isAbsent))) return undefined;
+    if (this.offline) return undefined;
     const remote = await this.ask(file, options);
     if (this.offline) return undefined;
     if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
@@ -240,7 +240,7 @@ class HubFiles implements KeptFiles {
   /**
    * Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written.
    */
-  private async finish(file: string, kept: KeptFile, signal?: AbortSignal): Promise<KeptFile> {
+  private async finish(file: string, kept: KeptFile, signal?: AbortSignal, anew = false): Promise<KeptFile> {
     const { blocks, etag = "", path } = kept;
     if (!blocks) {
       if (path === undefined || (await this.isIntact(path, Number.POSITIVE_INFINITY, signal))) return kept;
@@ -261,9 +261,13 @@ class HubFiles implements KeptFiles {
     } catch (error) {
       // Another process may have brought it to its place meanwhile.
       const placed = await this.linked(file, etag);
-      if (!placed) throw error;
+      const outdated = !anew && !(await this.store.known(join(this.commit!, file)));
+      if (!placed && !outdated) throw error;
       await kept.close();
-      return placed;
+      if (placed) return placed;
+      const again = await this.fetch(file, signal);
+      if (!again) throw error;
+      return this.finish(file, again, signal, true);
     }
   }
 
