@@ -2,6 +2,7 @@ import { checkRange } from "../checkpoint/source.ts";
 import { concatenate } from "../support/bytes.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { type Exchange, get, Patience, type RequestOptions, RetryableError, retryAfter } from "./exchange.ts";
+import { checkAddress } from "./request.ts";
 
 /** A file on a server. */
 export interface RemoteFile {
@@ -51,9 +52,7 @@ const PROGRESS = 2 ** 16;
  * file's bytes.
  */
 export async function openRemote(url: URL, options: RemoteOptions = {}): Promise<RemoteFile | undefined> {
-  if (url.username || url.password) {
-    throw mismatch("bad-input", url.host, "a URL without name and password", "one with", "pass a token instead");
-  }
+  checkAddress(url);
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
     throw mismatch("bad-input", "token", "printable characters without spaces", "others", "copy the token again");
   }
@@ -295,7 +294,8 @@ function isPage({ ok, headers }: Response): boolean {
   return ok && (headers.get("Content-Type")?.startsWith("text/html") ?? false);
 }
 
-function checkStatus({ response, first }: Exchange, name: string): void {
+/** Throws for an answer that is no file: a SiglipError, or a RetryableError where that may be over soon. */
+export function checkStatus({ response, first }: Exchange, name: string): void {
   const { status, headers } = response;
   if (status === 200 || status === 206) return;
   const found = `HTTP status ${status}`;

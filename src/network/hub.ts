@@ -1,7 +1,9 @@
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { mismatch } from "../support/error.ts";
-import { openRemote } from "./http.ts";
+import { mismatch, shorten } from "../support/error.ts";
+import { get, Patience } from "./exchange.ts";
+import { checkStatus, openRemote } from "./http.ts";
+import { checkAddress } from "./request.ts";
 import { OpenFiles, type UrlOptions } from "./urls.ts";
 
 /** A model on a Hub. */
@@ -14,6 +16,9 @@ export interface HubModel {
 
 /** Hugging Face's own. */
 export const DEFAULT_ENDPOINT = "https://huggingface.co";
+
+/** Bytes of an answer of the API that are looked at. */
+const MOST_ANSWERED = 2 ** 20;
 
 const ID = /^(?=.{1,96}$)(?!.*(\.\.|--))[\w][\w.-]*\/[\w][\w.-]*(?<![.-])$/;
 
@@ -34,7 +39,7 @@ export function parseHubModel(text: string, revision?: string): HubModel | undef
     );
   }
   const wanted = own ?? revision ?? "main";
-  if (!/^(?![-/])(?!.*(\.\.|\/\/|@\{))[^\s\p{Cc}~^:?*[\\]{1,200}(?<![/.])$/u.test(wanted)) {
+  if (!/^(?![-/])(?!.*(\.\.|\/\/|@\{))[^\s\p{Cc}\p{Cs}~^:?*[\\]{1,200}(?<![/.])$/u.test(wanted)) {
     throw mismatch(
       "bad-input",
       id,
@@ -48,19 +53,21 @@ export function parseHubModel(text: string, revision?: string): HubModel | undef
 
 /** A Hub's URL without a slash at its end. Throws a SiglipError for what is no http or https URL. */
 export function parseEndpoint(endpoint = DEFAULT_ENDPOINT): string {
-  if (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)) return endpoint.replace(/\/+$/, "");
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  if (url) checkAddress(url);
+  if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash) return url.href.replace(/\/+$/, "");
   throw mismatch(
     "bad-input",
     "endpoint",
     `a Hub's URL such as ${DEFAULT_ENDPOINT}`,
-    JSON.stringify(endpoint),
+    JSON.stringify(shorten(endpoint)),
     "correct it",
   );
 }
 
 /** Where a Hub serves a file of a revision. */
 export function hubUrl(endpoint: string, { id, revision }: HubModel, file: string): URL {
-  if (/(^|\/)\.{0,2}(\/|$)|[\\\p{Cc}]/u.test(file)) {
+  if (/(^|\/)\.{0,2}(\/|$)|[\\\p{Cc}\p{Cs}]/u.test(file)) {
     throw mismatch(
       "bad-checkpoint",
       id,
@@ -81,20 +88,45 @@ export async function readCommit(
 ): Promise<string> {
   const endpoint = parseEndpoint(options.endpoint);
   const url = new URL(`${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}`);
-  const answer = await openRemote(url, { ...options, pages: false, signal });
-  let text = "";
-  const decoder = new TextDecoder();
-  if (answer)
-    for await (const part of answer.stream(0, answer.size, signal)) text += decoder.decode(part, { stream: true });
-  const sha = /"sha"\s*:\s*"([0-9a-f]{40})"/.exec(text)?.[1];
+  const text = await readAnswer(url, options, signal);
+  const sha = /"sha"\s*:\s*"([0-9a-f]{40})"/.exec(text ?? "")?.[1];
   if (sha) return sha;
+  const found = text === undefined ? "no such page" : "an answer without";
+  const advice = "check the model's id, its revision and the endpoint";
   throw mismatch(
-    answer ? "network" : "not-found",
+    text === undefined ? "not-found" : "network",
     url.href,
     `the commit that ${revision} is`,
-    answer ? "an answer without" : "no such page",
-    "check the model's id, its revision and the endpoint",
+    found,
+    advice,
   );
+}
+
+/** An answer of the Hub's API, of which no more than its first MiB is looked at; undefined where there is none. */
+async function readAnswer(url: URL, options: UrlOptions, signal?: AbortSignal): Promise<string | undefined> {
+  const patience = new Patience(url.href, options);
+  for (;;) {
+    try {
+      const exchange = await get(url, {}, options, signal);
+      try {
+        if (exchange.response.status === 404) return undefined;
+        checkStatus(exchange, url.href);
+        const decoder = new TextDecoder();
+        let text = "";
+        for (let size = 0; size < MOST_ANSWERED; ) {
+          const piece = await exchange.read();
+          if (!piece) break;
+          size += piece.length;
+          text += decoder.decode(piece, { stream: true });
+        }
+        return text;
+      } finally {
+        exchange.close();
+      }
+    } catch (error) {
+      await patience.after(error, "the Hub's answer", signal);
+    }
+  }
 }
 
 /**

@@ -1,5 +1,5 @@
 import { checkPixels, type Pixels } from "../image/pixels.ts";
-import { readBody } from "../network/request.ts";
+import { fetchBytes } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { SiglipError, shorten } from "../support/error.ts";
 import { keptForms } from "./cache/chosen-forms.ts";
@@ -40,7 +40,6 @@ export const nodePlatform: Platform<NodeImage> = {
 
 /** A string is a URL when it begins with a scheme of two letters or more, else a path. */
 async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
-  const name = shorten(place);
   const url =
     place instanceof URL
       ? place
@@ -48,16 +47,5 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
         ? new URL(place)
         : undefined;
   if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
-  const response = await fetch(url, { signal }).catch((cause) => {
-    if (signal?.aborted) throw signal.reason;
-    throw new SiglipError(
-      `${name}: wanted a picture, found no answer (${cause.cause?.message ?? cause.message}); check the address.`,
-      { cause },
-    );
-  });
-  if (!response.ok) {
-    await response.body?.cancel();
-    throw new SiglipError(`${name}: wanted a picture, found HTTP status ${response.status}; check the address.`);
-  }
-  return readBody(response, FILE_LIMIT, name, signal);
+  return fetchBytes(url, { wanted: "a picture", limit: FILE_LIMIT, signal });
 }
