@@ -199,9 +199,7 @@ describe("a server that misbehaves", () => {
       expect(await refusal(fetchBytes(at, { wanted: "a picture", limit: 2 ** 20, idle: 100 }))).toMatch(
         /wanted all of the answer, found its end after \d bytes \(\d bytes within 0\.1 seconds\); try again\.$/,
       );
-      expect(await refusal(openRemote(at, { pause: 1, idle: 100 }))).toMatch(
-        /(\d+ bytes|no byte) within 0\.1 seconds/,
-      );
+      expect(await refusal(openRemote(at, { pause: 1, idle: 100 }))).toMatch(/(\d+ bytes|no byte) within 0\.1 seconds/);
     } finally {
       drip.closeAllConnections();
       await new Promise((resolve) => drip.close(resolve));

@@ -37,7 +37,7 @@ export async function buildPage(): Promise<Built> {
   copy("eval", /\.(png|jpg|jsonl)$/, "samples");
   const later = [...files.keys()].filter((name) => !first.includes(name));
   files.set("index.html", Buffer.from(page));
-  files.set("service-worker.js", await buildServiceWorker(first, later, hash(files)));
+  files.set("service-worker.js", await buildServiceWorker(digests(files, first), digests(files, later), hash(files)));
   return files;
 
   function copy(folder: string, names: RegExp, to = folder): void {
@@ -57,7 +57,17 @@ const shared = {
   logLevel: "warning",
 } as const satisfies BuildOptions;
 
-async function buildServiceWorker(files: string[], lazy: string[], version: string): Promise<Uint8Array> {
+/** What the service worker checks files by; the page goes by its folder's address. */
+function digests(files: Built, names: readonly string[]): Record<string, string> {
+  const digest = (name: string) => createHash("sha256").update(files.get(name)!).digest("hex");
+  return Object.fromEntries(names.map((name) => [name, digest(name === "./" ? "index.html" : name)]));
+}
+
+async function buildServiceWorker(
+  files: Record<string, string>,
+  lazy: Record<string, string>,
+  version: string,
+): Promise<Uint8Array> {
   const { outputFiles } = await build({
     ...shared,
     entryPoints: [fileURLToPath(new URL("service-worker.ts", web))],
