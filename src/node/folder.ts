@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import { join } from "node:path";
 import type { ModelFiles } from "../files/model-files.ts";
 import { mismatch } from "../support/error.ts";
-import { type FileSource, fileSource } from "./file.ts";
+import { briefSource, type FileSource, fileSource } from "./file.ts";
 
 /** The files of a model in a folder. Rejects with a SiglipError where there is no such folder. */
 export async function folderFiles(folder: string): Promise<ModelFiles> {
@@ -22,7 +22,7 @@ export async function folderFiles(folder: string): Promise<ModelFiles> {
     async open(file) {
       const path = join(folder, file);
       if (!(await stat(path).catch(() => undefined))) return undefined;
-      const source = await fileSource(path);
+      const source = await (file.endsWith(".safetensors") ? fileSource : briefSource)(path);
       opened.push(source);
       return source;
     },

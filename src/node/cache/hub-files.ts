@@ -4,7 +4,6 @@ import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { type HubModel, hubUrl, parseEndpoint, readCommit } from "../../network/hub.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
-import { fileSource } from "../file.ts";
 import type { BlockFile } from "./blocks.ts";
 import {
   type CompleteFile,
@@ -126,6 +125,8 @@ class HubFiles implements KeptFiles {
     try {
       return await this.finish(file, kept, signal);
     } catch (error) {
+      // Where nothing more can be written it is passed on, which a warning has told of.
+      if (kept.blocks.refusal) return kept;
       await kept.close();
       throw error;
     }
@@ -324,7 +325,8 @@ class HubFiles implements KeptFiles {
     await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
     const oid = await this.repository.oid(path);
     if (oid) await this.store.remove(oid).catch(() => {});
-    const source = await fileSource(path);
+    const repository = this.repositories.find((one) => one.holds(path)) ?? this.repository;
+    const source = await repository.open(path, !path.endsWith(".safetensors"));
     return { source, path, close: () => source.close() };
   }
 

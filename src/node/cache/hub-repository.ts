@@ -1,21 +1,10 @@
-import { createHash, randomUUID } from "node:crypto";
-import {
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { copyFile, link, open, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises";
 import { basename, dirname, join, relative, sep } from "node:path";
 import { mismatch } from "../../support/error.ts";
-import { attempt, fileSource } from "../file.ts";
+import { NO_FOLLOW } from "../descriptor.ts";
+import { attempt, briefSource, type FileSource, fileSource } from "../file.ts";
+import { fileInside, isFile, makeFolder, readNote, temporaryName, writeNote } from "./inside.ts";
 
 /** What names a content for git or, for large files, LFS: SHA-1 of a blob object, or SHA-256. */
 export function isOid(etag: string): boolean {
@@ -64,7 +53,7 @@ export class HubRepository {
   /** The commit that a revision meant when it was asked for last. */
   async commit(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
-    const commit = (await readFile(this.path("refs", ...revision.split("/")), "utf8").catch(() => "")).trim();
+    const commit = ((await readNote(this.path("refs", ...revision.split("/")))) ?? "").trim();
     return isCommit(commit) ? commit : undefined;
   }
 
@@ -74,16 +63,22 @@ export class HubRepository {
     // Every file among the refs counts as one: the temporary one lies elsewhere.
     const temporary = await this.temporary();
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(temporary, commit, { flush: true });
-      await rename(temporary, path);
+      await makeFolder(this.folder, dirname(path));
+      await writeNote(path, commit, temporary);
     });
   }
 
   /** The path of a file of a commit, where it is there. */
   async find(commit: string, file: string): Promise<string | undefined> {
     const path = this.path("snapshots", commit, file);
-    return (await isFile(path)) ? path : undefined;
+    return (await fileInside(this.folder, path)) ? path : undefined;
+  }
+
+  /** The file behind a name of this repository; never one elsewhere. */
+  async open(path: string, brief: boolean): Promise<FileSource> {
+    const real = await fileInside(this.folder, path);
+    if (real) return { ...(await (brief ? briefSource : fileSource)(real, NO_FOLLOW)), name: path };
+    throw mismatch("storage", path, "a file of the cache", "none, or a link out of it", "remove it and try again");
   }
 
   /** Whether a commit is known to lack a file. */
@@ -94,8 +89,8 @@ export class HubRepository {
   async setAbsent(commit: string, file: string): Promise<void> {
     const path = this.path(".no_exist", commit, file);
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, "");
+      await makeFolder(this.folder, dirname(path));
+      await writeNote(path, "", await this.temporary());
     });
   }
 
@@ -113,7 +108,7 @@ export class HubRepository {
     if (!(await isFile(blob))) return undefined;
     const path = this.path("snapshots", commit, file);
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(this.folder, dirname(path));
       await this.tie(blob, path);
     });
     return path;
@@ -123,7 +118,7 @@ export class HubRepository {
   async place(from: string, commit: string, file: string, oid: string): Promise<string> {
     const blob = this.path("blobs", oid);
     await attempt(blob, "write", async () => {
-      await mkdir(dirname(blob), { recursive: true });
+      await makeFolder(this.folder, dirname(blob));
       // Of two that finish at once the first has put it there.
       if (!(await isFile(blob))) await move(from, blob, await this.temporary());
     });
@@ -144,8 +139,8 @@ export class HubRepository {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST") {
-        if (await isFile(path)) return;
-        // A link to nothing: whoever it led to is gone.
+        if (await fileInside(this.folder, path)) return;
+        // A link to nothing, since whoever it led to is gone, or out of the cache.
         await rm(path, { force: true });
         return this.tie(blob, path);
       }
@@ -168,7 +163,7 @@ export class HubRepository {
       const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY);
       if (age > 3_600_000) await rm(path, { force: true });
     }
-    return join(this.folder, `.siglip-${randomUUID()}.tmp`);
+    return temporaryName(this.folder);
   }
 
   private path(...parts: string[]): string {
@@ -205,8 +200,4 @@ async function move(from: string, to: string, temporary: string): Promise<void> 
 /** Whether a revision is a commit by itself. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
 }

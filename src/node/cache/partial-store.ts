@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { attempt, writeFileAtomic } from "../file.ts";
+import { attempt } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
+import { cacheFolder } from "./folders.ts";
+import { makeFolder, readNote, writeNote } from "./inside.ts";
 
 /** What a server said of a file. */
 export interface FileNote {
@@ -27,8 +29,8 @@ export class PartialStore {
 
   /** What the server said of a file. */
   async known(file: string): Promise<FileNote | undefined> {
-    const text = await readFile(join(this.folder, file), "utf8").catch(() => "");
-    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text) ?? [];
+    const text = await readNote(join(this.folder, file));
+    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text ?? "") ?? [];
     return etag === undefined ? undefined : { etag, size: Number(size) };
   }
 
@@ -36,15 +38,17 @@ export class PartialStore {
     const before = await this.known(file);
     if (before?.etag === etag && before.size === size) return;
     const path = join(this.folder, file);
-    await attempt(path, "write", () => mkdir(dirname(path), { recursive: true }));
-    await writeFileAtomic(path, [Buffer.from(`${size} ${etag}\n`)]);
+    await attempt(path, "write", async () => {
+      await makeFolder(cacheFolder(), dirname(path));
+      await writeNote(path, `${size} ${etag}\n`);
+    });
   }
 
   /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
   async open({ etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
     const path = this.path(etag);
     return attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(cacheFolder(), dirname(path));
       return BlockFile.open(path, { ...options, size });
     });
   }
