@@ -112,8 +112,8 @@ function withoutPlace(
   options: KeptFilesOptions,
 ): Promise<KeptFile> {
   if (!(error instanceof SiglipError)) throw error;
-  if (!store.told) options.onWarning?.(`The model is fetched again whenever it is loaded, since ${error.message}`);
-  store.told = true;
+  if (!store.refusal) options.onWarning?.(`The model is fetched again whenever it is loaded, since ${error.message}`);
+  store.refusal = error;
   return passOn(remote, options);
 }
 

@@ -93,6 +93,7 @@ class HubFiles implements KeptFiles {
       const whole = await this.finish(name, kept, signal);
       this.opened.set(name, Promise.resolve(whole));
       if (whole.path === undefined) {
+        if (this.store.refusal) throw this.store.refusal;
         throw mismatch("storage", name, "to keep it", "no place for it", `make ${this.store.path("")} writable`);
       }
       files.push({ name, size: whole.source.size, path: whole.path });

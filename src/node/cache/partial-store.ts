@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import type { SiglipError } from "../../support/error.ts";
 import { attempt } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
 import { cacheFolder } from "./folders.ts";
@@ -19,8 +20,8 @@ export interface FileNote {
  * what is there.
  */
 export class PartialStore {
-  /** Whether it has been told that nothing can be kept. */
-  told = false;
+  /** Why nothing can be kept, once it has been told. */
+  refusal: SiglipError | undefined;
   private readonly folder: string;
 
   constructor(folder: string) {

@@ -62,6 +62,7 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
       const files: CompleteFile[] = [];
       for (const [file, { blocks }] of opened) {
         if (!blocks) {
+          if (store.refusal) throw store.refusal;
           throw mismatch(
             "storage",
             urlOf(file).href,
