@@ -17,6 +17,8 @@ export interface RemoteFile {
    * `ETag`.
    */
   readonly etag?: string;
+  /** What the server tells contents by, were it weakly: `X-Linked-ETag`, an `ETag` of any kind, or `Last-Modified`. */
+  readonly mark?: string;
   /** The commit that a Hub served the file from: `X-Repo-Commit`. */
   readonly commit?: string;
   /**
@@ -84,8 +86,7 @@ class HttpFile implements RemoteFile {
   private readonly options: RequestOptions;
   /** The file's first bytes; all of them where the server knows no ranges and they are at most WHOLE. */
   private head: Uint8Array = new Uint8Array(0);
-  /** What the answers for the URL itself say of the content: by it a file is known that another place serves by now. */
-  private mark: string | undefined;
+  mark: string | undefined;
   /** Behind the redirects, asked directly as long as it answers. */
   private place: Place | undefined;
   /** Whether an If-Range header costs no preflight, which servers of files refuse. */

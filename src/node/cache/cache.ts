@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import type { Source } from "../../checkpoint/source.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
 import type { RemoteFile } from "../../network/http.ts";
@@ -124,4 +125,18 @@ async function passOn(remote: RemoteFile, options: KeptFilesOptions): Promise<Ke
 
 function calls(name: string, size: number, { onWarning, onDownload }: KeptFilesOptions) {
   return { onWarning, onSpool: onDownload && ((present: number) => onDownload(name, present, size)) };
+}
+
+/**
+ * A file that a server gives no strong validator for, under what it tells it by instead. That is enough for a whole
+ * file, and for parts where something else says that the content stays the same.
+ */
+export function weaklyNamed(remote: RemoteFile): RemoteFile {
+  if (remote.etag !== undefined) return remote;
+  const { url, name, size, ranges, commit, mark } = remote;
+  const etag = `weak-${createHash("sha256")
+    .update(mark ?? "")
+    .digest("hex")}`;
+  const stream: RemoteFile["stream"] = (...range) => remote.stream(...range);
+  return { url, name, size, ranges, commit, mark, etag, stream };
 }

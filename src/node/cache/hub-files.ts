@@ -13,6 +13,7 @@ import {
   type KeptFilesOptions,
   keepKnown,
   keepRemote,
+  weaklyNamed,
 } from "./cache.ts";
 import { endpointFolder, hubCacheFolder } from "./folders.ts";
 import { HubRepository, isCommit, isOid, matches } from "./hub-repository.ts";
@@ -160,7 +161,7 @@ class HubFiles implements KeptFiles {
     const limit = before === undefined ? [] : [AbortSignal.timeout(REVALIDATION)];
     const asking = AbortSignal.any([...(signal ? [signal] : []), ...limit]);
     try {
-      this.config = await openRemote(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
+      this.config = await this.request(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
       return this.config?.commit ?? (await readCommit(model, options, asking));
     } catch (error) {
       signal?.throwIfAborted();
@@ -193,7 +194,7 @@ class HubFiles implements KeptFiles {
     const url = this.url(file);
     let remote: RemoteFile | undefined;
     const ask = async (signal?: AbortSignal) => {
-      remote ??= await openRemote(url, { ...this.options, signal });
+      remote ??= await this.request(url, { ...this.options, signal });
       return remote;
     };
     const kept = await keepKnown(url.href, note, store, key, ask, options);
@@ -213,7 +214,7 @@ class HubFiles implements KeptFiles {
   private async ask(file: string, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
     if (file === "config.json" && this.config) return this.config;
     try {
-      return await openRemote(this.url(file), options);
+      return await this.request(this.url(file), options);
     } catch (error) {
       options.signal?.throwIfAborted();
       // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it
@@ -223,6 +224,12 @@ class HubFiles implements KeptFiles {
       this.offline = true;
       return undefined;
     }
+  }
+
+  /** A commit says what a file holds, so that its parts are kept whatever the server tells it by. */
+  private async request(url: URL, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
+    const remote = await openRemote(url, options);
+    return remote && weaklyNamed(remote);
   }
 
   /**

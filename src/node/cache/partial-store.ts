@@ -14,6 +14,9 @@ export interface FileNote {
   readonly size: number;
 }
 
+/** The file that says what a folder is of. */
+export const ADDRESS = ".address";
+
 /**
  * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`,
  * and beside that for every name what it stood for when it was asked for last, so that nobody needs to be asked for
@@ -23,9 +26,12 @@ export class PartialStore {
   /** Why nothing can be kept, once it has been told. */
   refusal: SiglipError | undefined;
   private readonly folder: string;
+  private readonly address: string | undefined;
 
-  constructor(folder: string) {
+  /** `address` says what the folder is of, where its name does not. */
+  constructor(folder: string, address?: string) {
     this.folder = folder;
+    this.address = address;
   }
 
   /** What the server said of a file. */
@@ -41,6 +47,7 @@ export class PartialStore {
     const path = join(this.folder, file);
     await attempt(path, "write", async () => {
       await makeFolder(cacheFolder(), dirname(path));
+      if (this.address) await writeNote(join(this.folder, ADDRESS), this.address);
       await writeNote(path, `${size} ${etag}\n`);
     });
   }
