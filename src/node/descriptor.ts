@@ -29,7 +29,7 @@ export class Descriptor {
   static async open(path: string, flags: number): Promise<Descriptor> {
     // A pipe in the place of a file would block.
     const all = flags | (constants.O_NONBLOCK ?? 0);
-    return new Descriptor(await new Promise<number>((resolve, reject) => open(path, all, settle(resolve, reject))));
+    return new Descriptor(await new Promise<number>((resolve, reject) => open(path, all, settled(resolve, reject))));
   }
 
   stat(): Promise<Stats> {
@@ -81,13 +81,13 @@ export class Descriptor {
     if (fd === undefined) throw Object.assign(new Error("EBADF: closed"), { code: "EBADF" });
     this.users++;
     try {
-      return await new Promise<R>((resolve, reject) => operation(fd, settle(resolve, reject)));
+      return await new Promise<R>((resolve, reject) => operation(fd, settled(resolve, reject)));
     } finally {
       if (--this.users === 0) this.onIdle?.();
     }
   }
 }
 
-function settle<R>(resolve: (result: R) => void, reject: (error: Error) => void): Done<R> {
+function settled<R>(resolve: (result: R) => void, reject: (error: Error) => void): Done<R> {
   return (error, result) => (error ? reject(error) : resolve(result));
 }

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { demoFiles } from "../files/demo.ts";
 import { listFiles } from "../files/list.ts";
 import type { ModelFiles } from "../files/model-files.ts";
+import { hubFiles } from "../network/hub.ts";
 import { type NetworkOptions, networkFiles, type Openers } from "../network/network-files.ts";
+import { urlFiles } from "../network/urls.ts";
 import type { LoadOptions } from "../siglip/load.ts";
 import { mismatch } from "../support/error.ts";
 import type { KeptFiles } from "./cache/cache.ts";
@@ -11,6 +13,7 @@ import { keptHubFiles } from "./cache/hub-files.ts";
 import { keptUrlFiles } from "./cache/url-files.ts";
 import { filePath } from "./file.ts";
 import { folderFiles } from "./folder.ts";
+import { proxiedFetch } from "./proxy.ts";
 import { temporarySpool } from "./spool.ts";
 import { hubDefaults } from "./token.ts";
 
@@ -50,10 +53,11 @@ export async function findFiles(model: NodeModel, options: FindOptions = {}): Pr
 
 /** Files on servers are kept on this machine as they are fetched, unless that is not wanted. */
 function keeping({ onWarning = console.warn, cache = true }: FindOptions): Openers {
-  if (!cache) return { spool: temporarySpool };
+  const common = { fetch: proxiedFetch, onWarning };
   return {
-    hub: (model, options) => keptHubFiles(model, { ...options, onWarning }),
-    url: (place, options) => keptUrlFiles(place, { ...options, onWarning }),
+    hub: (model, options) => (cache ? keptHubFiles : hubFiles)(model, { ...options, ...common }),
+    url: (place, options) => (cache ? keptUrlFiles : urlFiles)(place, { ...options, ...common }),
+    spool: cache ? undefined : temporarySpool,
   };
 }
 

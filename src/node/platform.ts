@@ -6,6 +6,7 @@ import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
 import { decode } from "./images/decode.ts";
+import { proxiedFetch } from "./proxy.ts";
 import { nodeThreads } from "./threads.ts";
 
 /** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
@@ -47,5 +48,5 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
         ? new URL(place)
         : undefined;
   if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
-  return fetchBytes(url, { wanted: "a picture", limit: FILE_LIMIT, signal });
+  return fetchBytes(url, { wanted: "a picture", limit: FILE_LIMIT, fetch: proxiedFetch, signal });
 }
