@@ -57,8 +57,13 @@ export const parts = (endpoint?: string) => join(hubFolder(endpoint), "google--t
 export const asked = () => [hub.site, hub.cdn].map(({ requests }) => requests.length);
 
 /** Reads some of a file, all of it by default. */
-export async function read(name: string, revision?: string, length?: number): Promise<Buffer | undefined> {
-  const files = open(revision);
+export async function read(
+  name: string,
+  revision?: string,
+  length?: number,
+  more?: Partial<KeptFilesOptions>,
+): Promise<Buffer | undefined> {
+  const files = open(revision, more);
   try {
     await files.open("config.json");
     const source = await files.open(name);
@@ -68,8 +73,8 @@ export async function read(name: string, revision?: string, length?: number): Pr
   }
 }
 
-export async function download(revision?: string) {
-  const files = open(revision);
+export async function download(revision?: string, more?: Partial<KeptFilesOptions>) {
+  const files = open(revision, more);
   try {
     for (const name of Object.keys(FILES)) await files.open(name);
     return await files.complete();
