@@ -8,6 +8,7 @@ import { type NodeImage, nodePlatform } from "./node/platform.ts";
 import { type LoadOptions, loadModel } from "./siglip/load.ts";
 import { Siglip as SiglipModel } from "./siglip/siglip.ts";
 
+export { type CachedModel, deleteCached, listCached } from "./node/cache/list.ts";
 export { type FileSource, fileSource } from "./node/file.ts";
 export type { NodeModel } from "./node/find.ts";
 export type { NodeImage } from "./node/platform.ts";

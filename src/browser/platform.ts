@@ -2,7 +2,6 @@ import { readBlob } from "../files/list.ts";
 import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
 import { decodePng, PNG_SIGNATURE } from "../image/png.ts";
-import { readBody, request } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
@@ -65,12 +64,13 @@ async function decode(image: BrowserImage, signal?: AbortSignal): Promise<Pixels
   return decodeDrawable(image as ImageBitmapSource, signal);
 }
 
-async function fetchPicture(url: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
-  const response = await request(url, "a picture", { signal });
-  if (response.ok) return readBody(response, FILE_LIMIT, shorten(url), signal);
-  await response.body?.cancel();
-  const code = response.status === 404 || response.status === 410 ? "not-found" : "network";
-  throw mismatch(code, shorten(url), "a picture", `HTTP status ${response.status}`, "check the address");
+async function fetchPicture(address: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  if (!URL.canParse(address, base)) {
+    throw mismatch("bad-input", "the picture", "a URL", JSON.stringify(shorten(address)), "correct it");
+  }
+  const { fetchBytes } = await import("../network/request.ts");
+  return fetchBytes(new URL(address, base), { wanted: "a picture", limit: FILE_LIMIT, cache: "default", signal });
 }
 
 async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {

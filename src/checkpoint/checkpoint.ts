@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { type FloatDType, toFloat32 } from "../support/numbers.ts";
 import type { FloatChunk } from "../tensor/packing.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
@@ -28,7 +28,10 @@ export interface RowsOptions {
   readonly signal?: AbortSignal;
 }
 
-/** The named tensors of one safetensors file or of all shards of a model. Only headers are read before tensors are asked for. */
+/**
+ * The named tensors of one safetensors file or of all shards of a model. Only headers are read before tensors are asked
+ * for.
+ */
 export class Checkpoint {
   /** Every tensor of every file, by name. */
   readonly tensors: ReadonlyMap<string, CheckpointTensor>;
@@ -41,11 +44,13 @@ export class Checkpoint {
 
   /**
    * Reads the header of every file. With an index, the sources are its shards in any order, told apart by the last
-   * component of their names. Rejects with a SiglipError for a malformed file, a tensor that two files hold, and where the
-   * files and the index do not match.
+   * component of their names. Rejects with a SiglipError for a malformed file, a tensor that two files hold, and where
+   * the files and the index do not match.
    */
   static async open(sources: readonly Source[], index?: IndexJson, signal?: AbortSignal): Promise<Checkpoint> {
-    if (sources.length === 0) throw new SiglipError("wanted a checkpoint's files, found none; name at least one.");
+    if (sources.length === 0) {
+      throw mismatch("bad-input", "Checkpoint.open", "a checkpoint's files", "none", "name at least one");
+    }
     if (index) checkShards(sources, index);
     const tensors = new Map<string, CheckpointTensor>();
     for (const source of sources) {
@@ -53,8 +58,12 @@ export class Checkpoint {
       for (const [name, info] of header.tensors) {
         const other = tensors.get(name);
         if (other) {
-          throw new SiglipError(
-            `${source.name}: wanted every tensor once, found ${quote(name)} in ${other.source.name} too; fetch the model again.`,
+          throw mismatch(
+            "bad-checkpoint",
+            source.name,
+            "every tensor once",
+            `${quote(name)} in ${other.source.name} too`,
+            "fetch the model again",
           );
         }
         tensors.set(name, { ...info, source });
@@ -63,8 +72,12 @@ export class Checkpoint {
     for (const [name, file] of index?.weightMap ?? []) {
       const found = tensors.get(name)?.source;
       if (!found || fileName(found) !== file) {
-        throw new SiglipError(
-          `wanted the tensor ${quote(name)} in ${file} by the index, found ${found ? `in ${fileName(found)}` : "in no file"}; fetch the model again.`,
+        throw mismatch(
+          "bad-checkpoint",
+          file,
+          `the tensor ${quote(name)}, which the index says it holds`,
+          found ? `that it lies in ${fileName(found)}` : "that no file has it",
+          "fetch the model again",
         );
       }
     }
@@ -75,12 +88,18 @@ export class Checkpoint {
   info(name: string): CheckpointTensor {
     const info = this.tensors.get(name);
     if (info) return info;
-    throw new SiglipError(
-      `${this.where}: wanted the tensor ${name}, found ${this.tensors.size} tensors but not this one; the file is no SigLIP checkpoint of Hugging Face's layout, or not the one its config.json describes.`,
+    throw mismatch(
+      "bad-checkpoint",
+      this.where,
+      `the tensor ${name}`,
+      `${this.tensors.size} tensors but not this one`,
+      "fetch all of the model again, as Hugging Face lays it out",
     );
   }
 
-  /** Tells the sources that these tensors are about to be read, in no certain order; none of them where that is over. */
+  /**
+   * Tells the sources that these tensors are about to be read, in no certain order; none of them where that is over.
+   */
   plan(names: Iterable<string>): void {
     const wanted = new Set(names);
     const ranges = new Map<Source, TensorInfo[]>();
@@ -92,9 +111,10 @@ export class Checkpoint {
   }
 
   /**
-   * The rows of a tensor in order, in chunks of whole rows. A row is what one index of the first axis holds; a tensor of
-   * one axis or none is a single row. F64 is rounded to F32, the other floats come as stored; integers and 8-bit floats
-   * are no weights and are refused with a SiglipError. No more than one chunk (and never less than one row) is held.
+   * The rows of a tensor in order, in chunks of whole rows. A row is what one index of the first axis holds; a tensor
+   * of one axis or none is a single row. F64 is rounded to F32, the other floats come as stored; integers and 8-bit
+   * floats are no weights and are refused with a SiglipError. No more than one chunk (and never less than one row) is
+   * held.
    */
   async *rows(name: string, options: RowsOptions = {}): AsyncGenerator<FloatChunk> {
     const info = this.info(name);
@@ -102,7 +122,7 @@ export class Checkpoint {
     const rows = info.shape.length > 1 ? info.shape[0] : 1;
     const { from = 0, to = rows, chunkBytes = 4 * 2 ** 20, signal } = options;
     if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && 0 <= from && from <= to && to <= rows)) {
-      throw new SiglipError(`${name}: wanted rows ${from} to ${to}, found ${rows} rows; ask for a range within them.`);
+      throw mismatch("bad-input", name, `rows ${from} to ${to}`, `${rows} rows`, "ask for a range within them");
     }
     const rowBytes = rows === 0 ? 0 : (info.end - info.begin) / rows;
     if (rowBytes === 0) {
@@ -127,36 +147,37 @@ export class Checkpoint {
 }
 
 /**
- * Reads the text of `model.safetensors.index.json`, 4 Mi characters at most. Throws a SiglipError for invalid JSON, and
- * for a shard whose name is not that of a `.safetensors` file in the same folder: no path, no drive, no `..`, no half of a
- * surrogate pair, which no URL can carry. Memory: at most 64 bytes a character.
+ * Reads the text of `model.safetensors.index.json`, 4 Mi characters at most. Throws a SiglipError for invalid JSON,
+ * and for a shard whose name is not that of a `.safetensors` file in the same folder: no path, no drive, no `..`, no
+ * half of a surrogate pair, which no URL can carry. Memory: at most 64 bytes a character.
  */
 export function parseIndex(text: string, name = "model.safetensors.index.json"): IndexJson {
   const limit = 2 ** 22;
   if (text.length > limit) {
-    throw new SiglipError(`${name}: wanted at most ${limit} characters, found ${text.length}; fetch the file again.`);
+    throw mismatch("bad-checkpoint", name, `at most ${limit} characters`, `${text.length}`, "fetch the file again");
   }
-  const wanted = `${name}: wanted JSON with a "weight_map" from tensor names to shard file names`;
+  const fail = (found: string, cause?: unknown) => {
+    const wanted = 'JSON with a "weight_map" from tensor names to names of shard files in its own folder';
+    return mismatch("bad-checkpoint", name, wanted, found, "fetch the file again", cause);
+  };
   let map: unknown;
   try {
     map = JSON.parse(text)?.weight_map;
   } catch (cause) {
-    throw new SiglipError(`${wanted}, found text that is not JSON; fetch the file again.`, { cause });
+    throw fail("text that is not JSON", cause);
   }
   if (typeof map !== "object" || map === null || Array.isArray(map)) {
-    throw new SiglipError(`${wanted}, found none; fetch the file again.`);
+    throw fail("none");
   }
   const weightMap = new Map<string, string>();
   for (const [tensor, file] of Object.entries(map)) {
     if (typeof file !== "string" || !/^(?!\.)[^/\\:%?#\p{Cc}\p{Cs}]{1,200}\.safetensors$/u.test(file)) {
       const found = typeof file === "string" ? quote(file) : "no text";
-      throw new SiglipError(
-        `${wanted} in its own folder, found ${found} for the tensor ${quote(tensor)}; fetch the file again.`,
-      );
+      throw fail(`${found} for the tensor ${quote(tensor)}`);
     }
     weightMap.set(tensor, file);
   }
-  if (weightMap.size === 0) throw new SiglipError(`${wanted}, found an empty one; fetch the file again.`);
+  if (weightMap.size === 0) throw fail("an empty one");
   return { files: [...new Set(weightMap.values())], weightMap };
 }
 
@@ -165,14 +186,18 @@ function checkShards(sources: readonly Source[], index: IndexJson): void {
   for (const file of index.files) {
     const count = given.filter((name) => name === file).length;
     if (count !== 1) {
-      throw new SiglipError(
-        `wanted the shard ${file} once by the index, found it ${count} times among ${given.length} files; fetch the missing shards.`,
+      throw mismatch(
+        "bad-checkpoint",
+        file,
+        "this shard once, as the index says",
+        `it ${count} times among ${given.length} files`,
+        "fetch the missing shards",
       );
     }
   }
   const extra = given.find((name) => !index.files.includes(name));
   if (extra !== undefined) {
-    throw new SiglipError(`${extra}: wanted only shards that the index names, found this file too; leave it out.`);
+    throw mismatch("bad-checkpoint", extra, "only shards that the index names", "this file too", "leave it out");
   }
 }
 
@@ -189,8 +214,12 @@ function fileName(source: Source): string {
 
 function floatDType({ name, dtype, source }: CheckpointTensor): FloatDType {
   if (isFloat(dtype)) return dtype;
-  throw new SiglipError(
-    `${source.name}: wanted ${name} as F64, F32, F16 or BF16, found ${dtype}; choose a checkpoint that is not quantised.`,
+  throw mismatch(
+    "unsupported",
+    source.name,
+    `${name} as F64, F32, F16 or BF16`,
+    `${dtype}`,
+    "choose a checkpoint that is not quantised",
   );
 }
 

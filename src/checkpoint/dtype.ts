@@ -1,6 +1,9 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
-/** The element types of safetensors, but for the complex and sub-byte ones (C64, F4, F6), as the typed arrays that hold them. */
+/**
+ * The element types of safetensors, but for the complex and sub-byte ones (C64, F4, F6), as the typed arrays that hold
+ * them.
+ */
 export interface TypedArrays {
   /** float64 */
   F64: Float64Array;
@@ -67,7 +70,7 @@ export const arrays: { readonly [D in DType]: Constructor<TypedArrays[D]> } = {
 /** Bytes per element. Throws a SiglipError for a dtype that is none. */
 export function elementSize(dtype: DType): number {
   if (Object.hasOwn(arrays, dtype)) return arrays[dtype].BYTES_PER_ELEMENT;
-  throw new SiglipError(`wanted a dtype among ${Object.keys(arrays).join(", ")}, found ${dtype}; choose one of them.`);
+  throw mismatch("bad-input", "dtype", `one of ${Object.keys(arrays).join(", ")}`, dtype, "choose one of them");
 }
 
 /**
@@ -77,8 +80,12 @@ export function elementSize(dtype: DType): number {
 export function asTyped<D extends DType>(bytes: Uint8Array, dtype: D): TypedArrays[D] {
   const size = elementSize(dtype);
   if (bytes.length % size !== 0) {
-    throw new SiglipError(
-      `wanted a whole number of ${dtype} elements of ${size} bytes, found ${bytes.length} bytes; the data was cut short.`,
+    throw mismatch(
+      "bad-input",
+      "asTyped",
+      `a whole number of ${dtype} elements of ${size} bytes`,
+      `${bytes.length} bytes`,
+      "pass all of a tensor's bytes",
     );
   }
   const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();

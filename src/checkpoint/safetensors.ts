@@ -1,10 +1,10 @@
 /**
- * Reads and writes safetensors files: https://github.com/huggingface/safetensors#format. A file is a little-endian 64-bit
- * header length, a JSON header of names, dtypes, shapes and byte ranges, and the tensors' bytes one after another.
- * Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
+ * Reads and writes safetensors files: https://github.com/huggingface/safetensors#format. A file is a little-endian
+ * 64-bit header length, a JSON header of names, dtypes, shapes and byte ranges, and the tensors' bytes one after
+ * another. Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
  * @module siglip/safetensors
  */
-import { SiglipError } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 
@@ -54,15 +54,19 @@ const maxAxes = 64;
 const maxNames = 1_000_000;
 
 /**
- * Reads and checks a file's header; no tensor data is read. A header has at most 100 MB, never more than the file, and
- * a million names, which takes less than 1 GB of memory. Rejects with a SiglipError for every departure from the format: a
- * length beyond the file, invalid UTF-8 or JSON, a name given twice, an unknown dtype, bytes that do not match the shape,
- * that overlap, leave a gap, or do not end where the file ends.
+ * Reads and checks a file's header; no tensor data is read. A header has at most 100 MB, never more than the file,
+ * and a million names, which takes less than 1 GB of memory. Rejects with a SiglipError for every departure from the
+ * format: a length beyond the file, invalid UTF-8 or JSON, a name given twice, an unknown dtype, bytes that do not
+ * match the shape, that overlap, leave a gap, or do not end where the file ends.
  */
 export async function readHeader(source: Source, signal?: AbortSignal): Promise<Header> {
   const fail: Fail = (found) => {
-    throw new SiglipError(
-      `${source.name}: wanted a valid safetensors file, found that ${found}; fetch or write the file again.`,
+    throw mismatch(
+      "bad-checkpoint",
+      source.name,
+      "a valid safetensors file",
+      `that ${found}`,
+      "fetch or write the file again",
     );
   };
   if (source.size < 8) fail(`it has only ${source.size} bytes`);
@@ -88,8 +92,8 @@ export function readTensor(source: Source, info: TensorInfo, signal?: AbortSigna
 }
 
 /**
- * The first bytes of a safetensors file, up to the tensors' data, which follow in the order given and without gaps. Spaces
- * pad it to 8 bytes. Throws a SiglipError for a name given twice, a shape that is none, or more than 100 MB.
+ * The first bytes of a safetensors file, up to the tensors' data, which follow in the order given and without gaps.
+ * Spaces pad it to 8 bytes. Throws a SiglipError for a name given twice, a shape that is none, or more than 100 MB.
  */
 export function encodeHeader(
   tensors: Iterable<Pick<TensorInfo, "name" | "dtype" | "shape">>,
@@ -117,9 +121,9 @@ export function encodeHeader(
 }
 
 /**
- * A safetensors file as a stream of chunks: the header, then every tensor's data as it arrives. As in the reference writer,
- * larger elements come first (else in the order given), so that every tensor is aligned. Throws what `encodeHeader` throws,
- * and a SiglipError for data that turns out longer or shorter than its shape says.
+ * A safetensors file as a stream of chunks: the header, then every tensor's data as it arrives. As in the reference
+ * writer, larger elements come first (else in the order given), so that every tensor is aligned. Throws what
+ * `encodeHeader` throws, and a SiglipError for data that turns out longer or shorter than its shape says.
  */
 export async function* writeSafetensors(
   tensors: Iterable<TensorData>,
@@ -145,7 +149,7 @@ export async function* writeSafetensors(
 type Fail = (found: string) => never;
 
 function unwritable(found: string): never {
-  throw new SiglipError(`wanted tensors that make a safetensors file, found that ${found}; correct the tensors.`);
+  throw mismatch("bad-input", "the tensors", "ones that make a safetensors file", `that ${found}`, "correct them");
 }
 
 /** A name as JSON, whole in a header and shortened in a message. */
@@ -180,8 +184,8 @@ function checkLayout({ tensors }: Header, begin: number, size: number, fail: Fai
 }
 
 /**
- * The header's grammar is so much narrower than JSON that reading just it is safer: names given twice show, no object is
- * keyed by a stranger's string, and nothing that a tensor does not need is ever built.
+ * The header's grammar is so much narrower than JSON that reading just it is safer: names given twice show, no object
+ * is keyed by a stranger's string, and nothing that a tensor does not need is ever built.
  */
 class HeaderParser {
   private readonly text: string;

@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** Random access to the bytes of one file, wherever it lies. */
 export interface Source {
@@ -10,7 +10,10 @@ export interface Source {
   read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
   /** The same bytes as they arrive, in pieces of any length, where that is cheaper than many reads. */
   stream?(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
-  /** Tells which ranges are about to be read, so that neighbours may come together; none where that is over. Any other may be read too. */
+  /**
+   * Tells which ranges are about to be read, so that neighbours may come together; none where that is over. Any other
+   * may be read too.
+   */
   plan?(ranges: readonly ByteRange[]): void;
 }
 
@@ -35,8 +38,8 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
 }
 
 /**
- * A range in parts of `size` bytes, the last one shorter where it does not come out even. Of a source that streams they come by one
- * request, else by a read each. No more than one part is held.
+ * A range in parts of `size` bytes, the last one shorter where it does not come out even. Of a source that streams
+ * they come by one request, else by a read each. No more than one part is held.
  */
 export async function* readParts(
   source: Source,
@@ -77,8 +80,12 @@ export function checkRange(
   length: number,
 ): void {
   if (!(offset >= 0 && length >= 0 && offset + length <= source.size)) {
-    throw new SiglipError(
-      `${source.name}: wanted bytes ${offset} to ${offset + length} but the file has ${source.size}; it is truncated or not what its header says, fetch it again.`,
+    throw mismatch(
+      "bad-checkpoint",
+      source.name,
+      `bytes ${offset} to ${offset + length}`,
+      `a file of ${source.size}, which is truncated or not what its header says`,
+      "fetch it again",
     );
   }
 }

@@ -13,7 +13,7 @@ import { aligned } from "./table.ts";
 import { plain, print, style, warn } from "./terminal.ts";
 
 /** What the headers say of a tower's tensors. */
-interface Weights {
+interface WeightCount {
   parameters: number;
   bytes: number;
   /** Parameters of each stored dtype. */
@@ -23,7 +23,7 @@ interface Weights {
 interface ModelInfo {
   readonly model: string;
   readonly config: SiglipConfig;
-  readonly weights: Record<"image" | "text" | "total", Weights>;
+  readonly weights: Record<"image" | "text" | "total", WeightCount>;
   /** Null where the model has none, absent where the model is on a server, since only headers are fetched. */
   readonly tokenizer?: { readonly algorithm: string; readonly pieces: number } | null;
   /** The files that make the model. */
@@ -82,8 +82,8 @@ async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promis
   return { algorithm, pieces: size };
 }
 
-function sum(tensors: Checkpoint["tensors"], prefix: string): Weights {
-  const weights: Weights = { parameters: 0, bytes: 0, dtypes: {} };
+function sum(tensors: Checkpoint["tensors"], prefix: string): WeightCount {
+  const weights: WeightCount = { parameters: 0, bytes: 0, dtypes: {} };
   for (const { name, dtype, begin, end } of tensors.values()) {
     // Buffers of older files, which are no parameters.
     if (!name.startsWith(prefix) || name.endsWith("position_ids")) continue;

@@ -1,5 +1,5 @@
 import { bytesSource } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import type { ModelFiles } from "./model-files.ts";
 
 /** The files of the embedded demo model: 7 MB of script, in a module of its own that is loaded here and only here. */
@@ -19,9 +19,13 @@ async function importDemo(): Promise<Readonly<Record<string, string>>> {
   try {
     return (await import("../../weights/demo.generated.ts")).default;
   } catch (cause) {
-    throw new SiglipError(
-      `The demo model was wanted, found that its module does not load (${(cause as Error).message}); serve it beside the script, or in this project's checkout run npm run prepare.`,
-      { cause },
+    throw mismatch(
+      "not-found",
+      "the demo model",
+      "its module",
+      `that it does not load (${(cause as Error).message})`,
+      "serve it beside the script, or in this project's checkout run npm run prepare",
+      cause,
     );
   }
 }

@@ -1,21 +1,21 @@
 import { checkRange, type Source } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import type { ModelFiles } from "./model-files.ts";
 
 /**
- * The files of a model among those that someone chose or dropped, by their names. Of several with one name (in a chosen folder's
- * subfolders) the one least deep counts; two at the same depth are refused with a SiglipError.
+ * The files of a model among those that someone chose or dropped, by their names. Of several with one name (in a
+ * chosen folder's subfolders) the one least deep counts; two at the same depth are refused with a SiglipError.
  */
 export function listFiles(list: Iterable<File>): ModelFiles {
   const name = "the list of files";
   const byName = new Map<string, File>();
   for (const file of list) {
     if (!(file instanceof Blob && typeof file.name === "string")) {
-      throw new SiglipError(`${name}: wanted Files, found ${typeof file}; pass what a file input or a drop gives.`);
+      throw mismatch("bad-input", name, "Files", `${typeof file}`, "pass what a file input or a drop gives");
     }
     const other = byName.get(file.name);
     if (other && depth(other) === depth(file)) {
-      throw new SiglipError(`${name}: wanted one ${file.name}, found two; choose the files of a single model.`);
+      throw mismatch("bad-input", name, `one ${file.name}`, "two", "choose the files of a single model");
     }
     if (!other || depth(file) < depth(other)) byName.set(file.name, file);
   }
@@ -45,9 +45,13 @@ export function blobSource(blob: Blob, name: string): Source {
 /** All bytes of a Blob; rejects with a SiglipError where the file behind it has changed or may not be read. */
 export async function readBlob(blob: Blob, name: string): Promise<Uint8Array> {
   const buffer = await blob.arrayBuffer().catch((cause: Error) => {
-    throw new SiglipError(
-      `${name}: wanted to read this file, found that it changed or cannot be read (${cause.message}); choose it again.`,
-      { cause },
+    throw mismatch(
+      "storage",
+      name,
+      "to read this file",
+      `that it changed or cannot be read (${cause.message})`,
+      "choose it again",
+      cause,
     );
   });
   return new Uint8Array(buffer);

@@ -5,7 +5,10 @@ import type { Weights } from "../checkpoint/weights.ts";
 export interface ModelFiles {
   /** Shown in errors. */
   readonly name: string;
-  /** What tells these weights from others of the same name, a commit or strong validators; undefined until known, or for ever. */
+  /**
+   * What tells these weights from others of the same name, a commit or strong validators; undefined until known, or for
+   * ever.
+   */
   readonly version?: string;
   /** The file of that name, or undefined where the model has none. */
   open(file: string, signal?: AbortSignal): Promise<Source | undefined>;
@@ -16,5 +19,5 @@ export interface ModelFiles {
   /** The weights where they are kept in the precision of the load; else they are in safetensors files. */
   weights?(signal?: AbortSignal): Promise<Weights>;
   /** Told when the towers are loaded: what could wait is done now, in the background. */
-  settle?(): void;
+  afterLoad?(): void;
 }

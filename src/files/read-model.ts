@@ -1,7 +1,8 @@
 import { Checkpoint, parseIndex } from "../checkpoint/checkpoint.ts";
 import type { Source } from "../checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "../model/config.ts";
-import { SiglipError } from "../support/error.ts";
+import { collect } from "../support/bytes.ts";
+import { mismatch } from "../support/error.ts";
 import { type LoadProgress, reporter } from "../support/progress.ts";
 import type { ModelFiles } from "./model-files.ts";
 
@@ -16,13 +17,12 @@ export async function readConfig(
 ): Promise<SiglipConfig> {
   const config = await readJson(files, "config.json", signal);
   if (config === undefined) {
-    throw new SiglipError(`${files.name}: wanted config.json, found none; name the folder of a SigLIP model.`);
+    throw mismatch("not-found", files.name, "config.json", "none", "name the folder of a SigLIP model");
   }
   const preprocessor = await readJson(files, "preprocessor_config.json", signal);
   if (preprocessor === undefined) {
-    onWarning?.(
-      `${files.name}: found no preprocessor_config.json; pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2.`,
-    );
+    const scaling = "pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2";
+    onWarning?.(`${files.name}: found no preprocessor_config.json; ${scaling}.`);
   }
   return parseConfig(config, preprocessor);
 }
@@ -33,15 +33,19 @@ export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): P
   if (single) return Checkpoint.open([single], undefined, signal);
   const list = await files.open("model.safetensors.index.json", signal);
   if (!list) {
-    throw new SiglipError(
-      `${files.name}: wanted model.safetensors or model.safetensors.index.json, found neither; fetch the model's weights.`,
+    throw mismatch(
+      "bad-checkpoint",
+      files.name,
+      "model.safetensors or model.safetensors.index.json",
+      "neither",
+      "fetch the model's weights",
     );
   }
   const index = parseIndex(new TextDecoder().decode(await readAll(list, 2 ** 24, signal)), list.name);
   const shards: Source[] = [];
   for (const file of index.files) {
     const shard = await files.open(file, signal);
-    if (!shard) throw new SiglipError(`${files.name}: wanted the shard ${file}, found none; fetch the model again.`);
+    if (!shard) throw mismatch("bad-checkpoint", files.name, `the shard ${file}`, "none", "fetch the model again");
     shards.push(shard);
   }
   return Checkpoint.open(shards, index, signal);
@@ -55,8 +59,12 @@ export async function readTokenizer(
 ): Promise<Uint8Array> {
   const source = (await files.open("spiece.model", signal)) ?? (await files.open("tokenizer.model", signal));
   if (source) return readAll(source, TOKENIZER_LIMIT, signal, onProgress);
-  throw new SiglipError(
-    `${files.name}: wanted spiece.model for the text tower, found none; fetch it or load with towers: ["image"].`,
+  throw mismatch(
+    "bad-checkpoint",
+    files.name,
+    "spiece.model for the text tower",
+    "none",
+    'fetch it or load with towers: ["image"]',
   );
 }
 
@@ -73,16 +81,9 @@ async function readAll(
 ): Promise<Uint8Array> {
   const { name, size } = source;
   if (size > limit) {
-    throw new SiglipError(`${name}: wanted at most ${limit} bytes, found ${size}; name the right file.`);
+    throw mismatch("bad-checkpoint", name, `at most ${limit} bytes`, `${size}`, "name the right file");
   }
   if (!source.stream || !onProgress) return source.read(0, size, signal);
   const report = reporter(onProgress, "download", name);
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for await (const piece of source.stream(0, size, signal)) {
-    bytes.set(piece, at);
-    at += piece.length;
-    report(at, size);
-  }
-  return bytes;
+  return collect(source.stream(0, size, signal), size, (arrived) => report(arrived, size));
 }

@@ -65,14 +65,14 @@ export function* resizeSteps(
 }
 
 /** For each output position, the source positions `start` to `end` (exclusive) and their fixed-point weights, `taps` apart in `values`. */
-interface Weights {
+interface FilterTaps {
   readonly taps: number;
   readonly start: Int32Array;
   readonly end: Int32Array;
   readonly values: Int32Array;
 }
 
-function weights(from: number, to: number, filter: Filter): Weights {
+function weights(from: number, to: number, filter: Filter): FilterTaps {
   const scale = from / to;
   const stretch = Math.max(scale, 1);
   const support = SUPPORT[filter] * stretch;
@@ -108,7 +108,7 @@ function kernel(filter: Filter, distance: number): number {
   return x < 2 ? (((x - 5) * x + 8) * x - 4) * -0.5 : 0;
 }
 
-function scaleRow(row: Uint8Array, out: Uint8Array, { taps, start, end, values }: Weights): void {
+function scaleRow(row: Uint8Array, out: Uint8Array, { taps, start, end, values }: FilterTaps): void {
   for (let t = 0; t < start.length; t++) {
     let r = HALF;
     let g = HALF;

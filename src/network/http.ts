@@ -1,6 +1,8 @@
 import { checkRange } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
-import { type Exchange, get, Passing, Patience, type RequestOptions, retryAfter } from "./exchange.ts";
+import { concatenate } from "../support/bytes.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
+import { type Exchange, get, Patience, type RequestOptions, RetryableError, retryAfter } from "./exchange.ts";
+import { checkAddress } from "./request.ts";
 
 /** A file on a server. */
 export interface RemoteFile {
@@ -10,15 +12,24 @@ export interface RemoteFile {
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
-  /** Strong validator of the content, without quotes: `X-Linked-ETag` (the Hub's sha256 of a large file), else a strong `ETag`. */
+  /**
+   * Strong validator of the content, without quotes: `X-Linked-ETag` (the Hub's sha256 of a large file), else a strong
+   * `ETag`.
+   */
   readonly etag?: string;
+  /** What the server tells contents by, were it weakly: `X-Linked-ETag`, an `ETag` of any kind, or `Last-Modified`. */
+  readonly mark?: string;
   /** The commit that a Hub served the file from: `X-Repo-Commit`. */
   readonly commit?: string;
-  /** Whether the server answers Range requests. Where it does not, every `stream` begins at the file's first byte and skips. */
+  /**
+   * Whether the server answers Range requests. Where it does not, every `stream` begins at the file's first byte and
+   * skips.
+   */
   readonly ranges: boolean;
   /**
-   * The bytes [offset, offset + length) as they arrive, in pieces of any length; a cut connection is resumed. Rejects with a SiglipError
-   * where the server keeps failing, where an answer is not the bytes asked for, and where the file has changed since it was opened.
+   * The bytes [offset, offset + length) as they arrive, in pieces of any length; a cut connection is resumed. Rejects
+   * with a SiglipError where the server keeps failing, where an answer is not the bytes asked for, and where the file
+   * has changed since it was opened.
    */
   stream(offset: number, length: number, signal?: AbortSignal): AsyncGenerator<Uint8Array>;
 }
@@ -38,15 +49,14 @@ export const WHOLE = 2 ** 24;
 const PROGRESS = 2 ** 16;
 
 /**
- * A file on a server, or undefined where it has none: status 404 or 410, or a web page, with which servers of single-page applications
- * answer for what they lack. Rejects with a SiglipError for every other answer that is not the file's bytes.
+ * A file on a server, or undefined where it has none: status 404 or 410, or a web page, with which servers of
+ * single-page applications answer for what they lack. Rejects with a SiglipError for every other answer that is not the
+ * file's bytes.
  */
 export async function openRemote(url: URL, options: RemoteOptions = {}): Promise<RemoteFile | undefined> {
-  if (url.username || url.password) {
-    throw new SiglipError(`${url.host}: wanted a URL without name and password, found one with; pass a token instead.`);
-  }
+  checkAddress(url);
   if (options.token !== undefined && !/^[\x21-\x7e]+$/.test(options.token)) {
-    throw new SiglipError("token: wanted printable characters without spaces, found others; copy the token again.");
+    throw mismatch("bad-input", "token", "printable characters without spaces", "others", "copy the token again");
   }
   const file = new HttpFile(url, options);
   const patience = new Patience(file.name, options);
@@ -76,8 +86,7 @@ class HttpFile implements RemoteFile {
   private readonly options: RequestOptions;
   /** The file's first bytes; all of them where the server knows no ranges and they are at most WHOLE. */
   private head: Uint8Array = new Uint8Array(0);
-  /** What the answers for the URL itself say of the content: by it a file is known that another place serves by now. */
-  private mark: string | undefined;
+  mark: string | undefined;
   /** Behind the redirects, asked directly as long as it answers. */
   private place: Place | undefined;
   /** Whether an If-Range header costs no preflight, which servers of files refuse. */
@@ -98,8 +107,12 @@ class HttpFile implements RemoteFile {
       if (isAbsent(response, exchange.first("X-Error-Code"))) return false;
       if (isPage(response)) {
         if (this.options.pages !== false) return false;
-        throw new SiglipError(
-          `${this.name}: wanted a file of the model, found a web page; sign in to the network, or check the endpoint.`,
+        throw mismatch(
+          "network",
+          this.name,
+          "a file of the model",
+          "a web page",
+          "sign in to the network, or check the endpoint",
         );
       }
       // No range lies within a file of no bytes.
@@ -140,7 +153,7 @@ class HttpFile implements RemoteFile {
           at += bytes.length;
           yield bytes;
         }
-        if (at < end) throw new Passing(`its end after ${at - offset} bytes`);
+        if (at < end) throw new RetryableError(`its end after ${at - offset} bytes`);
       } catch (error) {
         if (at - since >= PROGRESS) patience.forgive();
         since = at;
@@ -149,7 +162,10 @@ class HttpFile implements RemoteFile {
     }
   }
 
-  /** The bytes from `at` on that one request brings: up to `end`, or fewer where the answer is shorter or its connection cut. */
+  /**
+   * The bytes from `at` on that one request brings: up to `end`, or fewer where the answer is shorter or its connection
+   * cut.
+   */
   private async *transfer(at: number, end: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     const exchange = await this.ask(at, end, signal);
     try {
@@ -171,7 +187,9 @@ class HttpFile implements RemoteFile {
     }
   }
 
-  /** Asks where the file was served from last, else at its URL, and makes sure that the answer is of the same content. */
+  /**
+   * Asks where the file was served from last, else at its URL, and makes sure that the answer is of the same content.
+   */
   private async ask(at: number, end: number, signal?: AbortSignal): Promise<Exchange> {
     const { place } = this;
     const url = place?.url ?? this.start;
@@ -189,7 +207,7 @@ class HttpFile implements RemoteFile {
       if (direct && status >= 400 && status < 500 && status !== 429) {
         // A signed address has run out; the URL itself leads to the next.
         this.place = undefined;
-        throw new Passing(`HTTP status ${status} behind a redirect`);
+        throw new RetryableError(`HTTP status ${status} behind a redirect`);
       }
       if (status === 404 || status === 410 || status === 416) throw this.changed("none");
       checkStatus(exchange, this.name);
@@ -203,7 +221,10 @@ class HttpFile implements RemoteFile {
     }
   }
 
-  /** The last byte's offset in an answer that begins at `at` as it was asked to, of a file as long as the one that was opened. */
+  /**
+   * The last byte's offset in an answer that begins at `at` as it was asked to, of a file as long as the one that was
+   * opened.
+   */
   private lastOf(response: Response, at: number): number {
     if (!this.ranges) {
       const length = lengthOf(response) ?? this.size;
@@ -224,19 +245,17 @@ class HttpFile implements RemoteFile {
       parts.push(bytes);
       length += bytes.length;
       if (length > most) {
-        throw new SiglipError(
-          `${this.name}: wanted at most ${most} bytes, found more from a server that knows no ranges or no lengths; host it on one that does.`,
+        throw mismatch(
+          "network",
+          this.name,
+          `at most ${most} bytes`,
+          "more from a server that knows no ranges or no lengths",
+          "host it on one that does",
         );
       }
     }
-    if (this.size >= 0 && length < most) throw new Passing(`its end after ${length} of ${most} bytes`);
-    const head = new Uint8Array(length);
-    let at = 0;
-    for (const part of parts) {
-      head.set(part, at);
-      at += part.length;
-    }
-    return head;
+    if (this.size >= 0 && length < most) throw new RetryableError(`its end after ${length} of ${most} bytes`);
+    return concatenate(parts);
   }
 
   /** What an answer holds: it begins where it was asked to, and may end early. */
@@ -244,20 +263,26 @@ class HttpFile implements RemoteFile {
     const range = headers.get("Content-Range");
     const [, first, last, size] = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(range ?? "")?.map(Number) ?? [];
     if (first === from && first <= last && last < size && size <= Number.MAX_SAFE_INTEGER) return { last, size };
-    throw new SiglipError(
-      `${this.name}: wanted bytes from ${from} on, found Content-Range ${range ?? "hidden or absent"}; check the address, and that its server answers Range requests and exposes that header.`,
+    throw mismatch(
+      "network",
+      this.name,
+      `bytes from ${from} on`,
+      `Content-Range ${range ?? "hidden or absent"}`,
+      "check the address, and that its server answers Range requests and exposes that header",
     );
   }
 
   private tooLong(last: number): SiglipError {
-    return new SiglipError(
-      `${this.name}: wanted bytes up to ${last}, found more in one answer than it said; check its server.`,
-    );
+    return mismatch("network", this.name, `bytes up to ${last}`, "more in one answer than it said", "check its server");
   }
 
   private changed(found: string): SiglipError {
-    return new SiglipError(
-      `${this.name}: wanted the file of ${this.size} bytes that was opened, found ${found} by now; it changed on the server, load it again.`,
+    return mismatch(
+      "network",
+      this.name,
+      `the file of ${this.size} bytes that was opened`,
+      `${found} by now`,
+      "load it again, since it changed on the server",
     );
   }
 }
@@ -270,12 +295,13 @@ function isPage({ ok, headers }: Response): boolean {
   return ok && (headers.get("Content-Type")?.startsWith("text/html") ?? false);
 }
 
-function checkStatus({ response, first }: Exchange, name: string): void {
+/** Throws for an answer that is no file: a SiglipError, or a RetryableError where that may be over soon. */
+export function checkStatus({ response, first }: Exchange, name: string): void {
   const { status, headers } = response;
   if (status === 200 || status === 206) return;
   const found = `HTTP status ${status}`;
   if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    throw new Passing(found, true, retryAfter(headers));
+    throw new RetryableError(found, true, retryAfter(headers));
   }
   const code = first("X-Error-Code");
   const missing = code === "RepoNotFound" || status === 404;
@@ -284,7 +310,8 @@ function checkStatus({ response, first }: Exchange, name: string): void {
     : status === 401 || status === 403
       ? "accept the model's licence on its page and pass a token that may read it"
       : "check the address";
-  throw new SiglipError(`${name}: wanted a file of the model, found ${found}${code ? ` (${code})` : ""}; ${advice}.`);
+  const detail = code ? `${found} (${code})` : found;
+  throw mismatch(missing ? "not-found" : "network", name, "a file of the model", detail, advice);
 }
 
 /** What tells one content from another at one place. */

@@ -1,8 +1,10 @@
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { SiglipError } from "../support/error.ts";
-import { openRemote } from "./http.ts";
-import { Opened, type UrlOptions } from "./urls.ts";
+import { mismatch, shorten } from "../support/error.ts";
+import { get, Patience } from "./exchange.ts";
+import { checkStatus, openRemote } from "./http.ts";
+import { checkAddress } from "./request.ts";
+import { OpenFiles, type UrlOptions } from "./urls.ts";
 
 /** A model on a Hub. */
 export interface HubModel {
@@ -15,24 +17,35 @@ export interface HubModel {
 /** Hugging Face's own. */
 export const DEFAULT_ENDPOINT = "https://huggingface.co";
 
+/** Bytes of an answer of the API that are looked at. */
+const MOST_ANSWERED = 2 ** 20;
+
 const ID = /^(?=.{1,96}$)(?!.*(\.\.|--))[\w][\w.-]*\/[\w][\w.-]*(?<![.-])$/;
 
 /**
- * `org/name` or `org/name@revision`, the revision "main" where none is given; undefined for what has not this form. Throws a SiglipError
- * for a revision that git would not take, and for two that differ.
+ * `org/name` or `org/name@revision`, the revision "main" where none is given; undefined for what has not this form.
+ * Throws a SiglipError for a revision that git would not take, and for two that differ.
  */
 export function parseHubModel(text: string, revision?: string): HubModel | undefined {
   const [, id, own] = /^([^@]*)(?:@(.*))?$/s.exec(text) ?? [];
   if (!ID.test(id)) return undefined;
   if (own !== undefined && revision !== undefined && own !== revision) {
-    throw new SiglipError(
-      `${id}: wanted one revision, found ${JSON.stringify(own)} and ${JSON.stringify(revision)}; give it once.`,
+    throw mismatch(
+      "bad-input",
+      id,
+      "one revision",
+      `${JSON.stringify(own)} and ${JSON.stringify(revision)}`,
+      "give it once",
     );
   }
   const wanted = own ?? revision ?? "main";
-  if (!/^(?![-/])(?!.*(\.\.|\/\/|@\{))[^\s\p{Cc}~^:?*[\\]{1,200}(?<![/.])$/u.test(wanted)) {
-    throw new SiglipError(
-      `${id}: wanted a revision (branch, tag or commit), found ${JSON.stringify(wanted.slice(0, 100))}; take one from the model's page.`,
+  if (!/^(?![-/])(?!.*(\.\.|\/\/|@\{))[^\s\p{Cc}\p{Cs}~^:?*[\\]{1,200}(?<![/.])$/u.test(wanted)) {
+    throw mismatch(
+      "bad-input",
+      id,
+      "a revision (branch, tag or commit)",
+      JSON.stringify(wanted.slice(0, 100)),
+      "take one from the model's page",
     );
   }
   return { id, revision: wanted };
@@ -40,17 +53,27 @@ export function parseHubModel(text: string, revision?: string): HubModel | undef
 
 /** A Hub's URL without a slash at its end. Throws a SiglipError for what is no http or https URL. */
 export function parseEndpoint(endpoint = DEFAULT_ENDPOINT): string {
-  if (URL.canParse(endpoint) && /^https?:$/.test(new URL(endpoint).protocol)) return endpoint.replace(/\/+$/, "");
-  throw new SiglipError(
-    `endpoint: wanted a Hub's URL such as ${DEFAULT_ENDPOINT}, found ${JSON.stringify(endpoint)}; correct it.`,
+  const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+  if (url) checkAddress(url);
+  if (url && /^https?:$/.test(url.protocol) && !url.search && !url.hash) return url.href.replace(/\/+$/, "");
+  throw mismatch(
+    "bad-input",
+    "endpoint",
+    `a Hub's URL such as ${DEFAULT_ENDPOINT}`,
+    JSON.stringify(shorten(endpoint)),
+    "correct it",
   );
 }
 
 /** Where a Hub serves a file of a revision. */
 export function hubUrl(endpoint: string, { id, revision }: HubModel, file: string): URL {
-  if (/(^|\/)\.{0,2}(\/|$)|[\\\p{Cc}]/u.test(file)) {
-    throw new SiglipError(
-      `${id}: wanted a file of the model, found the name ${JSON.stringify(file.slice(0, 100))}; fetch the model again.`,
+  if (/(^|\/)\.{0,2}(\/|$)|[\\\p{Cc}\p{Cs}]/u.test(file)) {
+    throw mismatch(
+      "bad-checkpoint",
+      id,
+      "a file of the model",
+      `the name ${JSON.stringify(file.slice(0, 100))}`,
+      "fetch the model again",
     );
   }
   const path = file.split("/").map(encodeURIComponent).join("/");
@@ -65,25 +88,54 @@ export async function readCommit(
 ): Promise<string> {
   const endpoint = parseEndpoint(options.endpoint);
   const url = new URL(`${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}`);
-  const answer = await openRemote(url, { ...options, pages: false, signal });
-  let text = "";
-  const decoder = new TextDecoder();
-  if (answer)
-    for await (const part of answer.stream(0, answer.size, signal)) text += decoder.decode(part, { stream: true });
-  const sha = /"sha"\s*:\s*"([0-9a-f]{40})"/.exec(text)?.[1];
+  const text = await readAnswer(url, options, signal);
+  const sha = /"sha"\s*:\s*"([0-9a-f]{40})"/.exec(text ?? "")?.[1];
   if (sha) return sha;
-  throw new SiglipError(
-    `${url.href}: wanted the commit that ${revision} is, found ${answer ? "an answer without" : "no such page"}; check the model's id, its revision and the endpoint.`,
+  const found = text === undefined ? "no such page" : "an answer without";
+  const advice = "check the model's id, its revision and the endpoint";
+  throw mismatch(
+    text === undefined ? "not-found" : "network",
+    url.href,
+    `the commit that ${revision} is`,
+    found,
+    advice,
   );
 }
 
+/** An answer of the Hub's API, of which no more than its first MiB is looked at; undefined where there is none. */
+async function readAnswer(url: URL, options: UrlOptions, signal?: AbortSignal): Promise<string | undefined> {
+  const patience = new Patience(url.href, options);
+  for (;;) {
+    try {
+      const exchange = await get(url, {}, options, signal);
+      try {
+        if (exchange.response.status === 404) return undefined;
+        checkStatus(exchange, url.href);
+        const decoder = new TextDecoder();
+        let text = "";
+        for (let size = 0; size < MOST_ANSWERED; ) {
+          const piece = await exchange.read();
+          if (!piece) break;
+          size += piece.length;
+          text += decoder.decode(piece, { stream: true });
+        }
+        return text;
+      } finally {
+        exchange.close();
+      }
+    } catch (error) {
+      await patience.after(error, "the Hub's answer", signal);
+    }
+  }
+}
+
 /**
- * The files of a model on a Hub, all of one commit: the one that the revision was when the first file was opened. The token goes to
- * the endpoint only.
+ * The files of a model on a Hub, all of one commit: the one that the revision was when the first file was opened. The
+ * token goes to the endpoint only.
  */
 export function hubFiles(model: HubModel, options: UrlOptions = {}): ModelFiles {
   const endpoint = parseEndpoint(options.endpoint);
-  const opened = new Opened(options);
+  const opened = new OpenFiles(options);
   let commit = /^[0-9a-f]{40}$/.test(model.revision) ? model.revision : undefined;
   const name = model.revision === "main" ? model.id : `${model.id}@${model.revision}`;
   return {
@@ -109,8 +161,12 @@ export function hubFiles(model: HubModel, options: UrlOptions = {}): ModelFiles 
     }
     commit ??= remote.commit!;
     if (remote.commit && remote.commit !== commit) {
-      throw new SiglipError(
-        `${name}: wanted all files of the commit ${commit}, found ${file} of ${remote.commit}; load the model again.`,
+      throw mismatch(
+        "network",
+        name,
+        `all files of the commit ${commit}`,
+        `${file} of ${remote.commit}`,
+        "load the model again",
       );
     }
     return opened.add(remote, signal);

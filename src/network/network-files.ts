@@ -17,20 +17,21 @@ export interface NetworkOptions {
 }
 
 /** How files on servers are opened, and where one goes that has to be fetched whole. */
-export interface Ways {
+export interface Openers {
   readonly hub?: typeof hubFiles;
   readonly url?: typeof urlFiles;
   readonly spool?: Spool;
 }
 
 /**
- * The files of a model on a server: a URL's, or a Hub's by its id (`org/name` or `org/name@revision`); undefined for a string of another
- * form. The token is for the endpoint: a URL elsewhere never gets it. Throws a SiglipError for a revision or an endpoint that is none.
+ * The files of a model on a server: a URL's, or a Hub's by its id (`org/name` or `org/name@revision`); undefined for
+ * a string of another form. The token is for the endpoint: a URL elsewhere never gets it. Throws a SiglipError for a
+ * revision or an endpoint that is none.
  */
 export function networkFiles(
   model: string | URL,
   { revision, token, endpoint = DEFAULT_ENDPOINT, onProgress }: NetworkOptions = {},
-  { hub: openHub = hubFiles, url: openUrl = urlFiles, spool }: Ways = {},
+  { hub: openHub = hubFiles, url: openUrl = urlFiles, spool }: Openers = {},
 ): ModelFiles | undefined {
   const reports = new Map<string, (loaded: number, total: number) => void>();
   const onDownload = (file: string, loaded: number, total: number) => {

@@ -1,5 +1,6 @@
 import { type ByteRange, bytesSource, checkRange, type Source } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
+import { collect } from "../support/bytes.ts";
+import { mismatch } from "../support/error.ts";
 import { type RemoteFile, WHOLE } from "./http.ts";
 
 /** A source that holds connections, memory or a temporary file until it is closed. */
@@ -8,8 +9,8 @@ export interface ClosableSource extends Source {
 }
 
 /**
- * Brings a whole file to where it can be read by range, without holding it in memory: `file.stream(0, file.size)` is to be written away as
- * it comes. Undefined where there is no room.
+ * Brings a whole file to where it can be read by range, without holding it in memory: `file.stream(0, file.size)` is
+ * to be written away as it comes. Undefined where there is no room.
  */
 export type Spool = (file: RemoteFile, signal?: AbortSignal) => Promise<ClosableSource | undefined>;
 
@@ -22,8 +23,8 @@ export interface RemoteSourceOptions {
 }
 
 /**
- * A file on a server as a Source. Where the server ignores Range requests it is fetched once: into memory up to 16 MiB, else to where `spool`
- * puts it. Rejects with a SiglipError where there is no such place.
+ * A file on a server as a Source. Where the server ignores Range requests it is fetched once: into memory up to 16
+ * MiB, else to where `spool` puts it. Rejects with a SiglipError where there is no such place.
  */
 export async function remoteSource(file: RemoteFile, options: RemoteSourceOptions = {}): Promise<ClosableSource> {
   if (file.ranges) return new RangeSource(file);
@@ -45,15 +46,22 @@ export async function remoteSource(file: RemoteFile, options: RemoteSourceOption
   };
   const spooled = await spool?.(reported, signal);
   if (spooled) return spooled;
-  throw new SiglipError(
-    `${file.name}: wanted a part of a file of ${file.size} bytes, found a server that ignores Range requests; host it on one that answers them, or make room for the whole file.`,
+  throw mismatch(
+    "unsupported",
+    file.name,
+    `a part of a file of ${file.size} bytes`,
+    "a server that ignores Range requests",
+    "host it on one that answers them, or make room for the whole file",
   );
 }
 
 /** Bytes between two planned ranges, and before the first read, that are fetched along rather than asked for apart. */
 const GAP = 2 ** 16;
 
-/** Most bytes kept that were passed over on the way to others: more than lies between what is loaded together of any published layout. */
+/**
+ * Most bytes kept that were passed over on the way to others: more than lies between what is loaded together of any
+ * published layout.
+ */
 const WINDOW = 2 ** 26;
 
 /** Bytes that came before anybody asked for them. */
@@ -65,9 +73,10 @@ interface Passed {
 }
 
 /**
- * Reads within a planned range all come from one answer, which runs from the first read to the range's end: tensors lie in a file nearly in
- * the order in which they are loaded, and what is passed over is kept, at most WINDOW bytes of it, until it is asked for. A read
- * far off, and one of what is not kept any more, begins another answer. Reads outside of the plan are requests of their own.
+ * Reads within a planned range all come from one answer, which runs from the first read to the range's end: tensors
+ * lie in a file nearly in the order in which they are loaded, and what is passed over is kept, at most WINDOW bytes of
+ * it, until it is asked for. A read far off, and one of what is not kept any more, begins another answer. Reads outside
+ * of the plan are requests of their own.
  */
 class RangeSource implements ClosableSource {
   readonly name: string;
@@ -146,7 +155,7 @@ class RangeSource implements ClosableSource {
     const { live } = this;
     try {
       const { value, done } = await live!.pieces.next();
-      if (done) throw new SiglipError(`${this.name}: wanted bytes from ${live!.at} on, found none; load it again.`);
+      if (done) throw mismatch("network", this.name, `bytes from ${live!.at} on`, "none", "load it again");
       const offset = live!.at;
       live!.at += value.length;
       // The last step ends the request properly.
@@ -201,14 +210,4 @@ function merge(ranges: readonly ByteRange[]): ByteRange[] {
     else merged.push({ begin, end });
   }
   return merged;
-}
-
-async function collect(pieces: AsyncIterable<Uint8Array>, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let at = 0;
-  for await (const piece of pieces) {
-    bytes.set(piece, at);
-    at += piece.length;
-  }
-  return bytes;
 }

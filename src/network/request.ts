@@ -1,52 +1,59 @@
-import { SiglipError, shorten } from "../support/error.ts";
+import { concatenate } from "../support/bytes.ts";
+import { mismatch, shorten } from "../support/error.ts";
+import { get, type RequestOptions, RetryableError } from "./exchange.ts";
 
-/** `fetch`, whose failures become SiglipErrors, but for an aborted signal's reason. The status is the caller's to judge. */
-export async function request(url: string | URL, wanted: string, init: RequestInit = {}): Promise<Response> {
-  try {
-    return await fetch(url, init);
-  } catch (cause) {
-    if (init.signal?.aborted) throw init.signal.reason;
-    throw new SiglipError(
-      `${shorten(url)}: wanted ${wanted}, found no answer (${(cause as Error).message}); check the address and that its server lets this page read it (CORS).`,
-      { cause },
-    );
-  }
+/** How a whole file is fetched. */
+export interface FetchOptions extends Pick<RequestOptions, "idle" | "fetch" | "cache"> {
+  /** What it is, for errors. */
+  readonly wanted: string;
+  /** Most bytes; twice as many are held. */
+  readonly limit: number;
+  readonly signal?: AbortSignal;
 }
 
-/** The body of a response, at most `limit` bytes, of which it holds twice as many. Throws a SiglipError where there are more. */
-export async function readBody(
-  response: Response,
-  limit: number,
-  name: string,
-  signal?: AbortSignal,
-): Promise<Uint8Array<ArrayBuffer>> {
-  const tooLong = (found: string) =>
-    new SiglipError(`${name}: wanted at most ${limit} bytes, found ${found}; check the file and its server.`);
-  const parts: Uint8Array[] = [];
+/**
+ * A whole file of a server, asked for once. Rejects with a SiglipError where there is none, where it has more bytes than
+ * the limit, where less than a kilobyte a second comes, and with the signal's reason.
+ */
+export async function fetchBytes(url: URL, options: FetchOptions): Promise<Uint8Array> {
+  const { wanted, limit, signal } = options;
+  const name = shorten(url);
+  checkAddress(url);
+  const pieces: Uint8Array[] = [];
   let size = 0;
-  const reader = response.body?.getReader();
   try {
-    for (;;) {
-      const part = (await reader?.read())?.value;
-      if (!part) break;
-      parts.push(part);
-      size += part.length;
-      if (size > limit) throw tooLong("more");
+    const exchange = await get(url, {}, options, signal);
+    try {
+      const { ok, status } = exchange.response;
+      if (!ok) {
+        const code = status === 404 || status === 410 ? "not-found" : "network";
+        throw mismatch(code, name, wanted, `HTTP status ${status}`, "check the address");
+      }
+      for (let piece = await exchange.read(); piece; piece = await exchange.read()) {
+        pieces.push(piece);
+        size += piece.length;
+        if (size > limit) {
+          throw mismatch("bad-input", name, `at most ${limit} bytes`, "more", "check the file and its server");
+        }
+      }
+    } finally {
+      exchange.close();
     }
-  } catch (cause) {
-    reader?.cancel().catch(() => {});
-    if (signal?.aborted) throw signal.reason;
-    if (cause instanceof SiglipError) throw cause;
-    throw new SiglipError(
-      `${name}: wanted all of the answer, found its end after ${size} bytes (${(cause as Error).message}); try again.`,
-      { cause },
-    );
+  } catch (error) {
+    if (!(error instanceof RetryableError)) throw error;
+    const { answered, message, cause } = error;
+    if (answered) {
+      const found = `its end after ${size} bytes (${message})`;
+      throw mismatch("network", name, "all of the answer", found, "try again", cause);
+    }
+    const cors = globalThis.origin ? " and that its server lets this page read it (CORS)" : "";
+    throw mismatch("network", name, wanted, `no answer (${message})`, `check the address${cors}`, cause);
   }
-  const bytes = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  return bytes;
+  return concatenate(pieces);
+}
+
+/** Throws a SiglipError for a URL with a name or a password in it, which it does not repeat. */
+export function checkAddress(url: URL): void {
+  if (!url.username && !url.password) return;
+  throw mismatch("bad-input", url.host, "a URL without name and password", "one with", "leave them out");
 }

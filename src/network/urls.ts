@@ -1,6 +1,6 @@
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { SiglipError, shorten } from "../support/error.ts";
+import { mismatch, shorten } from "../support/error.ts";
 import type { RequestOptions } from "./exchange.ts";
 import { openRemote, type RemoteFile } from "./http.ts";
 import { type ClosableSource, type RemoteSourceOptions, remoteSource } from "./ranges.ts";
@@ -12,12 +12,12 @@ export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "s
 }
 
 /**
- * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called there. Ranges are
- * read by HTTP, so that no more than what is asked for is transferred or held.
+ * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called
+ * there. Ranges are read by HTTP, so that no more than what is asked for is transferred or held.
  */
 export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
   const { name, key, urlOf } = filesUnder(place);
-  const opened = new Opened(options);
+  const opened = new OpenFiles(options);
   return {
     name,
     key,
@@ -43,8 +43,12 @@ export function filesUnder(place: URL): {
   if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
   else if (!folder.pathname.endsWith("/")) folder.pathname += "/";
   if (!URL.canParse("config.json", folder)) {
-    throw new SiglipError(
-      `${shorten(place)}: wanted a folder's URL, found one that has no paths; name one with http or https.`,
+    throw mismatch(
+      "bad-input",
+      shorten(place),
+      "a folder's URL",
+      "one that has no paths",
+      "name one with http or https",
     );
   }
   const urlOf = (file: string) =>
@@ -53,7 +57,7 @@ export function filesUnder(place: URL): {
 }
 
 /** The files that are open of a model. */
-export class Opened {
+export class OpenFiles {
   private readonly options: RemoteSourceOptions;
   private readonly sources: ClosableSource[] = [];
   private readonly tags = new Map<string, string | undefined>();

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** The folder of the demo model's example pictures: in weights/demo beside src, and beside dist in the package. */
 export function findExamples(): string {
@@ -8,7 +8,11 @@ export function findExamples(): string {
     const folder = fileURLToPath(new URL(up, import.meta.url));
     if (existsSync(folder)) return folder;
   }
-  throw new SiglipError(
-    "The demo's pictures were wanted, found no weights/demo/examples in this installation; install the package again.",
+  throw mismatch(
+    "not-found",
+    "the demo",
+    "its pictures",
+    "no weights/demo/examples in this installation",
+    "install the package again",
   );
 }

@@ -1,20 +1,24 @@
 import { randomUUID } from "node:crypto";
-import { type FileHandle, open, realpath, rename, rm, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
+import { Descriptor } from "./descriptor.ts";
 
 /** The path of a file URL; throws a SiglipError for one that names another host. */
 export function filePath(url: URL): string {
   try {
     return fileURLToPath(url);
   } catch (cause) {
-    throw new SiglipError(`${url.href}: wanted a file on this machine (${(cause as Error).message}); pass a path.`, {
-      cause,
-    });
+    const found = `another (${(cause as Error).message})`;
+    throw mismatch("bad-input", url.href, "a file on this machine", found, "pass a path", cause);
   }
 }
+
+/** Most bytes that are read at once: an abort waits for no more. */
+const READ = 2 ** 26;
 
 /** A file on disk, held open until it is closed. */
 export interface FileSource extends Source {
@@ -23,18 +27,23 @@ export interface FileSource extends Source {
 }
 
 /**
- * Opens a file for reads by range; nothing is read yet. Rejects with a SiglipError where there is no such regular file or it
- * may not be read. A read rejects likewise where the file has shrunk since, or was closed.
+ * Opens a file for reads by range; nothing is read yet. Rejects with a SiglipError where there is no such regular
+ * file or it may not be read. A read rejects likewise where the file has shrunk since, or was closed. `flags` are
+ * further ones of open(2).
  */
-export async function fileSource(path: string): Promise<FileSource> {
-  const { handle, size } = await attempt(path, "read", async () => {
-    // A pipe would block in open, so its kind is looked at before and, in case it was swapped, after.
-    if (!(await stat(path)).isFile()) throw notRegular(path);
-    const handle = await open(path);
-    const stats = await handle.stat();
-    if (stats.isFile()) return { handle, size: stats.size };
-    await handle.close();
-    throw notRegular(path);
+export async function fileSource(path: string, flags = 0): Promise<FileSource> {
+  const { file, size } = await attempt(path, "read", async () => {
+    // Not every runtime opens a pipe without waiting for its other end.
+    if (!(await (flags ? lstat : stat)(path)).isFile()) throw notRegular(path);
+    const file = await Descriptor.open(path, constants.O_RDONLY | flags);
+    try {
+      const stats = await file.stat();
+      if (stats.isFile()) return { file, size: stats.size };
+      throw notRegular(path);
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
   });
   const source: FileSource = {
     name: path,
@@ -42,23 +51,46 @@ export async function fileSource(path: string): Promise<FileSource> {
     async read(offset, length, signal) {
       checkRange(source, offset, length);
       const bytes = new Uint8Array(length);
-      let filled = 0;
-      while (filled < length) {
+      for (let filled = 0; filled < length; ) {
         signal?.throwIfAborted();
-        const part = Math.min(length - filled, 2 ** 30);
-        const { bytesRead } = await attempt(path, "read", () => handle.read(bytes, filled, part, offset + filled));
-        if (bytesRead === 0) {
-          throw new SiglipError(
-            `${path}: wanted ${size} bytes, found an end after ${offset + filled}; the file has shrunk while it was read, fetch it again.`,
+        const part = bytes.subarray(filled, filled + READ);
+        const count = await attempt(path, "read", () => file.read(part, offset + filled));
+        filled += count;
+        if (count < part.length) {
+          throw mismatch(
+            "storage",
+            path,
+            `${size} bytes`,
+            `an end after ${offset + filled}`,
+            "fetch it again, for it has shrunk while it was read",
           );
         }
-        filled += bytesRead;
       }
       return bytes;
     },
-    close: () => handle.close(),
+    close: () => file.close(),
   };
   return source;
+}
+
+/** The same for a small file, which is open only while it is read. */
+export async function briefSource(path: string, flags = 0): Promise<FileSource> {
+  const first = await fileSource(path, flags);
+  await first.close();
+  return {
+    name: path,
+    size: first.size,
+    async read(offset, length, signal) {
+      checkRange(first, offset, length);
+      const source = await fileSource(path, flags);
+      try {
+        return await source.read(offset, length, signal);
+      } finally {
+        await source.close();
+      }
+    },
+    async close() {},
+  };
 }
 
 /** A whole file of at most `limit` bytes; rejects like `fileSource`, and for a larger one before anything is read. */
@@ -66,16 +98,16 @@ export async function readFile(path: string, limit: number, signal?: AbortSignal
   const source = await fileSource(path);
   try {
     if (source.size <= limit) return await source.read(0, source.size, signal);
-    throw new SiglipError(`${path}: wanted at most ${limit} bytes, found ${source.size}; name a smaller file.`);
+    throw mismatch("bad-input", path, `at most ${limit} bytes`, `${source.size}`, "name a smaller file");
   } finally {
     await source.close();
   }
 }
 
 /**
- * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever when
- * the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside it. Rejects
- * with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
+ * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever
+ * when the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside
+ * it. Rejects with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
  */
 export async function writeFileAtomic(
   path: string,
@@ -107,11 +139,10 @@ export async function writeFileAtomic(
   }
 }
 
-/** Writes all of a chunk: at an offset, or where the file's last write ended. */
-export async function writeAll(handle: FileHandle, chunk: Uint8Array, offset?: number): Promise<void> {
+/** Writes all of a chunk where the file's last write ended. */
+async function writeAll(handle: FileHandle, chunk: Uint8Array): Promise<void> {
   for (let written = 0; written < chunk.length; ) {
-    const at = offset === undefined ? null : offset + written;
-    written += (await handle.write(chunk, written, Math.min(chunk.length - written, 2 ** 30), at)).bytesWritten;
+    written += (await handle.write(chunk, written, Math.min(chunk.length - written, 2 ** 30))).bytesWritten;
   }
 }
 
@@ -126,11 +157,12 @@ const reasons = new Map([
   ["EDQUOT", "no quota left on the disk"],
   ["EFBIG", "a limit on the size of files"],
   ["EMFILE", "too many files open"],
+  ["ELOOP", "a symbolic link, which is not followed here"],
   ["EBADF", "that it was closed already"],
 ]);
 
 function notRegular(path: string): SiglipError {
-  return new SiglipError(`${path}: wanted a regular file, found a folder, a pipe or a device; name a file.`);
+  return mismatch("bad-input", path, "a regular file", "a folder, a pipe or a device", "name a file");
 }
 
 /** Runs a file operation and tells in one sentence what the file system said against it. */
@@ -142,8 +174,7 @@ export async function attempt<R>(path: string, verb: "read" | "write", operation
     if (error instanceof SiglipError || code === undefined) throw error;
     const found = reasons.get(code) ?? message;
     const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
-    throw new SiglipError(`${path}: wanted to ${verb} this file, found ${found}; ${advice} and try again.`, {
-      cause: error,
-    });
+    const kind = code === "ENOENT" || code === "ENOTDIR" ? "not-found" : "storage";
+    throw mismatch(kind, path, `to ${verb} this file`, found, `${advice} and try again`, error);
   }
 }

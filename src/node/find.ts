@@ -3,14 +3,17 @@ import { join } from "node:path";
 import { demoFiles } from "../files/demo.ts";
 import { listFiles } from "../files/list.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { type NetworkOptions, networkFiles, type Ways } from "../network/network-files.ts";
+import { hubFiles } from "../network/hub.ts";
+import { type NetworkOptions, networkFiles, type Openers } from "../network/network-files.ts";
+import { urlFiles } from "../network/urls.ts";
 import type { LoadOptions } from "../siglip/load.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import type { KeptFiles } from "./cache/cache.ts";
 import { keptHubFiles } from "./cache/hub-files.ts";
 import { keptUrlFiles } from "./cache/url-files.ts";
 import { filePath } from "./file.ts";
 import { folderFiles } from "./folder.ts";
+import { proxiedFetch } from "./proxy.ts";
 import { temporarySpool } from "./spool.ts";
 import { hubDefaults } from "./token.ts";
 
@@ -21,16 +24,20 @@ export type NodeModel = string | URL | Iterable<File>;
 export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning" | "cache">;
 
 /**
- * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors file in one, an id of the
- * Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json` in it. Rejects with a SiglipError for
- * anything else.
+ * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors
+ * file in one, an id of the Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json`
+ * in it. Rejects with a SiglipError for anything else.
  */
 export async function findFiles(model: NodeModel, options: FindOptions = {}): Promise<ModelFiles | KeptFiles> {
   if (model === "demo") return demoFiles();
   if (typeof model === "object" && model !== null && Symbol.iterator in model) return listFiles(model);
   if (!(typeof model === "string" || model instanceof URL) || model === "") {
-    throw new SiglipError(
-      `Siglip.load: wanted "demo", a folder, a URL, org/name of the Hub or a list of Files, found ${String(model) || '""'}; name a model.`,
+    throw mismatch(
+      "bad-input",
+      "Siglip.load",
+      '"demo", a folder, a URL, org/name of the Hub or a list of Files',
+      String(model) || '""',
+      "name a model",
     );
   }
   const url = /^[a-z][a-z0-9+.-]+:/i.test(String(model)) && URL.canParse(model) ? new URL(model) : undefined;
@@ -45,11 +52,12 @@ export async function findFiles(model: NodeModel, options: FindOptions = {}): Pr
 }
 
 /** Files on servers are kept on this machine as they are fetched, unless that is not wanted. */
-function keeping({ onWarning = console.warn, cache = true }: FindOptions): Ways {
-  if (!cache) return { spool: temporarySpool };
+function keeping({ onWarning = console.warn, cache = true }: FindOptions): Openers {
+  const common = { fetch: proxiedFetch, onWarning };
   return {
-    hub: (model, options) => keptHubFiles(model, { ...options, onWarning }),
-    url: (place, options) => keptUrlFiles(place, { ...options, onWarning }),
+    hub: (model, options) => (cache ? keptHubFiles : hubFiles)(model, { ...options, ...common }),
+    url: (place, options) => (cache ? keptUrlFiles : urlFiles)(place, { ...options, ...common }),
+    spool: cache ? undefined : temporarySpool,
   };
 }
 

@@ -1,11 +1,12 @@
 import { checkPixels, type Pixels } from "../image/pixels.ts";
-import { readBody } from "../network/request.ts";
+import { fetchBytes } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, shorten } from "../support/error.ts";
 import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
 import { decode } from "./images/decode.ts";
+import { proxiedFetch } from "./proxy.ts";
 import { nodeThreads } from "./threads.ts";
 
 /** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
@@ -39,7 +40,6 @@ export const nodePlatform: Platform<NodeImage> = {
 
 /** A string is a URL when it begins with a scheme of two letters or more, else a path. */
 async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
-  const name = shorten(place);
   const url =
     place instanceof URL
       ? place
@@ -47,15 +47,5 @@ async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<
         ? new URL(place)
         : undefined;
   if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
-  const response = await fetch(url, { signal }).catch((cause) => {
-    if (signal?.aborted) throw signal.reason;
-    const found = `no answer (${cause.cause?.message ?? cause.message})`;
-    throw mismatch("network", name, "a picture", found, "check the address", cause);
-  });
-  if (!response.ok) {
-    await response.body?.cancel();
-    const code = response.status === 404 || response.status === 410 ? "not-found" : "network";
-    throw mismatch(code, name, "a picture", `HTTP status ${response.status}`, "check the address");
-  }
-  return readBody(response, FILE_LIMIT, name, signal);
+  return fetchBytes(url, { wanted: "a picture", limit: FILE_LIMIT, fetch: proxiedFetch, signal });
 }

@@ -4,7 +4,9 @@ import { join } from "node:path";
 import type { Spool } from "../network/ranges.ts";
 import { attempt, fileSource, writeFileAtomic } from "./file.ts";
 
-/** Brings a whole file to a temporary one, which is gone when it is closed, and nearly everywhere when the process ends. */
+/**
+ * Brings a whole file to a temporary one, which is gone when it is closed, and nearly everywhere when the process ends.
+ */
 export const temporarySpool: Spool = async (file, signal) => {
   const folder = await attempt(tmpdir(), "write", () => mkdtemp(join(tmpdir(), "siglip-")));
   const remove = () => rm(folder, { recursive: true, force: true });

@@ -3,8 +3,8 @@ import { join } from "node:path";
 import { huggingFaceHome } from "./cache/folders.ts";
 
 /**
- * The Hub and the token that Hugging Face's own tools would use: `HF_ENDPOINT`; `HF_TOKEN`, else the file that `hf auth login` wrote
- * (`HF_TOKEN_PATH`, `$HF_HOME/token`). No token where `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set.
+ * The Hub and the token that Hugging Face's own tools would use: `HF_ENDPOINT`; `HF_TOKEN`, else the file that `hf
+ * auth login` wrote (`HF_TOKEN_PATH`, `$HF_HOME/token`). No token where `HF_HUB_DISABLE_IMPLICIT_TOKEN` is set.
  */
 export async function hubDefaults(env = process.env): Promise<{ endpoint?: string; token?: string }> {
   const endpoint = env.HF_ENDPOINT || undefined;

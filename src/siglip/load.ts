@@ -93,7 +93,7 @@ export async function loadModel<Image>(
     }
     for (const message of warnings) onWarning(message);
     warn = onWarning;
-    files.settle?.();
+    files.afterLoad?.();
     const version = files.version ?? found.version;
     // Texts need rows of the token table; for pictures nothing more is read.
     if (!towers.includes("text")) await files.close();

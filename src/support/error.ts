@@ -55,8 +55,8 @@ export function mismatch(
   return new SiglipError(`${subject}: wanted ${wanted}, found ${found}; ${advice}.`, { code, cause });
 }
 
-/** A name or a URL as errors show it: long ones (data URLs, signed ones) are cut. */
+/** A name or a URL as errors show it: without a password, and long ones (data URLs, signed ones) are cut. */
 export function shorten(name: string | URL): string {
-  const text = String(name);
+  const text = String(name).replace(/\/\/[^/?#\s]*@/, "//…@");
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

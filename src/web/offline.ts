@@ -1,8 +1,8 @@
 import { byId } from "./dom.ts";
 
 /**
- * Has a service worker keep the page's own files, where the browser allows one (https or this machine), so that the next
- * visit needs no server. A newer version of the page waits until its user wants it.
+ * Has a service worker keep the page's own files, where the browser allows one (https or this machine), so that the
+ * next visit needs no server. A newer version of the page waits until its user wants it.
  */
 export async function startOffline(): Promise<void> {
   if (!("serviceWorker" in navigator)) return;

@@ -1,4 +1,4 @@
-import { byId } from "./dom.ts";
+import { byId, make, sentence } from "./dom.ts";
 
 /** Mounts a view into its section, at its first visit; gives what to do when the view is left. */
 export type Mount = (root: HTMLElement) => undefined | (() => void) | Promise<undefined | (() => void)>;
@@ -32,8 +32,21 @@ export function route(views: Readonly<Record<string, Mount>>): void {
       scrollTo(0, 0);
       main.focus({ preventScroll: true });
     }
-    if (!leave.has(name)) leave.set(name, Promise.resolve(views[name](section)));
+    if (!leave.has(name)) leave.set(name, mount(name, section));
     (await left)?.();
+  }
+
+  /** Mounts a view; where its script does not come, or fails, the view says so and is tried again at its next visit. */
+  async function mount(name: string, section: HTMLElement): Promise<undefined | (() => void)> {
+    section.querySelector(".unmounted")?.remove();
+    try {
+      return await views[name](section);
+    } catch (error) {
+      leave.delete(name);
+      const told = `This view did not load (${sentence(error)}). Check the connection and reload the page.`;
+      section.querySelector("h1")!.after(make("p", { class: "failed unmounted", role: "alert" }, told));
+      return undefined;
+    }
   }
 
   addEventListener("hashchange", () => void show(true));

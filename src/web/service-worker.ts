@@ -4,10 +4,16 @@
 
 import { ISOLATION } from "./isolation.ts";
 
-/** Put in by the build: the page's files, those of them that are kept only when they are first asked for, and a hash of all. */
-declare const FILES: readonly string[];
-declare const LAZY: readonly string[];
+/**
+ * Put in by the build: the page's files, those of them that are kept only when they are first asked for, and a hash of
+ * all.
+ */
+declare const FILES: Digests;
+declare const LAZY: Digests;
 declare const VERSION: string;
+
+/** SHA-256 in hexadecimal digits, by file. */
+type Digests = Readonly<Record<string, string>>;
 
 /** What this script uses of a service worker's globals, which the DOM's types lack. */
 interface Scope {
@@ -28,9 +34,9 @@ const base = scope.registration.scope;
 /** Caches belong to the whole origin, on which other copies of this page may live. */
 const prefix = `siglip page ${base} `;
 const current = prefix + VERSION;
-const urls = (files: readonly string[]) => files.map((file) => new URL(file, base).href);
-const lazy = new Set(urls(LAZY));
-const own = new Set([...urls(FILES), ...lazy]);
+/** What each of the page's files has to hash to, by its address: whatever else answers for it is not kept. */
+const first = digestsOf(FILES);
+const own = new Map([...first, ...digestsOf(LAZY)]);
 
 scope.addEventListener("install", (event) => event.waitUntil(fill()));
 scope.addEventListener("activate", (event) => event.waitUntil(clean()));
@@ -50,16 +56,43 @@ function addressOf({ method, mode, url }: Request): string | undefined {
 }
 
 async function fill(): Promise<void> {
+  // Nothing that was kept before is believed without a look at it.
+  const kept = new Map<string, Response>();
+  for (const url of first.keys()) {
+    const copy = isHashed(url) ? await caches.match(url) : undefined;
+    const checked = copy && (await verified(url, copy));
+    if (checked) kept.set(url, checked);
+  }
+  await caches.delete(current);
   const cache = await caches.open(current);
-  const hashed = (url: string) => /-[A-Z0-9]{8}\.\w+$/.test(url);
-  await Promise.all(
-    urls(FILES).map(async (url) => {
-      const kept = hashed(url) ? await caches.match(url) : undefined;
-      await (kept
-        ? cache.put(url, kept)
-        : cache.add(new Request(url, { cache: hashed(url) ? "default" : "no-cache" })));
-    }),
-  );
+  await Promise.all([...first.keys()].map(async (url) => cache.put(url, kept.get(url) ?? (await fetchVerified(url)))));
+}
+
+/** A file as its server has it; past the browser's own cache where what that has is another. */
+async function fetchVerified(url: string): Promise<Response> {
+  for (const cache of [isHashed(url) ? "default" : "no-cache", "reload"] as const) {
+    const response = await fetch(url, { cache });
+    const checked = response.ok && (await verified(url, response));
+    if (checked) return checked;
+  }
+  throw new Error(`${url}: wanted the file that belongs to this version of the page, found another.`);
+}
+
+/** A copy of an answer, unless its bytes are not those of the page's file. */
+async function verified(url: string, response: Response): Promise<Response | undefined> {
+  const bytes = await response.clone().arrayBuffer();
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return hex === own.get(url) ? new Response(bytes, { headers: response.headers }) : undefined;
+}
+
+/** Whether a file's name changes with its contents. */
+function isHashed(url: string): boolean {
+  return /-[A-Z0-9]{8}\.\w+$/.test(url);
+}
+
+function digestsOf(files: Digests): Map<string, string> {
+  return new Map(Object.entries(files).map(([file, digest]) => [new URL(file, base).href, digest]));
 }
 
 async function clean(): Promise<void> {
@@ -74,7 +107,8 @@ async function find(url: string): Promise<Response> {
   const kept = await cache.match(url);
   if (kept) return kept;
   const response = await fetch(url);
-  if (response.ok) await cache.put(url, response.clone());
+  const checked = response.ok ? await verified(url, response) : undefined;
+  if (checked) await cache.put(url, checked);
   return response;
 }
 

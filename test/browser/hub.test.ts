@@ -73,7 +73,9 @@ describe("a page", () => {
         ([url, image]) => siglip.failure(siglip.score(url, { backend: "cpu" }, image, ["a"])),
         [`${other.url}weights.safetensors`, picture] as const,
       );
-      expect(changed).toMatch(/^SiglipError: .* another version by now; it changed on the server, load it again\.$/);
+      expect(changed).toMatch(
+        /^SiglipError: .* another version by now; load it again, since it changed on the server\.$/,
+      );
       await other[Symbol.asyncDispose]();
     },
   );

@@ -155,13 +155,15 @@ describe("shards", () => {
     const second = await file(`C:\\model\\${two}`, f32("b", [2]));
     const open = (sources: Source[], map: Record<string, string>) =>
       refusal(() => Checkpoint.open(sources, index(map)));
-    expect(await open([first], { a: one, b: two })).toContain(`${two} once by the index, found it 0 times`);
+    expect(await open([first], { a: one, b: two })).toContain(
+      `${two}: wanted this shard once, as the index says, found it 0 times`,
+    );
     expect(await open([first, first], { a: one })).toContain("found it 2 times");
     expect(await open([first, second], { a: one })).toContain("this file too");
     expect(await open([first, second], { a: two, b: one })).toContain(
-      `wanted the tensor "a" in ${two} by the index, found in ${one}`,
+      `${two}: wanted the tensor "a", which the index says it holds, found that it lies in ${one}`,
     );
-    expect(await open([first, second], { a: one, b: two, c: two })).toContain('wanted the tensor "c"');
+    expect(await open([first, second], { a: one, b: two, c: two })).toContain(`${two}: wanted the tensor "c"`);
     expect(await refusal(() => Checkpoint.open([first, first]))).toContain('found "a" in');
     expect(await refusal(() => Checkpoint.open([]))).toContain("name at least one");
   });

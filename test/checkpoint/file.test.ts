@@ -40,7 +40,7 @@ describe("fileSource", () => {
       [0, 2 ** 52],
       [Number.NaN, 1],
     ]) {
-      expect(await refusal(source.read(offset, length))).toContain("the file has 5");
+      expect(await refusal(source.read(offset, length))).toContain("a file of 5");
     }
     await expect(source.read(0, 1, AbortSignal.abort())).rejects.toMatchObject({ name: "AbortError" });
   });

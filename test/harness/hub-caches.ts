@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, vi } from "vitest";
-import type { KeepOptions } from "../../src/node/cache/cache.ts";
+import type { KeptFilesOptions } from "../../src/node/cache/cache.ts";
 import { keptHubFiles } from "../../src/node/cache/hub-files.ts";
 import { pattern } from "../long/interrupt.ts";
 import { type Hub, serveHub } from "./hub.ts";
@@ -38,19 +38,32 @@ afterEach(async () => {
   rmSync(home, { recursive: true });
 });
 
-export const open = (revision = "main", more: Partial<KeepOptions> = {}) =>
+export const open = (revision = "main", more: Partial<KeptFilesOptions> = {}) =>
   keptHubFiles(
     { id: ID, revision },
-    { endpoint: hub.endpoint, pause: 1, onWarning: (message) => warnings.push(message), ...more },
+    {
+      endpoint: hub.endpoint,
+      trusted: hub.endpoint,
+      pause: 1,
+      onWarning: (message) => warnings.push(message),
+      ...more,
+    },
   );
 
 export const model = (...path: string[]) => join(home, "hf", "hub", "models--google--tiny", ...path);
-export const parts = () => join(home, "cache", "siglip", "hub", "google--tiny", "parts");
+export const hubFolder = (endpoint = hub.endpoint) =>
+  join(home, "cache", "siglip", "hubs", encodeURIComponent(endpoint));
+export const parts = (endpoint?: string) => join(hubFolder(endpoint), "google--tiny", "parts");
 export const asked = () => [hub.site, hub.cdn].map(({ requests }) => requests.length);
 
 /** Reads some of a file, all of it by default. */
-export async function read(name: string, revision?: string, length?: number): Promise<Buffer | undefined> {
-  const files = open(revision);
+export async function read(
+  name: string,
+  revision?: string,
+  length?: number,
+  more?: Partial<KeptFilesOptions>,
+): Promise<Buffer | undefined> {
+  const files = open(revision, more);
   try {
     await files.open("config.json");
     const source = await files.open(name);
@@ -60,8 +73,8 @@ export async function read(name: string, revision?: string, length?: number): Pr
   }
 }
 
-export async function download(revision?: string) {
-  const files = open(revision);
+export async function download(revision?: string, more?: Partial<KeptFilesOptions>) {
+  const files = open(revision, more);
   try {
     for (const name of Object.keys(FILES)) await files.open(name);
     return await files.complete();

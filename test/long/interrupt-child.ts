@@ -4,7 +4,7 @@ import { keptHubFiles } from "../../src/node/cache/hub-files.ts";
 const [endpoint, id, ...names] = process.argv.slice(2);
 const files = keptHubFiles(
   { id, revision: "main" },
-  { endpoint, pause: 1, onWarning: (message) => console.log(message) },
+  { endpoint, trusted: endpoint, pause: 1, onWarning: (message) => console.log(message) },
 );
 process.stdout.write("started\n");
 for (const name of names) {

@@ -44,6 +44,7 @@ export async function downloads() {
   for (const server of [hub.site, hub.cdn]) server.misbehave("", { slow: 1 });
   const home = join(folder, "home");
   const repository = join(home, "hf/hub/models--google--tiny");
+  const parts = join(home, "cache/siglip/hubs", encodeURIComponent(hub.endpoint), "google--tiny/parts");
 
   const start = (): { child: ChildProcess; ended: Promise<{ code: number | null; output: string }> } => {
     const env = { ...process.env, HF_HOME: join(home, "hf"), HF_HUB_CACHE: "", XDG_CACHE_HOME: join(home, "cache") };
@@ -83,7 +84,6 @@ export async function downloads() {
     blobs: () => list(join(repository, "blobs")).length,
     /** Blocks that are there of those which are not; a journal may outlive its file for a moment. */
     blocks(): number {
-      const parts = join(home, "cache/siglip/hub/google--tiny/parts");
       const journals = list(parts).filter(
         (name) => name.endsWith(".journal") && existsSync(join(parts, name.slice(0, -".journal".length))),
       );
@@ -95,7 +95,7 @@ export async function downloads() {
     names: Object.keys(contents).sort(),
     /** Partial files, and copies that were not finished; a ref's 40 bytes may be left where a process was killed, for an hour. */
     leftovers: () => [
-      ...list(join(home, "cache/siglip/hub/google--tiny/parts")),
+      ...list(parts),
       ...list(repository).filter((name) => name.startsWith(".siglip") && statSync(join(repository, name)).size > 40),
     ],
     async [Symbol.asyncDispose]() {

@@ -1,7 +1,10 @@
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { retryAfter } from "../../src/network/exchange.ts";
 import { openRemote, type RemoteFile, type RemoteOptions } from "../../src/network/http.ts";
-import { SiglipError } from "../../src/support/error.ts";
+import { fetchBytes } from "../../src/network/request.ts";
+import { SiglipError, shorten } from "../../src/support/error.ts";
 import { bytesServed, type FileServer, type Misbehaviour, serveFiles } from "../harness/server.ts";
 
 /** Longer than what comes with the first request, so that later ones are seen. */
@@ -63,7 +66,7 @@ describe("a file on a server", () => {
       "bytes=599999-599999",
     ]);
     expect((await read(remote, 600_000, 0)).length).toBe(0);
-    await expect(read(remote, 599_999, 2)).rejects.toThrow("wanted bytes 599999 to 600001 but the file has 600000");
+    await expect(read(remote, 599_999, 2)).rejects.toThrow("wanted bytes 599999 to 600001, found a file of 600000");
   });
 
   it("is one request where it is small, none where it is empty, and absent where the server has none", async () => {
@@ -80,8 +83,11 @@ describe("a file on a server", () => {
   });
 
   it("is refused where a URL or a token would be sent wrongly, and neither is repeated", async () => {
+    expect(shorten("ftp://me:secret@host/a?b=//c@d")).toBe("ftp://…@host/a?b=//c@d");
     const [withPassword, token] = ["http://me:secret@127.0.0.1/x", "secret\nX-Other: header"];
     expect(await refusal(openRemote(new URL(withPassword)))).not.toContain("secret");
+    const picture = fetchBytes(new URL(withPassword), { wanted: "a picture", limit: 1 });
+    expect(await refusal(picture)).not.toContain("secret");
     expect(await refusal(open({ token }))).not.toContain("secret");
     const closed = await serveFiles();
     await closed[Symbol.asyncDispose]();
@@ -181,6 +187,25 @@ describe("a server that misbehaves", () => {
     });
   }
 
+  it("is left where it sends less than a kilobyte a second, however it spreads them", async () => {
+    const drip = createServer((_, response) => {
+      response.writeHead(200, { "Content-Length": 1000 });
+      const timer = setInterval(() => response.write("x"), 20);
+      response.on("close", () => clearInterval(timer));
+    });
+    await new Promise<void>((resolve) => drip.listen(0, "127.0.0.1", resolve));
+    const at = new URL(`http://127.0.0.1:${(drip.address() as AddressInfo).port}/`);
+    try {
+      expect(await refusal(fetchBytes(at, { wanted: "a picture", limit: 2 ** 20, idle: 100 }))).toMatch(
+        /wanted all of the answer, found its end after \d bytes \(\d bytes within 0\.1 seconds\); try again\.$/,
+      );
+      expect(await refusal(openRemote(at, { pause: 1, idle: 100 }))).toMatch(/(\d+ bytes|no byte) within 0\.1 seconds/);
+    } finally {
+      drip.closeAllConnections();
+      await new Promise((resolve) => drip.close(resolve));
+    }
+  });
+
   /** How a file is refused: at once, or where the first answer was right. */
   const refused: Record<string, Misbehaviour> = {
     "cuts every connection at once": { cut: 0 },
@@ -257,6 +282,25 @@ describe("a redirect", () => {
       server.files.set("file", { content: "Moved", status: 302, headers: { ...to("3"), "X-Linked-ETag": '"abd"' } });
       expect(await refusal(read(remote, 500_000, 100))).toContain("another version");
     }
+  });
+
+  it("never leads from https to http, nor to a URL with a password, which is not told", async () => {
+    const { fetch } = globalThis;
+    // This machine's server, as if it spoke https.
+    const secure = async (url: string | URL | Request, init?: RequestInit) =>
+      fetch(String(url).replace("https://secure/", server.url), init);
+    other.files.set("plain", { content: file });
+    const to = (place: string) => ({ content: "", status: 302, headers: { Location: place } });
+    server.files.set("file", to(`${other.url}plain`));
+    const at = new URL("https://secure/file");
+    other.requests.length = 0;
+    expect(await refusal(openRemote(at, { ...options, fetch: secure }))).toContain("never from https to http");
+    const picture = { wanted: "a picture", limit: 2 ** 20, fetch: secure };
+    expect(await refusal(fetchBytes(at, picture))).toContain("never from https to http");
+    expect(other.requests).toEqual([]);
+    expect((await fetchBytes(new URL(`${server.url}file`), { ...picture, fetch })).length).toBe(file.length);
+    server.files.set("file", to(`http://me:secret@127.0.0.1:${other.port}/plain`));
+    expect(await refusal(open())).not.toContain("secret");
   });
 
   it("within the origin keeps the token, and one that returns to it has it again", async () => {

@@ -1,4 +1,6 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Source } from "../../src/checkpoint/source.ts";
 import type { ModelFiles } from "../../src/files/model-files.ts";
 import { hubUrl, parseEndpoint, parseHubModel } from "../../src/network/hub.ts";
@@ -53,6 +55,7 @@ describe("a Hub's id", () => {
       "x~1",
       "a//b",
       "v?",
+      "\ud800",
       "x".repeat(201),
     ]) {
       expect(() => parseHubModel("a/b", revision), revision).toThrow(oneSentence);
@@ -69,11 +72,23 @@ describe("a Hub's id", () => {
     expect(hubUrl("http://mirror/hub/", { id, revision: "a#b%" }, "x y?.safetensors").href).toBe(
       "http://mirror/hub/org/model/resolve/a%23b%25/x%20y%3F.safetensors",
     );
-    for (const file of ["../config.json", "a/../../b", "..", ".", "", "/etc/passwd", "a//b", "a\\..\\b", "a\0"]) {
+    for (const file of [
+      "../config.json",
+      "a/../../b",
+      "..",
+      ".",
+      "",
+      "/etc/passwd",
+      "a//b",
+      "a\\..\\b",
+      "a\0",
+      "\udfff.json",
+    ]) {
       expect(() => hubUrl("https://huggingface.co", model, file), file).toThrow(oneSentence);
     }
-    for (const endpoint of ["huggingface.co", "file:///", "", "ftp://x"]) {
+    for (const endpoint of ["huggingface.co", "file:///", "", "ftp://x", "https://me:secret@x", "https://x/?y"]) {
       expect(() => parseEndpoint(endpoint), endpoint).toThrow(oneSentence);
+      expect(() => parseEndpoint(endpoint), endpoint).not.toThrow("secret");
     }
   });
 });
@@ -144,6 +159,31 @@ describe("a model on a Hub", () => {
     hub.site.behave();
     hub.site.misbehave("/resolve/", { headers: { "X-Repo-Commit": "0".repeat(40) } });
     expect(await refusal(files(`${id}@${first}`).open("config.json"))).toContain("wanted all files of the commit");
+  });
+
+  it("is not asked for without end where the API's answer has none", async () => {
+    const endless = createServer((request, response) => {
+      response.writeHead(200, { "Content-Type": "application/json" });
+      if (!request.url?.startsWith("/api/")) return response.end("{}");
+      const write = () => {
+        while (response.write(" ".repeat(2 ** 16)));
+      };
+      response.on("drain", write);
+      write();
+    });
+    await new Promise<void>((resolve) => endless.listen(0, "127.0.0.1", resolve));
+    const { port } = endless.address() as AddressInfo;
+    let sent = 0;
+    endless.on("connection", (socket) => socket.on("close", () => (sent += socket.bytesWritten)));
+    try {
+      const endpoint = `http://127.0.0.1:${port}`;
+      expect(await refusal(files(id, { endpoint }).open("config.json"))).toContain("found an answer without");
+      await vi.waitFor(() => expect(sent).toBeGreaterThan(0));
+      expect(sent).toBeLessThan(8 * 2 ** 20);
+    } finally {
+      endless.closeAllConnections();
+      await new Promise((resolve) => endless.close(resolve));
+    }
   });
 
   it("is found at a branch, a tag and a pull request", async () => {

@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
@@ -327,10 +328,13 @@ describe("a second visit", () => {
     expect(faults).toEqual([]);
 
     const text = (name: string) => Buffer.from(website.files.get(name)!).toString();
-    const newer = text("index.html").replace("What is in the picture?", "What is it?");
+    const older = text("index.html");
+    const newer = older.replace("What is in the picture?", "What is it?");
     website.files.set("index.html", Buffer.from(newer));
     const version = /"[0-9a-f]{16}"/;
-    website.files.set("service-worker.js", Buffer.from(text("service-worker.js").replace(version, '"newer"')));
+    const sha256 = (html: string) => createHash("sha256").update(html).digest("hex");
+    const worker = text("service-worker.js").replace(version, '"newer"').replace(sha256(older), sha256(newer));
+    website.files.set("service-worker.js", Buffer.from(worker));
     await website.serve(true);
     await page.reload();
     expect(await page.textContent("#title-classify")).toBe("What is in the picture?");

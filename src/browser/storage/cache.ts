@@ -5,9 +5,9 @@ import { openCheckpoint } from "../../files/read-model.ts";
 import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import { type Tower, weightBytes } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import type { StoredDType } from "../../tensor/program.ts";
-import { encodeTensors, isComplete, KeptFiles, type Manifest, TOWERS } from "./files.ts";
+import { CachedFiles, encodeTensors, isComplete, type Manifest, TOWERS } from "./files.ts";
 import { CacheFolder, encodeJson, reasonOf } from "./folder.ts";
 import { removeForgotten } from "./spool.ts";
 
@@ -31,18 +31,18 @@ export interface CachedModel {
 const ROOT = "siglip-weights-1";
 
 /**
- * The same files, kept in the browser's private file system as they are read, weights in the precision of the load. A copy that is complete
- * serves without the network, and whether it is still what the origin has is looked up afterwards; any other begins with that.
- * Without storage, without room in it, and where the origin tells no version, a warning says so and the files come back as they were.
+ * The same files, kept in the browser's private file system as they are read, weights in the precision of the load. A
+ * copy that is complete serves without the network, and whether it is still what the origin has is looked up
+ * afterwards; any other begins with that. Without storage, without room in it, and where the origin tells no version, a
+ * warning says so and the files come back as they were.
  */
 export async function keepFiles(origin: ModelFiles, options: KeepOptions): Promise<ModelFiles> {
   try {
     return (await findCopy(origin, options)) ?? origin;
   } catch (error) {
     if (!options.signal?.aborted) {
-      options.onWarning(
-        `${origin.name}: wanted to keep the weights in the browser's cache, found ${reasonOf(error)}; they are fetched anew at every visit.`,
-      );
+      const found = `found ${reasonOf(error)}; they are fetched anew at every visit`;
+      options.onWarning(`${origin.name}: wanted to keep the weights in the browser's cache, ${found}.`);
     }
     return origin;
   }
@@ -54,11 +54,11 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   await removeForgotten();
   const model = origin.key ?? origin.name;
   const prefix = `${await hash(model)}-${dtype}-`;
-  let partial: KeptFiles | undefined;
+  let partial: CachedFiles | undefined;
   for (const [name, folder] of await foldersOf(root)) {
     const manifest = name.startsWith(prefix) && (await readManifest(folder));
     if (!manifest) continue;
-    partial = new KeptFiles(folder, manifest, origin, options);
+    partial = new CachedFiles(folder, manifest, origin, options);
     if (await isComplete(folder, towers)) return partial;
   }
   let checkpoint: Checkpoint;
@@ -69,7 +69,7 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
     return partial;
   }
   const { version } = origin;
-  if (version === undefined) throw new SiglipError("a server that tells no version of its files (ETag)");
+  if (version === undefined) throw new Error("a server that tells no version of its files (ETag)");
   const own = prefix + (await hash(version));
   for (const old of (await foldersOf(root)).keys()) {
     if (old.startsWith(prefix) && old !== own) await removeFolder(root, old).catch(() => {});
@@ -80,14 +80,14 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   const { quota = Number.POSITIVE_INFINITY, usage = 0 } = await navigator.storage.estimate();
   if (bytes > quota - usage) {
     if (!(await readManifest(folder))) await removeFolder(root, own);
-    throw new SiglipError(`room for ${Math.max(0, quota - usage)} bytes where ${bytes} are needed`);
+    throw new Error(`room for ${Math.max(0, quota - usage)} bytes where ${bytes} are needed`);
   }
   const whole = wanted.some(({ source }) => !source.stream);
   const manifest: Manifest = { model, version, dtype, whole };
   navigator.storage.persist?.().catch(() => {});
   await folder.replace("manifest", encodeJson(manifest));
   await folder.replace("tensors", encodeTensors(checkpoint));
-  return new KeptFiles(folder, manifest, origin, options, checkpoint);
+  return new CachedFiles(folder, manifest, origin, options, checkpoint);
 }
 
 /** About what tensors take in the cache: as on the device, but that the token table has half precision at least. */
@@ -130,10 +130,10 @@ export async function deleteCached(model?: CachedModel | string): Promise<void> 
 
 async function openRoot(create: boolean): Promise<FileSystemDirectoryHandle> {
   if (!globalThis.navigator?.storage?.getDirectory) {
-    throw new SiglipError("a page without private files (it has them in new browsers, over https)");
+    throw new Error("a page without private files (it has them in new browsers, over https)");
   }
   if (!globalThis.FileSystemFileHandle?.prototype.createWritable) {
-    throw new SiglipError("private files that this browser cannot write");
+    throw new Error("private files that this browser cannot write");
   }
   return (await navigator.storage.getDirectory()).getDirectoryHandle(ROOT, { create });
 }
@@ -149,9 +149,13 @@ async function foldersOf(root?: FileSystemDirectoryHandle): Promise<Map<string, 
 async function removeFolder(root: FileSystemDirectoryHandle, name: string): Promise<void> {
   await root.removeEntry(name, { recursive: true }).catch((cause: Error) => {
     if (cause.name === "NotFoundError") return;
-    throw new SiglipError(
-      `The browser's cache: wanted to delete a model, found it in use (${reasonOf(cause)}); close the pages that load it and try again.`,
-      { cause },
+    throw mismatch(
+      "storage",
+      "The browser's cache",
+      "to delete a model",
+      `it in use (${reasonOf(cause)})`,
+      "close the pages that load it and try again",
+      cause,
     );
   });
 }

@@ -1,4 +1,6 @@
-/** The forms chosen on an adapter so far, as a map that keeps what is added in Cache Storage, which workers have, too. */
+/**
+ * The forms chosen on an adapter so far, as a map that keeps what is added in Cache Storage, which workers have, too.
+ */
 export async function keptForms(adapter: string): Promise<Map<string, string>> {
   const map = new Map<string, string>();
   try {

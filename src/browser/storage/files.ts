@@ -6,7 +6,7 @@ import { openCheckpoint } from "../../files/read-model.ts";
 import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import type { Tower } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch, type SiglipError } from "../../support/error.ts";
 import type { StoredDType } from "../../tensor/program.ts";
 import { type CacheFolder, decodeJson, encodeJson } from "./folder.ts";
 import { KeptWeights } from "./weights.ts";
@@ -20,7 +20,10 @@ export interface Manifest {
   readonly whole: boolean;
 }
 
-/** Both halves; a folder has a file of that name where the half is complete. It lists the files that a load of it reads, in order. */
+/**
+ * Both halves; a folder has a file of that name where the half is complete. It lists the files that a load of it reads,
+ * in order.
+ */
 export const TOWERS: readonly Tower[] = ["image", "text"];
 
 /** Larger files than any that a load reads whole are not kept. */
@@ -37,7 +40,7 @@ export async function isComplete(folder: CacheFolder, towers: readonly Tower[]):
 }
 
 /** The files of a model in a folder; what is missing there comes from their origin and is put there. */
-export class KeptFiles implements ModelFiles {
+export class CachedFiles implements ModelFiles {
   readonly name: string;
   private readonly folder: CacheFolder;
   private readonly manifest: Manifest;
@@ -99,7 +102,7 @@ export class KeptFiles implements ModelFiles {
     return this.kept;
   }
 
-  settle(): void {
+  afterLoad(): void {
     // Out of reach or closed: the next visit goes on with it.
     this.finish().catch(() => {});
   }
@@ -155,8 +158,12 @@ export class KeptFiles implements ModelFiles {
   /** The next load asks the origin first, for no half is complete any more. */
   private async outdated(what: string): Promise<SiglipError> {
     for (const tower of TOWERS) await this.folder.remove(tower);
-    return new SiglipError(
-      `${this.name}: wanted ${what} as it is in the browser's cache, found another on the server by now; load the model again to have it.`,
+    return mismatch(
+      "network",
+      this.name,
+      `${what} as it is in the browser's cache`,
+      "another on the server by now",
+      "load the model again to have it",
     );
   }
 
@@ -179,8 +186,12 @@ export class KeptFiles implements ModelFiles {
 async function readWhole(source: Source | undefined, signal?: AbortSignal): Promise<Uint8Array> {
   if (!source) return new Uint8Array(0);
   if (source.size <= SMALL) return source.read(0, source.size, signal);
-  throw new SiglipError(
-    `${source.name}: wanted at most ${SMALL} bytes, found ${source.size}; check the model's address.`,
+  throw mismatch(
+    "bad-checkpoint",
+    source.name,
+    `at most ${SMALL} bytes`,
+    `${source.size}`,
+    "check the model's address",
   );
 }
 

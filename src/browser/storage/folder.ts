@@ -1,11 +1,13 @@
-import { SiglipError } from "../../support/error.ts";
+import { concatenate } from "../../support/bytes.ts";
+import { mismatch, type SiglipError } from "../../support/error.ts";
 
 /** Bytes of the SHA-256 that closes every file. */
 const DIGEST = 32;
 
 /**
- * A folder of the browser's private file system. A file in it is complete and what was written, or it counts as absent: it is put
- * in place when it is closed (an empty one is what a writer left that was cut short), and it ends with the digest of its contents.
+ * A folder of the browser's private file system. A file in it is complete and what was written, or it counts as
+ * absent: it is put in place when it is closed (an empty one is what a writer left that was cut short), and it ends
+ * with the digest of its contents.
  */
 export class CacheFolder {
   private readonly handle: FileSystemDirectoryHandle;
@@ -14,7 +16,10 @@ export class CacheFolder {
     this.handle = handle;
   }
 
-  /** The contents of a file, or undefined where there is none. Rejects with a SiglipError for one that is damaged or cannot be read. */
+  /**
+   * The contents of a file, or undefined where there is none. Rejects with a SiglipError for one that is damaged or
+   * cannot be read.
+   */
   async read(name: string): Promise<Uint8Array | undefined> {
     try {
       const file = await (await this.handle.getFileHandle(name)).getFile();
@@ -37,7 +42,9 @@ export class CacheFolder {
     return bytes && decodeJson(bytes);
   }
 
-  /** Writes a file of these parts unless it is there. Rejects with what the browser says against it, such as its quota. */
+  /**
+   * Writes a file of these parts unless it is there. Rejects with what the browser says against it, such as its quota.
+   */
   async add(name: string, ...parts: readonly Uint8Array[]): Promise<void> {
     const handle = await this.handle.getFileHandle(name, { create: true });
     if ((await handle.getFile()).size === 0) await write(handle, parts);
@@ -81,19 +88,17 @@ export function encodeJson(value: unknown): Uint8Array {
   return new TextEncoder().encode(JSON.stringify(value));
 }
 
-/** What `encodeJson` made the bytes of. A file's digest says that nobody else did, so their form is not looked at further. */
+/**
+ * What `encodeJson` made the bytes of. A file's digest says that nobody else did, so their form is not looked at
+ * further.
+ */
 export function decodeJson<Value>(bytes: Uint8Array): Value {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
 async function write(handle: FileSystemFileHandle, parts: readonly Uint8Array[]): Promise<void> {
-  const bytes = new Uint8Array(parts.reduce((sum, part) => sum + part.length, DIGEST));
-  let at = 0;
-  for (const part of parts) {
-    bytes.set(part, at);
-    at += part.length;
-  }
-  bytes.set(await sha256(bytes.subarray(0, at)), at);
+  const bytes = concatenate([...parts, new Uint8Array(DIGEST)]);
+  bytes.set(await sha256(bytes.subarray(0, -DIGEST)), bytes.length - DIGEST);
   const writable = await handle.createWritable();
   try {
     await writable.write(bytes);
@@ -114,9 +119,7 @@ function isAbsent(error: unknown): boolean {
 }
 
 function unreadable(name: string, found: string): SiglipError {
-  return new SiglipError(
-    `${name}: wanted this part of the model from the browser's cache, found ${found}; it is fetched again.`,
-  );
+  return mismatch("storage", name, "this part of the model from the browser's cache", found, "it is fetched again");
 }
 
 async function sha256(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array> {

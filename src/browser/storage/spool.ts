@@ -9,8 +9,8 @@ const ROOT = "siglip-spool";
 const PART = 2 ** 22;
 
 /**
- * Brings a file from a server that ignores Range requests into the browser's private file system, without holding it in memory; it is
- * deleted when it is closed. Undefined where there is no storage or no room.
+ * Brings a file from a server that ignores Range requests into the browser's private file system, without holding it
+ * in memory; it is deleted when it is closed. Undefined where there is no storage or no room.
  */
 export const spool: Spool = async (file, signal) => {
   if (!globalThis.navigator?.storage?.getDirectory) return undefined;
@@ -21,7 +21,7 @@ export const spool: Spool = async (file, signal) => {
   const { quota = Number.POSITIVE_INFINITY, usage = 0 } = await navigator.storage.estimate();
   if (file.size > quota - usage) return undefined;
   const name = crypto.randomUUID();
-  const release = await hold(name);
+  const release = await lock(name);
   const close = async () => {
     await folder.removeEntry(name).catch(() => {});
     release();
@@ -59,7 +59,7 @@ async function fill(writable: FileSystemWritableFileStream, stream: AsyncIterabl
 }
 
 /** A lock with the file's name tells other pages that it is in use; it ends with the page. */
-async function hold(name: string): Promise<() => void> {
+async function lock(name: string): Promise<() => void> {
   return new Promise((resolve) => {
     navigator.locks.request(name, () => new Promise<void>((release) => resolve(release)));
   });

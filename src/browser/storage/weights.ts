@@ -1,7 +1,7 @@
 import type { RowsOptions } from "../../checkpoint/checkpoint.ts";
 import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import type { Weights } from "../../checkpoint/weights.ts";
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 import { toFloat32 } from "../../support/numbers.ts";
 import type { FloatChunk, RowChunk } from "../../tensor/packing.ts";
 import type { StoredDType } from "../../tensor/program.ts";
@@ -19,7 +19,7 @@ const AHEAD = 4;
 const WRITES = 4;
 
 /** What `KeptWeights` stands on. */
-export interface Keeping {
+export interface KeptWeightsOptions {
   /** The model, for errors. */
   readonly name: string;
   readonly folder: CacheFolder;
@@ -34,9 +34,10 @@ export interface Keeping {
 }
 
 /**
- * The tensors of a checkpoint, kept in a folder in the precision they are asked for: what is there comes from there, what is not is
- * fetched, converted here and written on its way. A file of the folder holds a chunk of rows and is named for its tensor and
- * first row. One that is damaged is told of, removed and fetched again. When no more can be written the rest is only fetched.
+ * The tensors of a checkpoint, kept in a folder in the precision they are asked for: what is there comes from there,
+ * what is not is fetched, converted here and written on its way. A file of the folder holds a chunk of rows and is
+ * named for its tensor and first row. One that is damaged is told of, removed and fetched again. When no more can be
+ * written the rest is only fetched.
  */
 export class KeptWeights implements Weights {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -44,28 +45,32 @@ export class KeptWeights implements Weights {
   readonly files = new Set<string>();
   /** Whether something was handed on that is not in the folder. */
   lacking = false;
-  private readonly keeping: Keeping;
+  private readonly options: KeptWeightsOptions;
   private readonly writing = new Set<Promise<void>>();
   /** What is to be read of the origin. */
   private planned: string[] = [];
   private source: Weights | undefined;
   private readonly ahead = new Map<string, Promise<Uint8Array | undefined>>();
 
-  constructor(keeping: Keeping) {
-    this.keeping = keeping;
-    this.tensors = keeping.tensors;
+  constructor(options: KeptWeightsOptions) {
+    this.options = options;
+    this.tensors = options.tensors;
   }
 
   info(name: string): TensorInfo {
     const info = this.tensors.get(name);
     if (info) return info;
-    throw new SiglipError(
-      `${this.keeping.name}: wanted the tensor ${name}, found ${this.tensors.size} tensors but not this one; the checkpoint is not the one its config.json describes.`,
+    throw mismatch(
+      "bad-checkpoint",
+      this.options.name,
+      `the tensor ${name}`,
+      `${this.tensors.size} tensors but not this one`,
+      "the checkpoint is not the one its config.json describes",
     );
   }
 
   plan(names: Iterable<string>): void {
-    this.planned = [...names].filter((name) => !this.keeping.present.has(`${name}.0`));
+    this.planned = [...names].filter((name) => !this.options.present.has(`${name}.0`));
     this.source?.plan(this.planned);
   }
 
@@ -113,11 +118,15 @@ export class KeptWeights implements Weights {
   }
 
   private async fetch(name: string, options: RowsOptions): Promise<AsyncIterable<FloatChunk>> {
-    const origin = await this.keeping.origin(options.signal);
+    const origin = await this.options.origin(options.signal);
     const [wanted, found] = [this.info(name), origin.info(name)];
     if (wanted.dtype !== found.dtype || wanted.shape.join() !== found.shape.join()) {
-      throw new SiglipError(
-        `${name}: wanted ${wanted.dtype} [${wanted.shape.join(", ")}] as in the browser's cache, found ${found.dtype} [${found.shape.join(", ")}] on the server; delete the cached model and load it again.`,
+      throw mismatch(
+        "storage",
+        name,
+        `${wanted.dtype} [${wanted.shape.join(", ")}] as in the browser's cache`,
+        `${found.dtype} [${found.shape.join(", ")}] on the server`,
+        "delete the cached model and load it again",
       );
     }
     if (this.source !== origin) origin.plan(this.planned);
@@ -137,20 +146,24 @@ export class KeptWeights implements Weights {
         this.files.add(file);
         return decode(bytes, rows, layout);
       }
-      found = new SiglipError(
-        `${file}: wanted whole rows, found ${bytes.length} bytes in the browser's cache; it is fetched again.`,
+      found = mismatch(
+        "storage",
+        file,
+        "whole rows",
+        `${bytes.length} bytes in the browser's cache`,
+        "it is fetched again",
       );
     } catch (error) {
       found = error;
     }
-    this.keeping.onWarning((found as Error).message);
-    await this.keeping.folder.remove(file).catch(() => {});
+    this.options.onWarning((found as Error).message);
+    await this.options.folder.remove(file).catch(() => {});
     return undefined;
   }
 
   /** A file's contents, while those that follow it are on their way. */
   private read(file: string): Promise<Uint8Array | undefined> {
-    const { order, folder } = this.keeping;
+    const { order, folder } = this.options;
     const start = (name: string) => {
       const bytes = folder.read(name);
       bytes.catch(() => {}); // told when it is asked for
@@ -168,14 +181,19 @@ export class KeptWeights implements Weights {
   private async write(file: string, chunk: RowChunk): Promise<void> {
     try {
       if (this.lacking) return;
-      await this.keeping.folder.add(file, chunk.bytes, ...(chunk.scales ? [chunk.scales] : []));
+      await this.options.folder.add(file, chunk.bytes, ...(chunk.scales ? [chunk.scales] : []));
       this.files.add(file);
     } catch (error) {
       if (this.lacking) return;
       this.lacking = true;
-      this.keeping.onWarning(
-        `The weights were wanted in the browser's cache, found that it takes no more (${reasonOf(error)}); what is missing is fetched again at the next visit.`,
+      const { message } = mismatch(
+        "storage",
+        "the browser's cache",
+        "to keep the weights",
+        `that it takes no more (${reasonOf(error)})`,
+        "what is missing is fetched again at the next visit",
       );
+      this.options.onWarning(message);
     }
   }
 }

@@ -1,19 +1,22 @@
 import { webcrypto } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
+import { lstat, rename, rm } from "node:fs/promises";
 import { checkRange } from "../../checkpoint/source.ts";
 import type { RemoteFile } from "../../network/http.ts";
-import { SiglipError } from "../../support/error.ts";
-import { attempt, writeAll } from "../file.ts";
+import { mismatch, SiglipError } from "../../support/error.ts";
+import { Descriptor, NO_FOLLOW } from "../descriptor.ts";
+import { attempt } from "../file.ts";
 import { Journal } from "./journal.ts";
 
 /**
- * Bytes of a block, the least that is fetched: 14 rows of so400m's token table, of which a text needs a few anywhere, and small
- * enough beside a round trip. A file of 3.5 GB has 54,000 of them and a journal of 2.6 MB.
+ * Bytes of a block, the least that is fetched: 14 rows of so400m's token table, of which a text needs a few anywhere,
+ * and small enough beside a round trip. A file of 3.5 GB has 54,000 of them and a journal of 2.6 MB.
  */
 export const BLOCK = 2 ** 16;
 
-/** Most bytes that are read, or gathered before they are written, at once: what a killed process has fetched in vain. */
+/**
+ * Most bytes that are read, or gathered before they are written, at once: what a killed process has fetched in vain.
+ */
 const PORTION = 2 ** 20;
 
 /** Where what is missing comes from. Without ranges the first part that is missing brings the whole file to disk. */
@@ -32,10 +35,11 @@ export interface BlockFileOptions {
 }
 
 /**
- * A file of which the blocks that were once asked for lie on disk, in a sparse file with a journal beside it. What is missing is
- * fetched when it is read, neighbouring blocks by one request, and written on the way; what is there is checked by its digest.
- * Whoever is killed at any moment, and however many processes do this with one file: every write is of the bytes that belong there,
- * and nothing is believed that its digest does not prove. A read holds at most 2 MiB beside what it gives.
+ * A file of which the blocks that were once asked for lie on disk, in a sparse file with a journal beside it. What is
+ * missing is fetched when it is read, neighbouring blocks by one request, and written on the way; what is there is
+ * checked by its digest. Whoever is killed at any moment, and however many processes do this with one file: every write
+ * is of the bytes that belong there, and nothing is believed that its digest does not prove. A read holds at most 2 MiB
+ * beside what it gives.
  */
 export class BlockFile implements RemoteFile {
   readonly url: string;
@@ -45,14 +49,16 @@ export class BlockFile implements RemoteFile {
   /** The sparse file. Its journal has `.journal` after that. */
   readonly path: string;
   private readonly options: BlockFileOptions;
-  private data: FileHandle;
+  private data: Descriptor;
   private journal: Journal;
   private readonly damaged = new Set<number>();
   /** Blocks that somebody is fetching together with few others. */
   private readonly coming = new Map<number, Promise<void>>();
   private whole: Promise<void> | undefined;
+  /** Why nothing more is kept: what is missing is passed on as it comes from then on. */
+  refusal: SiglipError | undefined;
 
-  private constructor(path: string, options: BlockFileOptions, data: FileHandle, journal: Journal) {
+  private constructor(path: string, options: BlockFileOptions, data: Descriptor, journal: Journal) {
     this.path = path;
     this.name = this.url = options.name;
     this.size = options.size;
@@ -109,7 +115,9 @@ export class BlockFile implements RemoteFile {
         for await (const chunk of this.fetch(block, blocks, signal)) {
           present += chunk.length;
           onBytes?.(present);
+          if (this.refusal) break;
         }
+        if (this.refusal) throw this.refusal;
         onBytes?.(this.present);
       }
     }
@@ -149,7 +157,9 @@ export class BlockFile implements RemoteFile {
     await Promise.all([this.data.close(), this.journal.close()]);
   }
 
-  /** Intact bytes from the beginning of a block that is there: of it and of its neighbours, as far as `limit` and 1 MiB. */
+  /**
+   * Intact bytes from the beginning of a block that is there: of it and of its neighbours, as far as `limit` and 1 MiB.
+   */
   private async stored(first: number, limit: number): Promise<Uint8Array | undefined> {
     let last = first;
     while (last < Math.min(limit, first + PORTION / BLOCK) && this.journal.digest(last) !== undefined) last++;
@@ -157,7 +167,8 @@ export class BlockFile implements RemoteFile {
     const from = first * BLOCK;
     const wanted = Array.from({ length: last - first }, (_, index) => this.journal.digest(first + index));
     const length = Math.min(last * BLOCK, this.size) - from;
-    const bytes = await attempt(this.path, "read", () => readUpTo(this.data, from, length));
+    const room = new Uint8Array(length);
+    const bytes = room.subarray(0, await attempt(this.path, "read", () => this.data.read(room, from)));
     const found = await digestBlocks(bytes);
     const bad = wanted.findIndex((digest, index) => digest !== found[index]);
     if (bad < 0) return bytes;
@@ -168,8 +179,12 @@ export class BlockFile implements RemoteFile {
   private async drop(block: number): Promise<void> {
     const where = `bytes ${block * BLOCK} to ${Math.min(this.size, (block + 1) * BLOCK)}`;
     if (this.damaged.has(block)) {
-      throw new SiglipError(
-        `${this.name}: wanted ${where} as they were written to ${this.path}, found them damaged twice; check the disk.`,
+      throw mismatch(
+        "storage",
+        this.name,
+        `${where} as they were written to ${this.path}`,
+        "them damaged twice",
+        "check the disk",
       );
     }
     if (this.damaged.size === 0) {
@@ -180,8 +195,9 @@ export class BlockFile implements RemoteFile {
   }
 
   /**
-   * Fetches the blocks that are missing from `first` on, as far as the next that is there. Many are passed on as they come; few are only
-   * written, once for all who want them, and so is a file without ranges: whoever called reads them then.
+   * Fetches the blocks that are missing from `first` on, as far as the next that is there. Many are passed on as they
+   * come; few are only written, once for all who want them, and so is a file without ranges: whoever called reads them
+   * then.
    */
   private async *fetch(first: number, limit: number, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     await this.journal.refresh();
@@ -198,10 +214,15 @@ export class BlockFile implements RemoteFile {
         this.whole = undefined;
       });
       await this.whole;
+      if (this.refusal) throw this.refusal;
       return;
     }
     let last = first;
     while (last < limit && this.journal.digest(last) === undefined && !this.coming.has(last)) last++;
+    if (this.refusal) {
+      yield* origin.stream(first * BLOCK, Math.min(last * BLOCK, this.size) - first * BLOCK, signal);
+      return;
+    }
     if (last - first > PORTION / BLOCK) {
       yield* this.keep(first, last, origin, signal);
       return;
@@ -254,17 +275,23 @@ export class BlockFile implements RemoteFile {
       await flush();
     }
     if (got !== length) {
-      throw new SiglipError(`${this.name}: wanted ${length} bytes, found an answer of ${got}; try again.`);
+      throw mismatch("network", this.name, `${length} bytes`, `an answer of ${got}`, "try again");
     }
   }
 
   private async store(offset: number, bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0) return;
+    if (bytes.length === 0 || this.refusal) return;
     const digests = await digestBlocks(bytes);
-    await this.attempt(async () => {
-      await writeAll(this.data, bytes, offset);
-      await this.journal.add(offset / BLOCK, digests);
-    });
+    try {
+      await this.attempt(async () => {
+        await this.data.write(bytes, offset);
+        await this.journal.add(offset / BLOCK, digests);
+      });
+    } catch (error) {
+      if (!(error instanceof SiglipError)) throw error;
+      this.refusal = error;
+      this.options.onWarning?.(`What is missing of the model is fetched whenever it is loaded, since ${error.message}`);
+    }
   }
 
   private attempt<R>(operation: () => Promise<R>): Promise<R> {
@@ -276,29 +303,17 @@ async function drain(chunks: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of chunks);
 }
 
-async function openBoth(path: string, size: number): Promise<{ data: FileHandle; journal: Journal }> {
+async function openBoth(path: string, size: number): Promise<{ data: Descriptor; journal: Journal }> {
   const list = `${path}.journal`;
   // Left over from a file that was whole and has gone to its place.
-  if (!(await stat(path).catch(() => undefined))) await rm(list, { force: true });
-  const data = await open(path, constants.O_RDWR | constants.O_CREAT);
+  if (!(await lstat(path).catch(() => undefined))) await rm(list, { force: true });
+  const data = await Descriptor.open(path, constants.O_RDWR | constants.O_CREAT | NO_FOLLOW);
   try {
     return { data, journal: await Journal.open(list, Math.ceil(size / BLOCK)) };
   } catch (error) {
     await data.close();
     throw error;
   }
-}
-
-/** As many bytes as there are, at most `length`. */
-async function readUpTo(file: FileHandle, offset: number, length: number): Promise<Uint8Array> {
-  const bytes = new Uint8Array(length);
-  let filled = 0;
-  while (filled < length) {
-    const { bytesRead } = await file.read(bytes, filled, length - filled, offset + filled);
-    if (bytesRead === 0) break;
-    filled += bytesRead;
-  }
-  return bytes.subarray(0, filled);
 }
 
 /** The digests of blocks that lie one after another; in the platform's threads, beside whatever the caller does. */

@@ -7,7 +7,10 @@ function choicesFile(): string {
   return join(cacheFolder(), "kernel-forms.json");
 }
 
-/** The forms chosen on an adapter so far, as a map that writes down what is added. A cache: nothing fails for want of it. */
+/**
+ * The forms chosen on an adapter so far, as a map that writes down what is added. A cache: nothing fails for want of
+ * it.
+ */
 export function keptForms(adapter: string): Map<string, string> {
   const map = new Map(Object.entries(readAll()[adapter] ?? {}));
   const add = map.set.bind(map);

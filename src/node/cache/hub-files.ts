@@ -3,13 +3,21 @@ import { join } from "node:path";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { type HubModel, hubUrl, parseEndpoint, readCommit } from "../../network/hub.ts";
-import { SiglipError } from "../../support/error.ts";
-import { fileSource } from "../file.ts";
+import { mismatch, SiglipError } from "../../support/error.ts";
 import type { BlockFile } from "./blocks.ts";
-import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
-import { hubCacheFolder } from "./folders.ts";
+import {
+  type CompleteFile,
+  isNoted,
+  type KeptFile,
+  type KeptFiles,
+  type KeptFilesOptions,
+  keepKnown,
+  keepRemote,
+  weaklyNamed,
+} from "./cache.ts";
+import { endpointFolder, hubCacheFolder } from "./folders.ts";
 import { HubRepository, isCommit, isOid, matches } from "./hub-repository.ts";
-import { PartialStore } from "./partial-store.ts";
+import { type FileNote, PartialStore } from "./partial-store.ts";
 
 /** Files up to this many bytes are looked through whenever they are opened and, but for weights, fetched whole. */
 const SMALL = 2 ** 24;
@@ -18,11 +26,12 @@ const SMALL = 2 ** 24;
 const REVALIDATION = 10_000;
 
 /**
- * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in partial files of this
- * package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that the Hub names. The Hub is asked once what
- * the revision means by now; without an answer, and with HF_HUB_OFFLINE set, it is what it meant before.
+ * The files of a model on the Hub, all of one commit. What is in Hugging Face's cache is used; what is not is kept in
+ * partial files of this package's own cache, and moved to Hugging Face's when it is whole and its bytes are those that
+ * the Hub names. The Hub is asked once what the revision means by now; without an answer, and with HF_HUB_OFFLINE set,
+ * it is what it meant before.
  */
-export function keptHubFiles(model: HubModel, options: KeepOptions = {}): KeptFiles {
+export function keptHubFiles(model: HubModel, options: KeptFilesOptions = {}): KeptFiles {
   return new HubFiles(model, options);
 }
 
@@ -30,26 +39,35 @@ class HubFiles implements KeptFiles {
   readonly name: string;
   private readonly model: HubModel;
   private readonly endpoint: string;
+  /** Where whole files go. */
   private readonly repository: HubRepository;
+  /** Where whole files may be: there and, read only, in Hugging Face's cache. */
+  private readonly repositories: readonly HubRepository[];
   private readonly store: PartialStore;
-  private readonly options: KeepOptions;
-  private readonly opened = new Map<string, Promise<Kept | undefined>>();
+  private readonly options: KeptFilesOptions;
+  private readonly opened = new Map<string, Promise<KeptFile | undefined>>();
   /** Whole files that Hugging Face's cache did not take. */
   private readonly staying = new Set<string>();
   private commit: string | undefined;
   private resolving: Promise<string> | undefined;
   /** Of the request that told the commit. */
   private config: RemoteFile | undefined;
+  /** Whether the Hub has kept silent when it was asked for a file. */
+  private silent = false;
   /** Whether the Hub gave no answer, or is not to be asked. */
   private offline = /^(1|on|yes|true)$/i.test(process.env.HF_HUB_OFFLINE ?? "");
 
-  constructor(model: HubModel, options: KeepOptions) {
+  constructor(model: HubModel, options: KeptFilesOptions) {
     const { id, revision } = model;
     this.name = revision === "main" ? id : `${id}@${revision}`;
     this.model = model;
     this.endpoint = parseEndpoint(options.endpoint);
-    this.repository = new HubRepository(id);
-    this.store = new PartialStore("hub", id.replaceAll("/", "--"));
+    const own = endpointFolder(this.endpoint);
+    const shared = new HubRepository(id, hubCacheFolder());
+    const trusted = this.endpoint === parseEndpoint(options.trusted);
+    this.repository = trusted ? shared : new HubRepository(id, own);
+    this.repositories = trusted ? [shared] : [this.repository, shared];
+    this.store = new PartialStore(join(own, id.replaceAll("/", "--")));
     this.options = { ...options, pages: false };
   }
 
@@ -76,9 +94,8 @@ class HubFiles implements KeptFiles {
       const whole = await this.finish(name, kept, signal);
       this.opened.set(name, Promise.resolve(whole));
       if (whole.path === undefined) {
-        throw new SiglipError(
-          `${name}: wanted to keep it, found no place for it; make ${this.store.path("")} writable.`,
-        );
+        if (this.store.refusal) throw this.store.refusal;
+        throw mismatch("storage", name, "to keep it", "no place for it", `make ${this.store.path("")} writable`);
       }
       files.push({ name, size: whole.source.size, path: whole.path });
     }
@@ -96,10 +113,13 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  private async find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  private async find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const commit = this.commit ?? (await this.decide(signal));
-    const path = await this.repository.find(commit, file);
-    if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+    for (const repository of this.repositories) {
+      const path = await repository.find(commit, file);
+      if (path && (await this.isIntact(path, SMALL, signal))) return this.whole(path);
+      if (await repository.isAbsent(commit, file)) return undefined;
+    }
     const kept = await this.fetch(file, signal);
     if (!kept?.blocks) return kept;
     const readInParts = kept.blocks.size > SMALL || file.endsWith(".safetensors");
@@ -107,6 +127,8 @@ class HubFiles implements KeptFiles {
     try {
       return await this.finish(file, kept, signal);
     } catch (error) {
+      // Where nothing more can be written it is passed on, which a warning has told of.
+      if (kept.blocks.refusal) return kept;
       await kept.close();
       throw error;
     }
@@ -123,19 +145,23 @@ class HubFiles implements KeptFiles {
 
   /** The commit that the revision means by now. */
   private async resolve(signal?: AbortSignal): Promise<string> {
-    const { model, repository, endpoint, options } = this;
+    const { model, endpoint, options } = this;
     if (isCommit(model.revision)) return model.revision;
-    const before = await repository.commit(model.revision);
+    const before = await firstOf(this.repositories, (repository) => repository.commit(model.revision));
     if (this.offline) {
       if (before) return before;
-      throw new SiglipError(
-        `${this.name}: wanted this model, found HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}; unset it, or download the model first.`,
+      throw mismatch(
+        "not-found",
+        this.name,
+        "this model",
+        `HF_HUB_OFFLINE set and nothing of it in ${hubCacheFolder()}`,
+        "unset it, or download the model first",
       );
     }
     const limit = before === undefined ? [] : [AbortSignal.timeout(REVALIDATION)];
     const asking = AbortSignal.any([...(signal ? [signal] : []), ...limit]);
     try {
-      this.config = await openRemote(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
+      this.config = await this.request(hubUrl(endpoint, model, "config.json"), { ...options, signal: asking });
       return this.config?.commit ?? (await readCommit(model, options, asking));
     } catch (error) {
       signal?.throwIfAborted();
@@ -146,14 +172,14 @@ class HubFiles implements KeptFiles {
   }
 
   /** A file that Hugging Face's cache does not have under this commit. */
-  private async fetch(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  private async fetch(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const { repository, store } = this;
     const commit = this.commit!;
     const key = join(commit, file);
     const options = { ...this.options, signal };
-    const known = await store.known(key);
-    if (known) return (await this.linked(file, known.etag)) ?? keepKnown(this.url(file), known, store, options);
-    if (this.offline || (await repository.isAbsent(commit, file))) return undefined;
+    const note = await store.known(key);
+    if (note) return (await this.linked(file, note.etag)) ?? this.continued(file, note, options);
+    if (this.offline) return undefined;
     const remote = await this.ask(file, options);
     if (this.offline) return undefined;
     if (remote) return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
@@ -161,38 +187,81 @@ class HubFiles implements KeptFiles {
     return undefined;
   }
 
-  private async ask(file: string, options: KeepOptions): Promise<RemoteFile | undefined> {
+  /** A file of which some was fetched before; where the Hub says that it is another by now it is fetched anew. */
+  private async continued(file: string, note: FileNote, options: KeptFilesOptions): Promise<KeptFile> {
+    const { store } = this;
+    const key = join(this.commit!, file);
+    const url = this.url(file);
+    let remote: RemoteFile | undefined;
+    const ask = async (signal?: AbortSignal) => {
+      remote ??= await this.request(url, { ...this.options, signal });
+      return remote;
+    };
+    const kept = await keepKnown(url.href, note, store, key, ask, options);
+    if (this.offline || this.silent || !kept.blocks || kept.blocks.complete) return kept;
+    try {
+      await ask(AbortSignal.any([...(options.signal ? [options.signal] : []), AbortSignal.timeout(REVALIDATION)]));
+    } catch {
+      options.signal?.throwIfAborted();
+      this.silent = true;
+    }
+    if (!remote || isNoted(remote, note)) return kept;
+    await kept.close();
+    await store.forget(key, note).catch(() => {});
+    return (await this.linked(file, remote.etag)) ?? keepRemote(remote, store, key, options);
+  }
+
+  private async ask(file: string, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
     if (file === "config.json" && this.config) return this.config;
     try {
-      return await openRemote(this.url(file), options);
+      return await this.request(this.url(file), options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it lacks.
-      if (this.config || !(await this.repository.find(this.commit!, "config.json"))) throw error;
+      // Of a commit that was downloaded, and has not been asked for since, a file that is not there is one that it
+      // lacks.
+      const find = (repository: HubRepository) => repository.find(this.commit!, "config.json");
+      if (this.config || !(await firstOf(this.repositories, find))) throw error;
       this.offline = true;
       return undefined;
     }
   }
 
-  /** Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is set aside. */
+  /** A commit says what a file holds, so that its parts are kept whatever the server tells it by. */
+  private async request(url: URL, options: KeptFilesOptions): Promise<RemoteFile | undefined> {
+    const remote = await openRemote(url, options);
+    return remote && weaklyNamed(remote);
+  }
+
+  /**
+   * Whether a file of a snapshot, where it has at most so many bytes, holds what its name says. One that does not is
+   * set aside.
+   */
   private async isIntact(path: string, most: number, signal?: AbortSignal): Promise<boolean> {
     const oid = await this.repository.oid(path);
     if (oid === undefined || (await stat(path)).size > most || (await matches(path, oid, signal))) return true;
+    // What others have put into their cache is theirs to mend.
+    if (!this.repository.holds(path)) return false;
     const aside = await this.repository.setAside(path);
     this.options.onWarning?.(`${path}: found damaged, kept as ${aside}; it is fetched again.`);
     return false;
   }
 
-  /** Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written. */
-  private async finish(file: string, kept: Kept, signal?: AbortSignal): Promise<Kept> {
+  /**
+   * Makes a file whole, verifies it and brings it to its place in Hugging Face's cache, as far as that can be written.
+   */
+  private async finish(file: string, kept: KeptFile, signal?: AbortSignal, anew = false): Promise<KeptFile> {
     const { blocks, etag = "", path } = kept;
     if (!blocks) {
       if (path === undefined || (await this.isIntact(path, Number.POSITIVE_INFINITY, signal))) return kept;
       await kept.close();
       const again = await this.fetch(file, signal);
       if (again) return this.finish(file, again, signal);
-      throw new SiglipError(
-        `${this.name}: wanted ${file} again, found that it is not there any more; choose another revision.`,
+      throw mismatch(
+        "not-found",
+        this.name,
+        `${file} again`,
+        "that it is not there any more",
+        "choose another revision",
       );
     }
     try {
@@ -201,9 +270,13 @@ class HubFiles implements KeptFiles {
     } catch (error) {
       // Another process may have brought it to its place meanwhile.
       const placed = await this.linked(file, etag);
-      if (!placed) throw error;
+      const outdated = !anew && !(await this.store.known(join(this.commit!, file)));
+      if (!placed && !outdated) throw error;
       await kept.close();
-      return placed;
+      if (placed) return placed;
+      const again = await this.fetch(file, signal);
+      if (!again) throw error;
+      return this.finish(file, again, signal, true);
     }
   }
 
@@ -218,8 +291,12 @@ class HubFiles implements KeptFiles {
       if (await blocks.check(signal)) continue;
       if (!isOid(etag)) return;
       if (again) {
-        throw new SiglipError(
-          `${name}: wanted bytes of the name ${etag}, found others twice; something on the way changes them, try another connection.`,
+        throw mismatch(
+          "network",
+          name,
+          `bytes of the name ${etag}`,
+          "others twice",
+          "something on the way changes them, try another connection",
         );
       }
       const aside = await blocks.restart();
@@ -228,7 +305,7 @@ class HubFiles implements KeptFiles {
     }
   }
 
-  private async place(file: string, kept: Kept, oid: string): Promise<Kept> {
+  private async place(file: string, kept: KeptFile, oid: string): Promise<KeptFile> {
     const { path, size } = kept.blocks!;
     // Windows moves no file that is open.
     await kept.close();
@@ -240,27 +317,40 @@ class HubFiles implements KeptFiles {
       if (!(error instanceof SiglipError)) throw error;
       this.staying.add(file);
       this.options.onWarning?.(`${path} stays there: ${error.message}`);
-      return keepKnown(this.url(file), { etag: oid, size }, this.store, this.options);
+      return this.continued(file, { etag: oid, size }, this.options);
     }
   }
 
   /** A content that the cache has, maybe under another commit. */
-  private async linked(file: string, etag = ""): Promise<Kept | undefined> {
+  private async linked(file: string, etag = ""): Promise<KeptFile | undefined> {
     if (!isOid(etag)) return undefined;
     const path = await this.repository.link(this.commit!, file, etag).catch(() => undefined);
     return path === undefined ? undefined : this.whole(path);
   }
 
   /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */
-  private async whole(path: string): Promise<Kept> {
+  private async whole(path: string): Promise<KeptFile> {
     await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
     const oid = await this.repository.oid(path);
     if (oid) await this.store.remove(oid).catch(() => {});
-    const source = await fileSource(path);
+    const repository = this.repositories.find((one) => one.holds(path)) ?? this.repository;
+    const source = await repository.open(path, !path.endsWith(".safetensors"));
     return { source, path, close: () => source.close() };
   }
 
   private url(file: string): URL {
     return hubUrl(this.endpoint, { id: this.model.id, revision: this.commit! }, file);
   }
+}
+
+/** The first answer that says something. */
+async function firstOf<T>(
+  repositories: readonly HubRepository[],
+  ask: (repository: HubRepository) => Promise<T | undefined>,
+): Promise<T | undefined> {
+  for (const repository of repositories) {
+    const answer = await ask(repository);
+    if (answer) return answer;
+  }
+  return undefined;
 }

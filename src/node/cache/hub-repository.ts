@@ -1,29 +1,20 @@
-import { createHash, randomUUID } from "node:crypto";
-import {
-  copyFile,
-  link,
-  mkdir,
-  open,
-  readdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from "node:fs/promises";
-import { basename, dirname, join, relative } from "node:path";
-import { SiglipError } from "../../support/error.ts";
-import { attempt, fileSource } from "../file.ts";
-import { hubCacheFolder } from "./folders.ts";
+import { createHash } from "node:crypto";
+import { copyFile, link, open, readdir, realpath, rename, rm, stat, symlink } from "node:fs/promises";
+import { basename, dirname, join, relative, sep } from "node:path";
+import { mismatch } from "../../support/error.ts";
+import { NO_FOLLOW } from "../descriptor.ts";
+import { attempt, briefSource, type FileSource, fileSource } from "../file.ts";
+import { fileInside, isFile, makeFolder, readNote, temporaryName, writeNote } from "./inside.ts";
 
 /** What names a content for git or, for large files, LFS: SHA-1 of a blob object, or SHA-256. */
 export function isOid(etag: string): boolean {
   return /^([0-9a-f]{40}|[0-9a-f]{64})$/.test(etag);
 }
 
-/** Whether a file's bytes are those of that name; the SHA-1 may also be the bytes' own, by which some mirrors of the Hub go. */
+/**
+ * Whether a file's bytes are those of that name; the SHA-1 may also be the bytes' own, by which some mirrors of the Hub
+ * go.
+ */
 export async function matches(path: string, oid: string, signal?: AbortSignal): Promise<boolean> {
   const source = await fileSource(path);
   const sha1 = () => createHash("sha1");
@@ -42,21 +33,27 @@ export async function matches(path: string, oid: string, signal?: AbortSignal): 
 const TEMPORARY = /^\.siglip-[\w-]+\.tmp$/;
 
 /**
- * One model in the cache that Hugging Face's libraries share: `blobs` by content, `snapshots` of commits with links to them, `refs` from
- * branches and tags to commits, `.no_exist` for what a commit lacks. Whatever gets a name here is whole.
+ * One model in the cache that Hugging Face's libraries share: `blobs` by content, `snapshots` of commits with links
+ * to them, `refs` from branches and tags to commits, `.no_exist` for what a commit lacks. Whatever gets a name here is
+ * whole.
  */
 export class HubRepository {
   private readonly folder: string;
 
-  /** `id` is `organisation/name`. */
-  constructor(id: string) {
-    this.folder = join(hubCacheFolder(), `models--${id.replaceAll("/", "--")}`);
+  /** `id` is `organisation/name`; `root` the folder of all repositories. */
+  constructor(id: string, root: string) {
+    this.folder = join(root, `models--${id.replaceAll("/", "--")}`);
+  }
+
+  /** Whether a path leads into this repository. */
+  holds(path: string): boolean {
+    return path.startsWith(join(this.folder, sep));
   }
 
   /** The commit that a revision meant when it was asked for last. */
   async commit(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
-    const commit = (await readFile(this.path("refs", ...revision.split("/")), "utf8").catch(() => "")).trim();
+    const commit = ((await readNote(this.path("refs", ...revision.split("/")))) ?? "").trim();
     return isCommit(commit) ? commit : undefined;
   }
 
@@ -66,16 +63,22 @@ export class HubRepository {
     // Every file among the refs counts as one: the temporary one lies elsewhere.
     const temporary = await this.temporary();
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(temporary, commit, { flush: true });
-      await rename(temporary, path);
+      await makeFolder(this.folder, dirname(path));
+      await writeNote(path, commit, temporary);
     });
   }
 
   /** The path of a file of a commit, where it is there. */
   async find(commit: string, file: string): Promise<string | undefined> {
     const path = this.path("snapshots", commit, file);
-    return (await isFile(path)) ? path : undefined;
+    return (await fileInside(this.folder, path)) ? path : undefined;
+  }
+
+  /** The file behind a name of this repository; never one elsewhere. */
+  async open(path: string, brief: boolean): Promise<FileSource> {
+    const real = await fileInside(this.folder, path);
+    if (real) return { ...(await (brief ? briefSource : fileSource)(real, NO_FOLLOW)), name: path };
+    throw mismatch("storage", path, "a file of the cache", "none, or a link out of it", "remove it and try again");
   }
 
   /** Whether a commit is known to lack a file. */
@@ -86,8 +89,8 @@ export class HubRepository {
   async setAbsent(commit: string, file: string): Promise<void> {
     const path = this.path(".no_exist", commit, file);
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(path, "");
+      await makeFolder(this.folder, dirname(path));
+      await writeNote(path, "", await this.temporary());
     });
   }
 
@@ -97,13 +100,15 @@ export class HubRepository {
     return isOid(name) ? name : undefined;
   }
 
-  /** Gives a content that is there a name in a commit, and returns that path; undefined where the content is not there. */
+  /**
+   * Gives a content that is there a name in a commit, and returns that path; undefined where the content is not there.
+   */
   async link(commit: string, file: string, oid: string): Promise<string | undefined> {
     const blob = this.path("blobs", oid);
     if (!(await isFile(blob))) return undefined;
     const path = this.path("snapshots", commit, file);
     await attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(this.folder, dirname(path));
       await this.tie(blob, path);
     });
     return path;
@@ -113,7 +118,7 @@ export class HubRepository {
   async place(from: string, commit: string, file: string, oid: string): Promise<string> {
     const blob = this.path("blobs", oid);
     await attempt(blob, "write", async () => {
-      await mkdir(dirname(blob), { recursive: true });
+      await makeFolder(this.folder, dirname(blob));
       // Of two that finish at once the first has put it there.
       if (!(await isFile(blob))) await move(from, blob, await this.temporary());
     });
@@ -134,8 +139,8 @@ export class HubRepository {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EEXIST") {
-        if (await isFile(path)) return;
-        // A link to nothing: whoever it led to is gone.
+        if (await fileInside(this.folder, path)) return;
+        // A link to nothing, since whoever it led to is gone, or out of the cache.
         await rm(path, { force: true });
         return this.tie(blob, path);
       }
@@ -148,8 +153,8 @@ export class HubRepository {
   }
 
   /**
-   * A name for what is not whole yet, on the file system of the cache but in none of its folders. What a killed process left under such
-   * a name, and nobody has written to for an hour, is removed.
+   * A name for what is not whole yet, on the file system of the cache but in none of its folders. What a killed
+   * process left under such a name, and nobody has written to for an hour, is removed.
    */
   private async temporary(): Promise<string> {
     for (const name of await readdir(this.folder).catch(() => [])) {
@@ -158,13 +163,19 @@ export class HubRepository {
       const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY);
       if (age > 3_600_000) await rm(path, { force: true });
     }
-    return join(this.folder, `.siglip-${randomUUID()}.tmp`);
+    return temporaryName(this.folder);
   }
 
   private path(...parts: string[]): string {
     const bad = parts.find((part) => !/^(?!\.\.?$)[^/\\:\p{Cc}]{1,200}$/u.test(part));
     if (bad === undefined) return join(this.folder, ...parts);
-    throw new SiglipError(`wanted a file or revision of a model, found the name ${JSON.stringify(bad)}; correct it.`);
+    throw mismatch(
+      "bad-input",
+      "the model",
+      "a file or revision of it",
+      `the name ${JSON.stringify(bad)}`,
+      "correct it",
+    );
   }
 }
 
@@ -189,8 +200,4 @@ async function move(from: string, to: string, temporary: string): Promise<void> 
 /** Whether a revision is a commit by itself. */
 export function isCommit(revision: string): boolean {
   return /^[0-9a-f]{40}$/.test(revision);
-}
-
-async function isFile(path: string): Promise<boolean> {
-  return (await stat(path).catch(() => undefined))?.isFile() ?? false;
 }

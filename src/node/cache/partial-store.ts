@@ -1,53 +1,70 @@
 import { createHash } from "node:crypto";
-import { mkdir, readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { attempt, writeFileAtomic } from "../file.ts";
+import type { SiglipError } from "../../support/error.ts";
+import { attempt } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
 import { cacheFolder } from "./folders.ts";
+import { makeFolder, readNote, writeNote } from "./inside.ts";
 
 /** What a server said of a file. */
-export interface Known {
+export interface FileNote {
   /** Strong validator of the content. */
   readonly etag: string;
   readonly size: number;
 }
 
+/** The file that says what a folder is of. */
+export const ADDRESS = ".address";
+
 /**
- * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`, and beside that for
- * every name what it stood for when it was asked for last, so that nobody needs to be asked for what is there.
+ * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`,
+ * and beside that for every name what it stood for when it was asked for last, so that nobody needs to be asked for
+ * what is there.
  */
 export class PartialStore {
-  /** Whether it has been told that nothing can be kept. */
-  told = false;
+  /** Why nothing can be kept, once it has been told. */
+  refusal: SiglipError | undefined;
   private readonly folder: string;
+  private readonly address: string | undefined;
 
-  /** `name` is a path below the cache's folder. */
-  constructor(...name: string[]) {
-    this.folder = join(cacheFolder(), ...name);
+  /** `address` says what the folder is of, where its name does not. */
+  constructor(folder: string, address?: string) {
+    this.folder = folder;
+    this.address = address;
   }
 
   /** What the server said of a file. */
-  async known(file: string): Promise<Known | undefined> {
-    const text = await readFile(join(this.folder, file), "utf8").catch(() => "");
-    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text) ?? [];
+  async known(file: string): Promise<FileNote | undefined> {
+    const text = await readNote(join(this.folder, file));
+    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text ?? "") ?? [];
     return etag === undefined ? undefined : { etag, size: Number(size) };
   }
 
-  async note(file: string, { etag, size }: Known): Promise<void> {
+  async note(file: string, { etag, size }: FileNote): Promise<void> {
     const before = await this.known(file);
     if (before?.etag === etag && before.size === size) return;
     const path = join(this.folder, file);
-    await attempt(path, "write", () => mkdir(dirname(path), { recursive: true }));
-    await writeFileAtomic(path, [Buffer.from(`${size} ${etag}\n`)]);
+    await attempt(path, "write", async () => {
+      await makeFolder(cacheFolder(), dirname(path));
+      if (this.address) await writeNote(join(this.folder, ADDRESS), this.address);
+      await writeNote(path, `${size} ${etag}\n`);
+    });
   }
 
   /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
-  async open({ etag, size }: Known, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
+  async open({ etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
     const path = this.path(etag);
     return attempt(path, "write", async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(cacheFolder(), dirname(path));
       return BlockFile.open(path, { ...options, size });
     });
+  }
+
+  /** Forgets what a file stood for, and what has been fetched of that. */
+  async forget(file: string, { etag }: FileNote): Promise<void> {
+    await rm(join(this.folder, file), { force: true });
+    await this.remove(etag);
   }
 
   /** Forgets what has been fetched of a content. */

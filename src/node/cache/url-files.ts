@@ -1,22 +1,37 @@
 import { createHash } from "node:crypto";
+import { join } from "node:path";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
 import { filesUnder } from "../../network/urls.ts";
-import { SiglipError } from "../../support/error.ts";
-import { type CompleteFile, type KeepOptions, type Kept, type KeptFiles, keepKnown, keepRemote } from "./cache.ts";
-import { PartialStore } from "./partial-store.ts";
+import {
+  type CompleteFile,
+  isNoted,
+  type KeptFile,
+  type KeptFiles,
+  type KeptFilesOptions,
+  keepKnown,
+  keepRemote,
+  weaklyNamed,
+} from "./cache.ts";
+import { cacheFolder } from "./folders.ts";
+import { type FileNote, PartialStore } from "./partial-store.ts";
 
 /**
- * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong validator. The server is
- * asked for each file whether it still is what it was; without an answer it is.
+ * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong
+ * validator. The server is asked for each file whether it still is what it was; without an answer it is.
  */
-export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
+export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFiles {
   const { name, urlOf } = filesUnder(place);
   const whole = urlOf("model.safetensors").href;
-  const store = new PartialStore("urls", createHash("sha256").update(whole).digest("hex").slice(0, 32));
-  const opened = new Map<string, Kept>();
+  const store = new PartialStore(
+    join(cacheFolder(), "urls", createHash("sha256").update(whole).digest("hex").slice(0, 32)),
+    whole,
+  );
+  const opened = new Map<string, KeptFile>();
+  /** What the server said of the files that were opened. */
+  const servers = new Map<string, RemoteFile>();
 
-  async function find(file: string, signal?: AbortSignal): Promise<Kept | undefined> {
+  async function find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const url = urlOf(file);
     const known = await store.known(file);
     let remote: RemoteFile | undefined;
@@ -24,19 +39,44 @@ export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
       remote = await openRemote(url, { ...options, signal });
     } catch (error) {
       signal?.throwIfAborted();
-      if (known) return keepKnown(url, known, store, { ...options, signal });
+      if (known) {
+        const ask = (signal?: AbortSignal) => openRemote(url, { ...options, signal });
+        return keepKnown(url.href, known, store, file, ask, { ...options, signal });
+      }
       throw error;
     }
     // Nobody will ask for the former content again. A server that has none by now may be somebody else.
     if (known && remote?.etag !== undefined && known.etag !== remote.etag)
       await store.remove(known.etag).catch(() => {});
-    return remote && keepRemote(remote, store, file, { ...options, signal });
+    if (remote) servers.set(file, remote);
+    const kept = remote && known && (await findWhole(remote, known, file));
+    return kept ?? (remote && keepRemote(remote, store, file, { ...options, signal }));
+  }
+
+  /** A whole file that was kept before of a server which can tell it weakly only. */
+  async function findWhole(remote: RemoteFile, known: FileNote, file: string): Promise<KeptFile | undefined> {
+    const named = weaklyNamed(remote);
+    if (remote.etag !== undefined || remote.mark === undefined || !isNoted(named, known)) return undefined;
+    const kept = await keepRemote(named, store, file, options);
+    if (kept.blocks?.complete) return kept;
+    await kept.close();
+    return undefined;
+  }
+
+  /** A file to be kept as a whole, by whatever its server tells it by. */
+  async function begin(file: string): Promise<KeptFile> {
+    const named = weaklyNamed(servers.get(file)!);
+    // What is there of an earlier try may be of another content.
+    await store.remove(named.etag!).catch(() => {});
+    return keepRemote(named, store, file, options);
   }
 
   return {
     name,
     get version() {
-      const tags = [...opened].filter(([file]) => file.endsWith(".safetensors")).map(([, { etag }]) => etag);
+      const tags = [...opened]
+        .filter(([file]) => file.endsWith(".safetensors"))
+        .map(([, { etag }]) => (etag?.startsWith("weak-") ? undefined : etag));
       return tags.length > 0 && !tags.includes(undefined) ? tags.join("+") : undefined;
     },
     async open(file, signal): Promise<Source | undefined> {
@@ -46,12 +86,13 @@ export function keptUrlFiles(place: URL, options: KeepOptions = {}): KeptFiles {
     },
     async complete(signal) {
       const files: CompleteFile[] = [];
-      for (const [file, { blocks }] of opened) {
-        if (!blocks) {
-          throw new SiglipError(
-            `${urlOf(file).href}: wanted to keep this file, found no place for it, or a server that gives it no strong ETag; save it in a folder yourself.`,
-          );
+      for (const [file, kept] of opened) {
+        if (!kept.blocks && !store.refusal) {
+          await kept.close();
+          opened.set(file, await begin(file));
         }
+        const { blocks } = opened.get(file)!;
+        if (!blocks) throw store.refusal;
         const { name, size, path } = blocks;
         do {
           await blocks.fill(signal, (present) => options.onDownload?.(name, present, size));

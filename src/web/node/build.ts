@@ -41,7 +41,7 @@ export async function buildPage(): Promise<Built> {
   copy("eval", /\.(png|jpg|jsonl)$/, "samples");
   const later = [...files.keys()].filter((name) => !first.includes(name));
   files.set("index.html", Buffer.from(page));
-  const constants = { FILES: first, LAZY: later, VERSION: hash(files) };
+  const constants = { FILES: digests(files, first), LAZY: digests(files, later), VERSION: hash(files) };
   files.set("service-worker.js", await buildOne("service-worker.ts", constants));
   return files;
 
@@ -61,6 +61,12 @@ const shared = {
   write: false,
   logLevel: "warning",
 } as const satisfies BuildOptions;
+
+/** What the service worker checks files by; the page goes by its folder's address. */
+function digests(files: Built, names: readonly string[]): Record<string, string> {
+  const digest = (name: string) => createHash("sha256").update(files.get(name)!).digest("hex");
+  return Object.fromEntries(names.map((name) => [name, digest(name === "./" ? "index.html" : name)]));
+}
 
 /** A script that is one file. */
 async function buildOne(entry: string, define: Readonly<Record<string, unknown>> = {}): Promise<Uint8Array> {

@@ -18,6 +18,13 @@ const TYPES: Readonly<Record<string, string>> = {
 /** A static server of the page's files, under `/` or a folder such as `/siglip/`, with headers of its own. */
 export function pageServer(files: Built, folder = "/", own: Readonly<Record<string, string>> = {}): Server {
   return createServer(({ url = "/", method, headers }, response) => {
+    response.setHeader("X-Content-Type-Options", "nosniff");
+    response.setHeader("Content-Security-Policy", "frame-ancestors 'none'");
+    // Two slashes at its beginning would make a host of what follows.
+    if (!/^\/(?!\/)/.test(url) || !URL.canParse(url, "http://localhost")) {
+      response.writeHead(400, { "Content-Type": "text/plain" }).end("Bad request.\n");
+      return;
+    }
     const { pathname } = new URL(url, "http://localhost");
     const name = pathname.startsWith(folder) ? pathname.slice(folder.length) || "index.html" : undefined;
     const bytes = name === undefined ? undefined : files.get(name);

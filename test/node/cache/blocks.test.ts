@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { remoteSource } from "../../../src/network/ranges.ts";
 import { BLOCK, BlockFile, type BlockFileOptions, type Origin } from "../../../src/node/cache/blocks.ts";
+import { Descriptor } from "../../../src/node/descriptor.ts";
 import { SiglipError } from "../../../src/support/error.ts";
 
 /** More blocks than are fetched together for several, and a bit; none is like another. */
@@ -214,19 +215,21 @@ describe("a partial file", () => {
     await file.close();
   });
 
-  it("tells of a full disk in one sentence and keeps what was written", async () => {
+  it("tells of a full disk in one sentence, passes on what comes, and keeps what was written", async () => {
     const { file, path } = await begin("full");
     await read(file, 0, 1);
-    const handle = await open(path);
-    onTestFinished(() => handle.close());
     const full = Object.assign(new Error("ENOSPC: no space left on device, write"), { code: "ENOSPC" });
-    const write = vi.spyOn(Object.getPrototypeOf(handle), "write").mockRejectedValue(full);
-    await expect(read(file, 0, SIZE)).rejects.toThrow(
-      `${path}: wanted to write this file, found no space left on the disk; free some and try again.`,
-    );
+    const write = vi.spyOn(Descriptor.prototype, "write").mockRejectedValue(full);
+    same(await read(file, 0, SIZE), 0, SIZE);
+    const why = `${path}: wanted to write this file, found no space left on the disk; free some and try again.`;
+    expect(file.refusal?.message).toBe(why);
+    await expect(file.fill()).rejects.toThrow(why);
     write.mockRestore();
     expect(file.present).toBe(BLOCK);
-    same(await read(file, 0, SIZE), 0, SIZE);
+    await file.close();
+    const again = await begin("full");
+    same(await read(again.file, 0, SIZE), 0, SIZE);
+    expect(again.file.present).toBe(SIZE);
   });
 
   it("believes no answer that is too short or too long", async () => {

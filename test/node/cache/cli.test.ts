@@ -48,7 +48,9 @@ describe("siglip download", () => {
   it("brings a model to this machine once, verified, and says where it is", async () => {
     const first = await run(["download", ID, "--json"]);
     expect([first.code, first.stderr]).toEqual([0, ""]);
-    const folder = join(home, "hf/hub/models--google--demo/snapshots", commit);
+    // Hugging Face's cache is for what comes from its own Hub.
+    const own = join(home, "cache/siglip/hubs", encodeURIComponent(hub.endpoint));
+    const folder = join(own, "models--google--demo/snapshots", commit);
     expect(JSON.parse(first.stdout)).toEqual({
       model: ID,
       version: commit,
