@@ -76,9 +76,7 @@ async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo>
 async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promise<ModelInfo["tokenizer"]> {
   const source = (await files.open("spiece.model")) ?? (await files.open("tokenizer.model"));
   if (!source) return null;
-  const { algorithm, size } = await SentencePiece.load(
-    await readTokenizer({ ...files, open: async () => source }, signal),
-  );
+  const { algorithm, size } = SentencePiece.parse(await readTokenizer({ ...files, open: async () => source }, signal));
   return { algorithm, pieces: size };
 }
 

@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** An embedding that was found. */
 export interface Hit {
@@ -21,7 +21,7 @@ export class SearchIndex {
   /** `width` is the model's `dim`. Throws a SiglipError where it is no whole number from 1. */
   constructor(width: number) {
     if (!(Number.isInteger(width) && width >= 1)) {
-      throw new SiglipError(`SearchIndex: wanted a width from 1, found ${width}; pass the model's dim.`);
+      throw mismatch("bad-input", "SearchIndex", "a width from 1", `${width}`, "pass the model's dim");
     }
     this.width = width;
     this.data = new Float32Array(64 * width);
@@ -50,7 +50,7 @@ export class SearchIndex {
   /** A copy of an embedding, by its number. */
   row(index: number): Float32Array {
     if (!(Number.isInteger(index) && index >= 0 && index < this.count)) {
-      throw new SiglipError(`SearchIndex: wanted a number below ${this.count}, found ${index}; take it from a hit.`);
+      throw mismatch("bad-input", "SearchIndex", `a number below ${this.count}`, `${index}`, "take it from a hit");
     }
     return this.data.slice(index * this.width, (index + 1) * this.width);
   }
@@ -73,8 +73,7 @@ export class SearchIndex {
 
   private check(values: Float32Array, good: boolean, shape: string): void {
     if (values instanceof Float32Array && good && values.every(Number.isFinite)) return;
-    throw new SiglipError(
-      `SearchIndex: wanted finite embeddings of ${shape}, found ${values?.length} values; embed with one model.`,
-    );
+    const found = `${values?.length} values`;
+    throw mismatch("bad-input", "SearchIndex", `finite embeddings of ${shape}`, found, "embed with one model");
   }
 }
