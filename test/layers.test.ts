@@ -127,7 +127,7 @@ const inNode = (file: string) =>
   /^(src\/((web\/)?node\/|cli\/|node\.ts$)|(weights\/embed|kernels\/generate)\.ts$)/.test(file);
 
 /** Packages that browsers load: HTML's names for one dialect, on demand, and what only the page has use for. */
-const LIBRARIES: readonly [package: string, users: RegExp][] = [
+const LIBRARIES: readonly [name: string, users: RegExp][] = [
   ["entities/decode", /^src\/tokenizer\/html\.ts$/],
   ["comlink", /^src\/web\//],
   ["idb", /^src\/web\//],

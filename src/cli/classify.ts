@@ -3,7 +3,7 @@ import { DEFAULT_TEMPLATE, type Ranked } from "../siglip/classifier.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { rankedTable } from "./table.ts";
-import { print } from "./terminal.ts";
+import { print, printJson } from "./terminal.ts";
 
 interface ClassifyOptions extends RunOptions {
   readonly labels: readonly string[];
@@ -49,7 +49,7 @@ async function classify(images: readonly string[], options: ClassifyOptions, sig
       print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
     }
     progress.stop();
-    if (options.json) print(JSON.stringify(results, undefined, 2));
+    if (options.json) printJson(results);
   } finally {
     progress.stop();
     model.dispose();

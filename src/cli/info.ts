@@ -10,7 +10,7 @@ import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { aligned } from "./table.ts";
-import { plain, print, style, warn } from "./terminal.ts";
+import { plain, print, printJson, style, tell } from "./terminal.ts";
 
 /** What the headers say of a tower's tensors. */
 interface Weights {
@@ -42,7 +42,7 @@ export function addInfo(program: Command, signal: AbortSignal): void {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
     const model = name === undefined ? undefined : await readModel(name, signal);
     const adapter = device ? await readDevice() : undefined;
-    if (json) return print(JSON.stringify({ ...model, adapter }, undefined, 2));
+    if (json) return printJson({ ...model, adapter });
     if (model) print(showModel(model));
     if (model && device) print();
     if (adapter !== undefined) print(showDevice(adapter));
@@ -50,7 +50,7 @@ export function addInfo(program: Command, signal: AbortSignal): void {
 }
 
 async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const found = await findFiles(model, { onWarning: warn });
+  const found = await findFiles(model, { onWarning: tell });
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);

@@ -7,7 +7,7 @@ import type { LoadOptions } from "../siglip/load.ts";
 import { bytes } from "../support/units.ts";
 import type { WeightDType } from "../tensor/program.ts";
 import { Progress } from "./progress.ts";
-import { warn } from "./terminal.ts";
+import { tell } from "./terminal.ts";
 
 const BACKENDS = ["auto", "webgpu", "cpu"] as const satisfies readonly LoadOptions["backend"][];
 const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
@@ -20,7 +20,7 @@ export interface RunOptions {
   readonly json?: boolean;
 }
 
-/** Adds what a model needs to run; `--model` is added apart, since the demo has no choice of it. */
+/** Adds what a model needs to run; `--model` is added apart, since the demo is always the same. */
 export function addRunOptions(command: Command): Command {
   return command
     .addOption(
@@ -55,7 +55,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
     return model;
   } finally {
     progress.stop();
-    for (const warning of warnings) warn(warning);
+    for (const warning of warnings) tell(warning);
   }
 }
 

@@ -17,7 +17,9 @@ export function halfToFloat(half: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** A float32 to IEEE half precision bits, rounded to nearest even; what lies above 65504 + half a step becomes infinity. */
+/**
+ * A float32 to IEEE half precision bits, rounded to nearest even; what lies above 65504 + half a step becomes infinity.
+ */
 export function floatToHalf(value: number): number {
   float[0] = value;
   const sign = (bits[0] >>> 16) & 0x8000;

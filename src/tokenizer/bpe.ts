@@ -8,8 +8,9 @@ import type { ByteTrie } from "./trie.ts";
 const SYMBOLS = 2 ** 25;
 
 /**
- * Byte pair encoding as bpe_model.cc does it: from single characters (a user-defined symbol is one, and is never merged) the pair whose
- * merged piece has the highest score is merged, the leftmost of equals first, until no pair makes a piece. O(n log n).
+ * Byte pair encoding as bpe_model.cc does it: from single characters (a user-defined symbol is one, and is never
+ * merged) the pair whose merged piece has the highest score is merged, the leftmost of equals first, until no pair
+ * makes a piece. O(n log n).
  */
 export class Bpe {
   private readonly trie: ByteTrie;
@@ -21,7 +22,9 @@ export class Bpe {
   /** For an unused piece: how many bytes its left half had when it was last seen as a pair. */
   private readonly halves = new Map<number, number>();
 
-  /** `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none). */
+  /**
+   * `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none).
+   */
   constructor(model: ModelProto, trie: ByteTrie, symbols: ByteTrie | undefined) {
     this.trie = trie;
     this.symbols = symbols;

@@ -2,11 +2,13 @@ import { invalid } from "./invalid.ts";
 import { MAX_PIECE_BYTES } from "./model.ts";
 
 /**
- * SentencePiece's precompiled normalisation rules: a darts-clone double-array trie from byte strings to offsets into a blob of
- * NUL-terminated replacements. Layout: uint32 size of the trie in bytes, the trie (one uint32 a unit, little endian), the blob.
+ * SentencePiece's precompiled normalisation rules: a darts-clone double-array trie from byte strings to offsets into a
+ * blob of NUL-terminated replacements. Layout: uint32 size of the trie in bytes, the trie (one uint32 a unit, little
+ * endian), the blob.
  *
- * A unit: bit 31 marks a leaf, whose other bits are the value; else bits 0-7 are the label of the edge into it, bit 8 says
- * whether a leaf hangs below it, and bits 10-30, shifted left by 8 where bit 9 is set, are XORed with its index to find its children.
+ * A unit: bit 31 marks a leaf, whose other bits are the value; else bits 0-7 are the label of the edge into it, bit 8
+ * says whether a leaf hangs below it, and bits 10-30, shifted left by 8 where bit 9 is set, are XORed with its index to
+ * find its children.
  */
 export class Charsmap {
   /** All replacements; each ends at a NUL. */
@@ -26,8 +28,9 @@ export class Charsmap {
   }
 
   /**
-   * The longest rule that `text[start, end)` begins with: its length in the low 10 bits and, above them, where its replacement begins;
-   * 0 where there is none. SiglipError where a rule reads more than `MAX_PIECE_BYTES` bytes, which only a damaged trie does.
+   * The longest rule that `text[start, end)` begins with: its length in the low 10 bits and, above them, where its
+   * replacement begins; 0 where there is none. SiglipError where a rule reads more than `MAX_PIECE_BYTES` bytes, which
+   * only a damaged trie does.
    */
   longest(text: Uint8Array, start: number, end: number): number {
     const units = this.units;

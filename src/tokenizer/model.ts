@@ -11,15 +11,21 @@ export const UNUSED = 5;
 export const BYTE = 6;
 
 /**
- * The largest model file read: 16 MiB, over three times the largest published one. It bounds what a load may take: at most
- * about 50 bytes for each byte of the file.
+ * The largest model file read: 16 MiB, over three times the largest published one. It bounds what a load may take: at
+ * most about 50 bytes for each byte of the file.
  */
 export const MAX_MODEL_BYTES = 1 << 24;
 
-/** The longest piece, and the longest text a normaliser rule matches or writes, in bytes: it keeps the work on a text linear. */
+/**
+ * The longest piece, and the longest text a normaliser rule matches or writes, in bytes: it keeps the work on a text
+ * linear.
+ */
 export const MAX_PIECE_BYTES = 512;
 
-/** One vocabulary entry; its position in `ModelProto.pieces` is its id, its UTF-8 bytes are `ModelProto.bytes[start, end)`. */
+/**
+ * One vocabulary entry; its position in `ModelProto.pieces` is its id, its UTF-8 bytes are `ModelProto.bytes[start,
+ * end)`.
+ */
 export interface Piece {
   readonly start: number;
   readonly end: number;
@@ -42,8 +48,8 @@ export interface ModelProto {
 }
 
 /**
- * Reads a SentencePiece `.model` file. Unknown fields are passed over; damaged protobufs, word and char models, empty or overlong
- * pieces, unknown types and scores that are not finite are SiglipErrors.
+ * Reads a SentencePiece `.model` file. Unknown fields are passed over; damaged protobufs, word and char models, empty
+ * or overlong pieces, unknown types and scores that are not finite are SiglipErrors.
  */
 export function parseModel(bytes: Uint8Array): ModelProto {
   if (!(bytes instanceof Uint8Array))

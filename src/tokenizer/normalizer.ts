@@ -84,7 +84,8 @@ export class Normalizer {
       }
     }
     if (this.consumed === 0) {
-      // The input is valid UTF-8: a continuation byte comes first only after a symbol or rule that ends inside a character.
+      // The input is valid UTF-8: a continuation byte comes first only after a symbol or rule that ends inside a
+      // character.
       if ((input[at] & 0xc0) === 0x80) {
         this.source = REPLACEMENT;
         this.start = 0;

@@ -11,8 +11,8 @@ const float = new DataView(new ArrayBuffer(4));
 /**
  * Reads one protobuf message (protobuf.dev, "Encoding") in place, copying nothing.
  *
- * `next()` moves to a field, then exactly one of `varint`, `float`, `message` or `skip` consumes it. A message that breaks off,
- * a field of another wire type than asked for and the long retired groups are SiglipErrors.
+ * `next()` moves to a field, then exactly one of `varint`, `float`, `message` or `skip` consumes it. A message that
+ * breaks off, a field of another wire type than asked for and the long retired groups are SiglipErrors.
  */
 export class ProtoReader {
   readonly bytes: Uint8Array;
@@ -44,7 +44,10 @@ export class ProtoReader {
     return true;
   }
 
-  /** An integer, bool or enum. Exact up to 2^53; more than that, or a negative number, comes back as some number above 2^53. */
+  /**
+   * An integer, bool or enum. Exact up to 2^53; more than that, or a negative number, comes back as some number above
+   * 2^53.
+   */
   varint(): number {
     this.expect(VARINT);
     return this.readVarint();

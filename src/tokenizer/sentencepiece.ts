@@ -10,8 +10,9 @@ import { Unigram } from "./unigram.ts";
 const encoder = new TextEncoder();
 
 /**
- * A SentencePiece tokenizer read from its `.model` file (github.com/google/sentencepiece). It gives the ids SentencePiece 0.2.2 gives,
- * with one departure: a control symbol in a text is always text, even one of a single character, which SentencePiece's BPE lets through.
+ * A SentencePiece tokenizer read from its `.model` file (github.com/google/sentencepiece). It gives the ids
+ * SentencePiece 0.2.2 gives, with one departure: a control symbol in a text is always text, even one of a single
+ * character, which SentencePiece's BPE lets through.
  */
 export class SentencePiece {
   /** The number of pieces; every id is below it. */
@@ -63,8 +64,9 @@ export class SentencePiece {
   }
 
   /**
-   * The ids of a text, nothing added; of those the first `limit`, where that is given. Lone surrogates are read as U+FFFD. Time and memory
-   * grow linearly with the text (BPE: n log n at worst); a text of more than 2^25 code units, or bytes once normalised, is a SiglipError.
+   * The ids of a text, nothing added; of those the first `limit`, where that is given. Lone surrogates are read as
+   * U+FFFD. Time and memory grow linearly with the text (BPE: n log n at worst); a text of more than 2^25 code units,
+   * or bytes once normalised, is a SiglipError.
    */
   encode(text: string, limit = Number.POSITIVE_INFINITY): number[] {
     const bytes = this.normalizer.normalize(encoder.encode(checkText(text, "text")));
@@ -78,9 +80,9 @@ export class SentencePiece {
   }
 
   /**
-   * The first place after `start` that lies inside no character and no occurrence of a piece. What comes before it is segmented alone with
-   * the same result: no path and no merge crosses it. (Unused pieces of a BPE are the exception, since how they fall apart depends on the
-   * whole text.)
+   * The first place after `start` that lies inside no character and no occurrence of a piece. What comes before it is
+   * segmented alone with the same result: no path and no merge crosses it. (Unused pieces of a BPE are the exception,
+   * since how they fall apart depends on the whole text.)
    */
   private cut(bytes: Uint8Array, start: number): number {
     let reach = start + 1;

@@ -4,10 +4,11 @@ import { checkText } from "./text.ts";
 
 /**
  * How a text is prepared:
- * - `siglip`: Hugging Face's SiglipTokenizer: lower-case, without punctuation, runs of white space as one space, trimmed;
+ * - `siglip`: Hugging Face's SiglipTokenizer: lower-case, without punctuation, runs of white space as one space,
+ *   trimmed;
  * - `siglip2`, `big_vision` (as in training): lower-case, nothing else;
- * - `open_clip`: HTML unescaped twice, `_` as a space, then as `siglip`. Mojibake is left as it is (open_clip repairs it
- *   with ftfy).
+ * - `open_clip`: HTML unescaped twice, `_` as a space, then as `siglip`. Mojibake is left as it is (open_clip repairs
+ *   it with ftfy).
  */
 export type Dialect = "siglip" | "siglip2" | "big_vision" | "open_clip";
 
@@ -27,8 +28,8 @@ export type Canonical = (text: string) => string;
 
 /**
  * The canonical form of a dialect; a SiglipError for one that is none. `toLowerCase` is Python's `lower()`: both follow
- * Unicode's SpecialCasing (final sigma, U+0130 as two characters); they differ only on letters that one runtime's Unicode
- * version has and the other's lacks.
+ * Unicode's SpecialCasing (final sigma, U+0130 as two characters); they differ only on letters that one runtime's
+ * Unicode version has and the other's lacks.
  */
 export async function canonicalOf(dialect: Dialect): Promise<Canonical> {
   if (!DIALECTS.includes(dialect)) {
@@ -59,7 +60,10 @@ export interface TokenizerOptions {
   readonly dialect?: Dialect;
 }
 
-/** Texts to the rows of ids a SigLIP text tower reads: canonical form, SentencePiece, eos, truncation, padding on the right. */
+/**
+ * Texts to the rows of ids a SigLIP text tower reads: canonical form, SentencePiece, eos, truncation, padding on the
+ * right.
+ */
 export class SiglipTokenizer {
   /** Ids a row. */
   readonly length: number;
@@ -75,8 +79,8 @@ export class SiglipTokenizer {
   }
 
   /**
-   * Eos is id 1; the pad is id 1 as well, but 0 for SigLIP 2 (a BPE model, or its dialect). Rejects with a SiglipError where
-   * the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no SigLIP.
+   * Eos is id 1; the pad is id 1 as well, but 0 for SigLIP 2 (a BPE model, or its dialect). Rejects with a SiglipError
+   * where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no SigLIP.
    */
   static async make(model: SentencePiece, { length, dialect }: TokenizerOptions): Promise<SiglipTokenizer> {
     if (!Number.isInteger(length) || length < 1 || length > MAX_IDS) {
@@ -92,8 +96,8 @@ export class SiglipTokenizer {
   }
 
   /**
-   * The ids as [texts.length, length], row after row. A text too long loses its end, never its eos. At most 2^28 ids a call;
-   * a text that is no string, or has more than 2^25 code units, is a SiglipError that names its index.
+   * The ids as [texts.length, length], row after row. A text too long loses its end, never its eos. At most 2^28 ids a
+   * call; a text that is no string, or has more than 2^25 code units, is a SiglipError that names its index.
    */
   encode(texts: readonly string[]): Int32Array {
     if (!Array.isArray(texts)) throw mismatch("bad-input", "texts", "a list", typeof texts, "pass an array of strings");

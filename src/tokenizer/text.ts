@@ -1,9 +1,9 @@
 import { mismatch } from "../support/error.ts";
 
 /**
- * The longest text taken, in UTF-16 code units, and the longest normalised text, in bytes: 32 Mi. Encoding takes up to 64
- * bytes for each normalised byte of the longest stretch that no piece boundary divides (in common texts a word), and 8 for
- * each id.
+ * The longest text taken, in UTF-16 code units, and the longest normalised text, in bytes: 32 Mi. Encoding takes up to
+ * 64 bytes for each normalised byte of the longest stretch that no piece boundary divides (in common texts a word), and
+ * 8 for each id.
  */
 export const MAX_TEXT = 1 << 25;
 
@@ -20,7 +20,8 @@ export function checkText(text: unknown, name: string): string {
 }
 
 /**
- * The bytes of the UTF-8 character that begins with `byte`; 1 for a continuation byte, as in SentencePiece's `OneCharLen`.
+ * The bytes of the UTF-8 character that begins with `byte`; 1 for a continuation byte, as in SentencePiece's
+ * `OneCharLen`.
  */
 export function charLength(byte: number): number {
   return byte < 0xc0 ? 1 : byte < 0xe0 ? 2 : byte < 0xf0 ? 3 : 4;

@@ -1,7 +1,13 @@
-/** The ids of a text as they are found: unknowns become their bytes or, without byte fallback, one unknown for every run of them. */
+/**
+ * The ids of a text as they are found: unknowns become their bytes or, without byte fallback, one unknown for every run
+ * of them.
+ */
 export class Tokens {
   readonly ids: number[] = [];
-  /** Unigram: the score of the best path so far, a float32. It runs through the whole text, so that rounding and ties are SentencePiece's. */
+  /**
+   * Unigram: the score of the best path so far, a float32. It runs through the whole text, so that rounding and ties
+   * are SentencePiece's.
+   */
   score = 0;
   private readonly unkId: number;
   private readonly byteIds: Int32Array | undefined;

@@ -1,8 +1,8 @@
 /**
  * A map from byte strings to small integers that is walked byte by byte: nodes are numbers, 0 is the root.
  *
- * The edges of all nodes lie in one chained hash table. Its multiplier is drawn anew for each trie (Dietzfelbinger et al. 1997),
- * so no file can be made in advance whose keys all collide. 16 to 20 bytes for each byte of the keys.
+ * The edges of all nodes lie in one chained hash table. Its multiplier is drawn anew for each trie (Dietzfelbinger et
+ * al. 1997), so no file can be made in advance whose keys all collide. 16 to 20 bytes for each byte of the keys.
  */
 export class ByteTrie {
   private readonly multiplier = Math.floor(Math.random() * 2 ** 31) * 2 + 1;

@@ -8,9 +8,10 @@ const UNKNOWN_PENALTY = 10;
 const USER_DEFINED_BONUS = 0.1;
 
 /**
- * The best path under a unigram language model (Kudo 2018, arXiv 1804.10959) by Viterbi, O(bytes x longest piece), with SentencePiece
- * 0.2.2's arithmetic, because it decides ties: scores are added and compared as float32, and the first of equals stays. A user-defined
- * symbol scores 0.1 for every byte after its first (releases before 0.2.2 gave it another bonus).
+ * The best path under a unigram language model (Kudo 2018, arXiv 1804.10959) by Viterbi, O(bytes x longest piece), with
+ * SentencePiece 0.2.2's arithmetic, because it decides ties: scores are added and compared as float32, and the first of
+ * equals stays. A user-defined symbol scores 0.1 for every byte after its first (releases before 0.2.2 gave it another
+ * bonus).
  */
 export class Unigram {
   private readonly trie: ByteTrie;
@@ -76,7 +77,10 @@ export class Unigram {
   }
 }
 
-/** For every end in a stretch of text: the best path's score, where its last piece begins (-1: none yet), and that piece's id (-1: unknown). */
+/**
+ * For every end in a stretch of text: the best path's score, where its last piece begins (-1: none yet), and that
+ * piece's id (-1: unknown).
+ */
 class Lattice {
   readonly best: Float32Array;
   readonly from: Int32Array;

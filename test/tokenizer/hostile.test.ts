@@ -28,7 +28,10 @@ const SMALL = (["unigram", "bpe"] as const).flatMap((algorithm) => [
 const LARGE = [readModel("t5-like"), readModel("gemma-like")];
 const TEXTS = ["", " ", "abc ab  a", "東é caabcabca\n", "</s>", "\ud800\0ﬁ", "a".repeat(700), "ﷺ".repeat(50)];
 
-/** A SiglipError of one sentence, or a tokenizer whose ids all exist. Encoding may refuse a text only with a SiglipError. */
+/**
+ * A SiglipError of one sentence, or a tokenizer whose ids all exist. Encoding may refuse a text only with a
+ * SiglipError.
+ */
 function survives(bytes: Uint8Array): void {
   let model: SentencePiece;
   try {

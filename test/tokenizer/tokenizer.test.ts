@@ -33,8 +33,8 @@ interface OptionsRow extends Omit<ModelSpec, "charsmap" | "pieces"> {
   cases: [string, number[]][];
 }
 
-// Small random models with every option (ids by SentencePiece 0.2.2): ties, user-defined and unused pieces, byte fallback, white
-// space as suffix, none escaped, none removed, with and without nmt_nfkc.
+// Small random models with every option (ids by SentencePiece 0.2.2): ties, user-defined and unused pieces, byte
+// fallback, white space as suffix, none escaped, none removed, with and without nmt_nfkc.
 describe("options", () => {
   const charsmap = parseModel(readModel("t5-like")).charsmap;
   it.each(readRows<OptionsRow>("options").map((row, i) => [i, row] as const))("model %i", (_, row) => {

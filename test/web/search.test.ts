@@ -145,7 +145,8 @@ describe("a folder of photos", () => {
     const { page, faults } = await website.visit();
     await page.click("nav a[href='#search']");
     await status(page, "No pictures yet");
-    // Kept as an earlier visit would have left them: 5,000 pictures without thumbnails, with embeddings of the demo's width.
+    // Kept as an earlier visit would have left them: 5,000 pictures without thumbnails, with embeddings of the demo's
+    // width.
     await page.evaluate(async () => {
       const request = indexedDB.open("siglip pictures");
       const database = await new Promise<IDBDatabase>((resolve) => {

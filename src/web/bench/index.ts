@@ -32,6 +32,7 @@ function softwareNotice(): HTMLElement {
     "p",
     { class: "software", role: "note" },
     make("strong", {}, "Software adapter"),
-    " There is no GPU behind it: shaders run on the CPU. That the kernels are right can be seen here; their times say nothing about a GPU, and only small shapes are run.",
+    " There is no GPU behind it: shaders run on the CPU. That the kernels are right can be seen here; " +
+      "their times say nothing about a GPU, and only small shapes are run.",
   );
 }

@@ -21,10 +21,9 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const read = onDevice + (towers.includes("text") ? table : 0);
   const cpu = backend === "cpu" || !navigator.gpu;
   const precision = dtype ?? (cpu ? "f32" : "f16");
-  return (
-    `Transfers ${bytes(read * 4)} once, then takes ${bytes((onDevice * BITS[storedAs(precision)]) / 8)} on the device as ${precision}.` +
-    (cpu ? " On the CPU a picture takes minutes." : "")
-  );
+  const taken = bytes((onDevice * BITS[storedAs(precision)]) / 8);
+  const size = `Transfers ${bytes(read * 4)} once, then takes ${taken} on the device as ${precision}.`;
+  return size + (cpu ? " On the CPU a picture takes minutes." : "");
 }
 
 /** Bytes, rate and time left. */

@@ -71,7 +71,8 @@ export class Grid {
       // In the order of reading; cells that are there stay where they are, and so does the focus.
       const there = this.root.children[index - first] ?? null;
       if (there !== cell) this.root.insertBefore(cell, there);
-      cell.style.cssText = `left:${(index % columns) * side}px;top:${Math.floor(index / columns) * height}px;width:${side}px;height:${height}px`;
+      const [left, above] = [(index % columns) * side, Math.floor(index / columns) * height];
+      cell.style.cssText = `left:${left}px;top:${above}px;width:${side}px;height:${height}px`;
       cell.setAttribute("aria-posinset", String(index + 1));
       cell.setAttribute("aria-setsize", String(this.count));
       this.fill(cell, this.cellAt(index));

@@ -13,7 +13,10 @@ export interface Match {
   readonly score: number;
 }
 
-/** The pictures at hand: those kept from earlier visits and those of folders chosen now, with embeddings by the model in use. */
+/**
+ * The pictures at hand: those kept from earlier visits and those of folders chosen now, with embeddings by the model in
+ * use.
+ */
 export class Library {
   /** All pictures by id, in the order they came. */
   readonly pictures = new Map<string, Kept>();
@@ -36,7 +39,9 @@ export class Library {
     this.onChange = onChange;
   }
 
-  /** Opens what is kept, nothing where the browser keeps nothing. `onChange` is called whenever there is more to show. */
+  /**
+   * Opens what is kept, nothing where the browser keeps nothing. `onChange` is called whenever there is more to show.
+   */
   static async open(onChange: () => void): Promise<Library> {
     const store = await PictureStore.open().catch(() => undefined);
     const library = new Library(store, onChange);
@@ -139,7 +144,8 @@ export class Library {
     try {
       await this.store?.add(this.model!.key, entries);
     } catch (error) {
-      this.full = `The browser keeps no more (${(error as Error)?.message ?? "no reason given"}); these pictures can be searched until the page is closed.`;
+      const why = (error as Error)?.message ?? "no reason given";
+      this.full = `The browser keeps no more (${why}); these pictures can be searched until the page is closed.`;
     }
   }
 
