@@ -1,13 +1,14 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../support/units.ts";
 import { storedAs } from "../../tensor/program.ts";
-import { BITS, KNOWN, type Known, parameters } from "./known.ts";
+import { BITS, KNOWN, type Known, parameters, RECOMMENDED } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 
 /** A known model's name and what its files take. */
 export function nameWithSize(known: Known): string {
   const { image, text, table } = parameters(known);
-  return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}`;
+  const advice = known.id === RECOMMENDED.id ? `, recommended at ${RECOMMENDED.dtype}` : "";
+  return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}${advice}`;
 }
 
 /** How much a known model transfers and what it takes on the device, in a sentence. */

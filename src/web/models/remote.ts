@@ -1,5 +1,6 @@
 import { proxy, transfer, wrap } from "comlink";
 import type { BrowserImage, Embeddings, LoadOptions, LoadProgress, Siglip, Similarity } from "../../index.ts";
+import { mismatch } from "../../support/error.ts";
 import type { Calls } from "./worker.ts";
 
 /** What a model is loaded from: "demo", a Hub id, an absolute URL, or files that someone chose. */
@@ -33,6 +34,7 @@ export class RemoteModel {
   /** What was odd but harmless while it loaded. */
   readonly warnings: readonly string[];
   private readonly version: string | undefined;
+  private readonly logit: Facts["logit"];
   private readonly worker: ModelWorker;
 
   private constructor(name: string, worker: ModelWorker, towers: RemoteModel["towers"], facts: Facts) {
@@ -43,6 +45,7 @@ export class RemoteModel {
     this.device = facts.device;
     this.version = facts.version;
     this.warnings = facts.warnings;
+    this.logit = facts.logit;
   }
 
   /** Starts a worker and loads a model there. An abort ends the worker, which frees all that it took. */
@@ -81,9 +84,14 @@ export class RemoteModel {
     return this.worker.unlessEnded(this.worker.calls.similarity(images, texts));
   }
 
+  /** The probability that a picture and a text of this cosine belong together. */
+  probabilityOf(cosine: number): number {
+    return 1 / (1 + Math.exp(-(this.logit.scale * cosine + this.logit.bias)));
+  }
+
   /** Ends the worker; calls that still run reject. */
   dispose(): void {
-    this.worker.end(new Error("The model was replaced by another."));
+    this.worker.end(mismatch("disposed", "model", "one in use", "one that was replaced", "use the present one"));
   }
 }
 
@@ -100,7 +108,9 @@ class ModelWorker {
 
   constructor() {
     this.worker.onerror = ({ message }) => {
-      this.end(new Error(`The model's worker was wanted, found that it fails (${message}); load the page again.`));
+      this.end(
+        mismatch("no-device", "model", "a worker to run in", `one that fails (${message})`, "load the page again"),
+      );
     };
   }
 

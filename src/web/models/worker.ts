@@ -11,12 +11,19 @@ const calls = {
     const warnings: string[] = [];
     const onWarning = (warning: string) => void warnings.push(warning);
     model = await Siglip.load(source, { ...options, onProgress, onWarning });
-    return { dim: model.dim, device: model.device, version: model.version, warnings };
+    return { dim: model.dim, device: model.device, version: model.version, logit: readLogit(model), warnings };
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
   embedTexts: (texts: readonly string[]) => model.embedTexts(texts),
   similarity: (images: Embeddings, texts: Embeddings) => model.similarity(images, texts),
 };
+
+/** How a cosine becomes a logit: scale times cosine plus bias, read off two vectors that are equal and two that are not. */
+function readLogit({ dim }: Siglip): { scale: number; bias: number } {
+  const axis = (at: number): Embeddings => ({ data: new Float32Array(dim).fill(1, at, at + 1), shape: [1, dim] });
+  const [equal, bias] = [axis(0), axis(1)].map((other) => model.similarity(axis(0), other).logits[0]);
+  return { scale: equal - bias, bias };
+}
 
 /** What can be called. */
 export type Calls = typeof calls;

@@ -22,13 +22,17 @@ export class Grid {
   private readonly drawn = new Map<number, HTMLElement>();
   private asked = 0;
 
-  /** `pictureOf` gives the address of a cell's picture, `choose` is called for a cell that is clicked. */
-  constructor(root: HTMLElement, pictureOf: (id: string) => Promise<string | undefined>, choose: (id: string) => void) {
+  /** `pictureOf` gives the address of a cell's picture, `choose` is called with the place of a cell that is clicked. */
+  constructor(
+    root: HTMLElement,
+    pictureOf: (id: string) => Promise<string | undefined>,
+    choose: (index: number) => void,
+  ) {
     this.root = root;
     this.pictureOf = pictureOf;
     root.addEventListener("click", ({ target }) => {
       const cell = (target as Element).closest<HTMLElement>("li");
-      if (cell) choose(cell.dataset.id!);
+      if (cell) choose(Number(cell.getAttribute("aria-posinset")) - 1);
     });
     new ResizeObserver(() => this.draw()).observe(root);
     addEventListener("scroll", () => this.drawSoon(), { passive: true });

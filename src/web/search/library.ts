@@ -54,6 +54,11 @@ export class Library {
     return this.embedded.size;
   }
 
+  /** Whether what is kept has been read for a model; until then nothing can be searched. */
+  get ready(): boolean {
+    return this.index !== undefined;
+  }
+
   /** Takes another model: its kept embeddings are read, and what it has not seen is embedded. */
   async use(model: RemoteModel): Promise<void> {
     this.indexer?.stop();
@@ -103,6 +108,14 @@ export class Library {
     return row < 0 ? undefined : this.index!.row(row);
   }
 
+  /** The picture itself; undefined where its folder was chosen in an earlier visit only, or it is gone. */
+  async original(id: string): Promise<Blob | undefined> {
+    return this.found
+      .get(id)
+      ?.open()
+      .catch(() => undefined);
+  }
+
   /** The address of a picture's thumbnail, or undefined where there is none yet. */
   async thumbnail(id: string): Promise<string | undefined> {
     const known = this.addresses.get(id);
@@ -127,7 +140,7 @@ export class Library {
     if (this.model?.towers.includes("image") && missing.length > 0) {
       this.indexer = new Indexer(this.model, missing, {
         onEmbedded: (entries) => this.keep(entries),
-        onFailed: ({ path, id }, message) => this.unread.set(id, `${path}: ${message}`),
+        onFailed: ({ path, id }, message) => this.unread.set(id, withPath(path, message)),
         onChange: this.onChange,
       });
       void this.indexer.run();
@@ -165,4 +178,10 @@ export class Library {
     }
     return url;
   }
+}
+
+/** What is wrong with a picture under its path. Most messages begin with the file's name, which then stands there once. */
+function withPath(path: string, message: string): string {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return `${path}: ${message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message}`;
 }
