@@ -9,6 +9,7 @@ import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { readDevice, showDevice } from "./device.ts";
+import { addCacheOption } from "./model.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson, style, tell } from "./terminal.ts";
 
@@ -30,6 +31,12 @@ interface ModelInfo {
   readonly files: readonly { readonly name: string; readonly size: number }[];
 }
 
+interface InfoOptions {
+  readonly device?: boolean;
+  readonly json?: boolean;
+  readonly cache: boolean;
+}
+
 /** `siglip info`: what a model is, by its headers, and what WebGPU adapter there is. */
 export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
@@ -38,9 +45,9 @@ export function addInfo(program: Command, signal: AbortSignal): void {
     .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
     .option("--device", "describe the WebGPU adapter")
     .option("--json", "print JSON");
-  command.action(async (name: string | undefined, { device, json }: { device?: boolean; json?: boolean }) => {
+  addCacheOption(command).action(async (name: string | undefined, { device, json, cache }: InfoOptions) => {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
-    const model = name === undefined ? undefined : await readModel(name, signal);
+    const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
     if (json) return printJson({ ...model, adapter });
     if (model) print(showModel(model));
@@ -49,8 +56,8 @@ export function addInfo(program: Command, signal: AbortSignal): void {
   });
 }
 
-async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const found = await findFiles(model, { onWarning: tell });
+async function readModel(model: string, cache: boolean, signal: AbortSignal): Promise<ModelInfo> {
+  const found = await findFiles(model, { onWarning: tell, cache });
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);

@@ -76,6 +76,21 @@ describe("siglip classify", () => {
     }
   });
 
+  it("takes labels first, or last", async () => {
+    const pictures = [`${demo}/plane.jpg`, `${demo}/two-cats.png`];
+    const orders = [
+      [...pictures, "--labels", "a plane", "2 cats"],
+      ["--labels", "a plane", "2 cats", ...pictures],
+      ["--labels", "a plane", "2 cats", "--", ...pictures],
+    ];
+    const ends = await Promise.all(orders.map((words) => siglip(["classify", "--json", ...cpu, ...words])));
+    for (const { code, stdout } of ends) {
+      expect(code).toBe(0);
+      expect(JSON.parse(stdout)).toEqual(JSON.parse(ends[0].stdout));
+    }
+    expect(JSON.parse(ends[1].stdout).map(({ image }: { image: string }) => image)).toEqual(pictures);
+  });
+
   tallied("prints tables that odd labels do not break", counted, async () => {
     const labels = ["a plane", "a plane", "", "ラベル\n\x1b[31m", "x".repeat(300)];
     const { code, stdout } = await siglip(["classify", `${demo}/plane.jpg`, "--labels", ...labels, ...cpu]);
@@ -295,6 +310,11 @@ describe("bad input", () => {
     const cases: [string[], RegExp][] = [
       [["clasify"], /unknown command 'clasify'/],
       [["classify", picture], /'--labels <label...>' not specified/],
+      [
+        ["classify", "--labels", "a", "b"],
+        /wanted pictures and labels, found none; name the pictures first, or after --/,
+      ],
+      [["classify", "--labels", picture], /wanted pictures and labels, found pictures alone/],
       [
         ["classify", picture, "--labels", "a", "--backend", "gpu"],
         /'gpu' is invalid. Allowed choices are auto, webgpu, cpu/,
