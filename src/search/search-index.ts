@@ -1,3 +1,4 @@
+import type { Embeddings } from "../siglip/embeddings.ts";
 import { mismatch } from "../support/error.ts";
 
 /** An embedding that was found. */
@@ -32,8 +33,9 @@ export class SearchIndex {
     return this.count;
   }
 
-  /** Appends one embedding or several, [n, width] row-major, and gives the first one's number. */
-  add(embeddings: Float32Array): number {
+  /** Appends one embedding or several, as a model gives them or [n, width] row-major, and gives the first one's number. */
+  add(added: Embeddings | Float32Array): number {
+    const embeddings = valuesOf(added);
     this.check(embeddings, embeddings?.length % this.width === 0, `[n, ${this.width}]`);
     const first = this.count;
     const filled = first * this.width;
@@ -55,8 +57,12 @@ export class SearchIndex {
     return this.data.slice(index * this.width, (index + 1) * this.width);
   }
 
-  /** The `most` embeddings nearest to `query` [width], all by default, best first; of equals the one added first. */
-  search(query: Float32Array, most = this.count): Hit[] {
+  /**
+   * The `most` embeddings nearest to a single one, as a model gives it or [width]; all by default, best first, and of
+   * equals the one added first.
+   */
+  search(wanted: Embeddings | Float32Array, most = this.count): Hit[] {
+    const query = valuesOf(wanted);
     this.check(query, query?.length === this.width, `[${this.width}]`);
     const { data, width, count } = this;
     const scores = new Float64Array(count);
@@ -76,4 +82,9 @@ export class SearchIndex {
     const found = `${values?.length} values`;
     throw mismatch("bad-input", "SearchIndex", `finite embeddings of ${shape}`, found, "embed with one model");
   }
+}
+
+/** The numbers of embeddings, in whichever form they were handed in. */
+function valuesOf(embeddings: Embeddings | Float32Array): Float32Array {
+  return embeddings instanceof Float32Array ? embeddings : embeddings?.data;
 }

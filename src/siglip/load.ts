@@ -10,6 +10,7 @@ import type { Pinned } from "../tensor/webgpu/options.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
+import { checkLoadOptions } from "./options.ts";
 import type { LoadedModel, Platform } from "./siglip.ts";
 
 /** Options of `Siglip.load`. */
@@ -46,6 +47,7 @@ export async function loadModel<Image>(
   platform: Platform<Image>,
   options: LoadOptions = {},
 ): Promise<LoadedModel<Image>> {
+  checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn } = options;
   const towers = checkTowers(options.towers ?? ["image", "text"]);
   if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
