@@ -14,6 +14,7 @@ const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
   onWarning: true,
   revision: true,
   signal: true,
+  threads: true,
   token: true,
   towers: true,
 };
