@@ -3,11 +3,11 @@
  * verified before anything is timed. `npx tsx bench/tokenizer.ts [--json]`
  */
 import { cpus } from "node:os";
-import { prepareBpe, SentencePiece } from "../src/tokenizer/sentencepiece.ts";
-import { canonical } from "../src/tokenizer/siglip.ts";
+import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
+import { canonicalOf } from "../src/tokenizer/siglip.ts";
 import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer/tokenizer-model.ts";
 
-await prepareBpe();
+const canonical = await canonicalOf("siglip");
 
 const SECONDS = 1;
 const LOADS = 7;
@@ -41,7 +41,7 @@ else console.table(results);
 
 function verify(name: string, model: SentencePiece, rows: Row[]): void {
   for (const row of rows) {
-    const got = [model.encode(row.text), canonical(row.text, "siglip"), model.encode(row.canonical)];
+    const got = [model.encode(row.text), canonical(row.text), model.encode(row.canonical)];
     const want = [row.raw_ids, row.canonical, row.canonical_ids];
     if (JSON.stringify(got) !== JSON.stringify(want))
       throw new Error(`${name}: wrong ids for ${JSON.stringify(row.text)}; nothing was timed.`);
@@ -54,7 +54,7 @@ function captionsPerSecond(model: SentencePiece, captions: string[]): number {
     const start = performance.now();
     let done = 0;
     while (performance.now() - start < 1000 * seconds) {
-      for (const caption of captions) model.encode(canonical(caption, "siglip"), 63);
+      for (const caption of captions) model.encode(canonical(caption), 63);
       done += captions.length;
     }
     rate = (1000 * done) / (performance.now() - start);

@@ -1,9 +1,10 @@
+import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { DEFAULT_TEMPLATE, type Ranked } from "../siglip/classifier.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { rankedTable } from "./table.ts";
-import { print } from "./terminal.ts";
+import { print, printJson } from "./terminal.ts";
 
 interface ClassifyOptions extends RunOptions {
   readonly labels: readonly string[];
@@ -15,8 +16,8 @@ export function addClassify(program: Command, signal: AbortSignal): void {
   const command = program
     .command("classify")
     .description("Say how probable each label is for each picture.")
-    .argument("<image...>", "PNG or JPEG pictures: paths or URLs")
-    .requiredOption("--labels <label...>", "what may be in the pictures; name the pictures first")
+    .argument("[image...]", "PNG or JPEG pictures: paths or URLs")
+    .requiredOption("--labels <label...>", "what may be in the pictures")
     .option(
       "--template <text>",
       `sentence around {label}, repeatable: several are averaged (default: "${DEFAULT_TEMPLATE}")`,
@@ -30,7 +31,33 @@ Every label is judged by itself: probabilities need not sum to 1. With --json:
 
 Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"`,
   );
-  command.action((images: string[], options: ClassifyOptions) => classify(images, options, signal));
+  command.action(async (images: string[], options: ClassifyOptions) => {
+    const labels = images.length > 0 ? options.labels : await withoutPictures(options.labels);
+    const pictures = images.length > 0 ? images : options.labels.slice(labels.length);
+    if (pictures.length === 0 || labels.length === 0) {
+      const found = pictures.length === 0 ? "none" : "pictures alone";
+      command.error(`error: wanted pictures and labels, found ${found}; name the pictures first, or after --`);
+    }
+    await classify(pictures, { ...options, labels }, signal);
+  });
+}
+
+/**
+ * The labels in front of the pictures, where `--labels` came first and took them all: what stands last and is a file, or
+ * a URL, is a picture.
+ */
+async function withoutPictures(words: readonly string[]): Promise<string[]> {
+  const labels = [...words];
+  while (labels.length > 0 && (await isPicture(labels[labels.length - 1]))) labels.pop();
+  return labels;
+}
+
+async function isPicture(word: string): Promise<boolean> {
+  if (/^https?:/i.test(word)) return true;
+  return stat(word).then(
+    (found) => found.isFile(),
+    () => false,
+  );
 }
 
 async function classify(images: readonly string[], options: ClassifyOptions, signal: AbortSignal): Promise<void> {
@@ -49,7 +76,7 @@ async function classify(images: readonly string[], options: ClassifyOptions, sig
       print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
     }
     progress.stop();
-    if (options.json) print(JSON.stringify(results, undefined, 2));
+    if (options.json) printJson(results);
   } finally {
     progress.stop();
     model.dispose();

@@ -7,7 +7,7 @@ import { duration } from "../support/units.ts";
 import { addRunOptions, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { aligned, rankedTable } from "./table.ts";
-import { print, style } from "./terminal.ts";
+import { print, printJson, style } from "./terminal.ts";
 
 /** Which of the examples are shown, and how many labels of each: they fill a small terminal. */
 const SHOWN = ["two-cats.png", "three-birds.png", "dog-and-banana.jpg"];
@@ -42,7 +42,7 @@ async function demo(options: RunOptions, signal: AbortSignal): Promise<void> {
     progress.stop();
     model.dispose();
   }
-  if (options.json) return print(JSON.stringify(results, undefined, 2));
+  if (options.json) return printJson(results);
   const seconds = [loaded - began, performance.now() - loaded].map((time) => duration(time / 1000));
   print(`Loaded in ${seconds[0]}, classified in ${seconds[1]}. Try your own picture and labels:`);
   print(style("bold", `  ${invocation()} classify PICTURE --labels "a dog" "a pizza"`));

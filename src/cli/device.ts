@@ -5,6 +5,7 @@ import { isSoftware } from "../tensor/webgpu/device.ts";
 import { chosenFormsKey } from "../tensor/webgpu/open.ts";
 import { SOFTWARE } from "../tensor/webgpu/options.ts";
 import { aligned } from "./table.ts";
+import { plain } from "./terminal.ts";
 
 /** The features and limits that decide which kernels run, and how large a batch. */
 const FEATURES = ["shader-f16", "subgroups", "chromium-experimental-subgroup-matrix", "timestamp-query"] as const;
@@ -52,7 +53,7 @@ export function showDevice(info: DeviceInfo | null): string {
   const { vendor, architecture, description, software, features, limits, forms } = info;
   const chosen = Object.entries(forms).sort();
   return aligned([
-    ["adapter", [vendor, architecture, description].filter(Boolean).join(" ")],
+    ["adapter", plain([vendor, architecture, description].filter(Boolean).join(" "))],
     ["kind", software ? "software" : "hardware"],
     ["auto", software ? "runs on the CPU" : "runs on it"],
     ...FEATURES.map((name) => [

@@ -1,11 +1,11 @@
 import type { Command } from "commander";
 import { openCheckpoint, readConfig } from "../files/read-model.ts";
 import { findFiles } from "../node/find.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { bytes, duration } from "../support/units.ts";
 import { Progress } from "./progress.ts";
 import { aligned } from "./table.ts";
-import { plain, print, warn } from "./terminal.ts";
+import { plain, print, printJson, tell } from "./terminal.ts";
 
 interface DownloadOptions {
   readonly revision?: string;
@@ -40,7 +40,7 @@ async function download(model: string, { json, ...options }: DownloadOptions, si
     ...options,
     onWarning(message) {
       progress?.bar.pause();
-      warn(message);
+      tell(message);
     },
     onProgress({ file, loaded, total, bytesPerSecond }) {
       if (progress?.file !== file) {
@@ -52,20 +52,20 @@ async function download(model: string, { json, ...options }: DownloadOptions, si
   });
   try {
     if (!("complete" in files)) {
-      throw new SiglipError(`${model}: wanted a model on the Hub or at a URL, found one on this machine; just use it.`);
+      throw mismatch("bad-input", model, "a model on the Hub or at a URL", "one on this machine", "just use it");
     }
-    await readConfig(files, warn, signal);
+    await readConfig(files, tell, signal);
     await openCheckpoint(files, signal);
     if (!(await files.open("spiece.model", signal))) await files.open("tokenizer.model", signal);
     const complete = await files.complete(signal);
     progress?.bar.stop();
-    if (json) return print(JSON.stringify({ model, version: files.version, files: complete }, undefined, 2));
+    if (json) return printJson({ model, version: files.version, files: complete });
     const size = complete.reduce((sum, file) => sum + file.size, 0);
     const seconds = (performance.now() - began) / 1000;
     print(
       `${plain(files.name)}: ${complete.length} files, ${bytes(size)}, whole and verified in ${duration(seconds)}.`,
     );
-    print(aligned(complete.map((file) => [bytes(file.size), plain(file.path)])));
+    print(aligned(complete.map((file) => [bytes(file.size), plain(file.path, 1000)])));
   } finally {
     progress?.bar.stop();
     await files.close();

@@ -5,7 +5,7 @@ import { type Embedded, FORMATS, type Format, formatOf, type Items, rehearse, sa
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
-import { plain, print } from "./terminal.ts";
+import { plain, print, printJson } from "./terminal.ts";
 
 interface EmbedOptions extends RunOptions {
   readonly text?: readonly string[];
@@ -92,7 +92,7 @@ async function run(model: Siglip, { kind, names }: Items, signal: AbortSignal): 
 function report({ device, dim }: Siglip, options: EmbedOptions, items: readonly Items[], seconds: number): void {
   const { model, json, out } = options;
   const [images, texts] = ["image", "text"].map((kind) => items.find((item) => item.kind === kind)?.names.length ?? 0);
-  if (json) print(JSON.stringify({ out: out.path, model, ...device, dim, images, texts, seconds }, undefined, 2));
+  if (json) printJson({ out: out.path, model, ...device, dim, images, texts, seconds });
   else {
     const counts = items.map(({ kind, names }) => `${names.length} ${kind}${names.length === 1 ? "" : "s"}`);
     const what = `${counts.join(" and ")}, ${dim} values each`;

@@ -22,7 +22,10 @@ export function formatOf(path: string): Format | undefined {
   return FORMATS.find((format) => path.toLowerCase().endsWith(`.${format}`));
 }
 
-/** Rejects now, before any work, for names that do not fit or a path that cannot be written; what stands there is left alone. */
+/**
+ * Rejects now, before any work, for names that do not fit or a path that cannot be written; what stands there is left
+ * alone.
+ */
 export async function rehearse(path: string, format: Format, items: readonly Items[]): Promise<void> {
   if (format === "safetensors") encodeHeader([], metadata(items));
   for (const file of format === "npy" ? [path, namesBeside(path)] : [path]) {
@@ -33,12 +36,16 @@ export async function rehearse(path: string, format: Format, items: readonly Ite
   }
 }
 
-/** Writes a file, and puts it in place when all of it is written; until then what stood there stays. An .npy file takes one kind. */
+/**
+ * Writes a file, and puts it in place when all of it is written; until then what stood there stays. An .npy file takes
+ * one kind.
+ */
 export async function save(path: string, format: Format, parts: readonly Embedded[], signal: AbortSignal) {
   const chunks = { safetensors: () => safetensors(parts), jsonl: () => jsonLines(parts), npy: () => npy(parts[0]) };
   await writeFileAtomic(path, format === "npy" ? withNames() : chunks[format](), signal);
 
-  // The names are put in place last, when all rows are on disk but not in place: a failure before this leaves both old files.
+  // The names are put in place last, when all rows are on disk but not in place: a failure before this leaves both old
+  // files.
   async function* withNames() {
     yield* chunks.npy();
     const names = new TextEncoder().encode(`${JSON.stringify(parts[0].names)}\n`);

@@ -9,8 +9,9 @@ import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { readDevice, showDevice } from "./device.ts";
+import { addCacheOption } from "./model.ts";
 import { aligned } from "./table.ts";
-import { plain, print, style, warn } from "./terminal.ts";
+import { plain, print, printJson, style, tell } from "./terminal.ts";
 
 /** What the headers say of a tower's tensors. */
 interface WeightCount {
@@ -30,6 +31,12 @@ interface ModelInfo {
   readonly files: readonly { readonly name: string; readonly size: number }[];
 }
 
+interface InfoOptions {
+  readonly device?: boolean;
+  readonly json?: boolean;
+  readonly cache: boolean;
+}
+
 /** `siglip info`: what a model is, by its headers, and what WebGPU adapter there is. */
 export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
@@ -38,19 +45,19 @@ export function addInfo(program: Command, signal: AbortSignal): void {
     .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
     .option("--device", "describe the WebGPU adapter")
     .option("--json", "print JSON");
-  command.action(async (name: string | undefined, { device, json }: { device?: boolean; json?: boolean }) => {
+  addCacheOption(command).action(async (name: string | undefined, { device, json, cache }: InfoOptions) => {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
-    const model = name === undefined ? undefined : await readModel(name, signal);
+    const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
-    if (json) return print(JSON.stringify({ ...model, adapter }, undefined, 2));
+    if (json) return printJson({ ...model, adapter });
     if (model) print(showModel(model));
     if (model && device) print();
     if (adapter !== undefined) print(showDevice(adapter));
   });
 }
 
-async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo> {
-  const found = await findFiles(model, { onWarning: warn });
+async function readModel(model: string, cache: boolean, signal: AbortSignal): Promise<ModelInfo> {
+  const found = await findFiles(model, { onWarning: tell, cache });
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);
@@ -76,9 +83,7 @@ async function readModel(model: string, signal: AbortSignal): Promise<ModelInfo>
 async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promise<ModelInfo["tokenizer"]> {
   const source = (await files.open("spiece.model")) ?? (await files.open("tokenizer.model"));
   if (!source) return null;
-  const { algorithm, size } = await SentencePiece.load(
-    await readTokenizer({ ...files, open: async () => source }, signal),
-  );
+  const { algorithm, size } = SentencePiece.parse(await readTokenizer({ ...files, open: async () => source }, signal));
   return { algorithm, pieces: size };
 }
 

@@ -7,7 +7,7 @@ import { addDemo } from "./demo.ts";
 import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
 import { addInfo } from "./info.ts";
-import { plain } from "./terminal.ts";
+import { tell } from "./terminal.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
 const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -31,7 +31,7 @@ const program = new Command("siglip")
   .description("SigLIP: pictures and texts to vectors, and how well they fit each other.")
   .version(version())
   .exitOverride()
-  .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "siglip: ")) });
+  .configureOutput({ outputError });
 addDemo(program, interrupt.signal);
 addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
@@ -47,18 +47,25 @@ try {
   fail(error);
 }
 
+/** An error of commander's, which may quote what was typed; the suggestion on a line of its own is one of our names. */
+function outputError(text: string, write: (text: string) => void): void {
+  const [, message, suggestion = ""] = /^(?:error: )?(.*?)(\n\(Did you mean [^\n]*\))?\n?$/s.exec(text)!;
+  tell(message);
+  if (suggestion) write(`${suggestion.trim()}\n`);
+}
+
 /** Ends with what went wrong in one sentence. Commander has told its own already. */
 function fail(error: unknown): void {
   if (ending) return;
   interrupt.abort();
   if (stopped !== undefined) {
-    process.stderr.write("siglip: interrupted.\n");
+    tell("interrupted.");
     leave(stopped);
   } else if (error instanceof CommanderError) {
     leave(error.exitCode === 0 ? 0 : 2);
   } else {
     const bug = error instanceof SiglipError ? "" : " (this is a bug of siglip, please report it)";
-    process.stderr.write(`siglip: ${plain(error instanceof Error ? error.message : String(error))}${bug}\n`);
+    tell((error instanceof Error ? error.message : String(error)) + bug);
     leave(1);
   }
 }

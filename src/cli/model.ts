@@ -3,39 +3,49 @@ import { type Command, Option } from "commander";
 import type { Tower } from "../model/towers.ts";
 import { nodePlatform } from "../node/platform.ts";
 import { Siglip } from "../node.ts";
-import type { LoadOptions } from "../siglip/load.ts";
+import { BACKEND_NAMES, type BackendName } from "../siglip/backends.ts";
 import { bytes } from "../support/units.ts";
 import type { WeightDType } from "../tensor/program.ts";
 import { Progress } from "./progress.ts";
-import { warn } from "./terminal.ts";
+import { tell } from "./terminal.ts";
 
-const BACKENDS = ["auto", "webgpu", "cpu"] as const satisfies readonly LoadOptions["backend"][];
 const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
 
 /** Options that every command has which runs a model. */
 export interface RunOptions {
   readonly model: string;
-  readonly backend: (typeof BACKENDS)[number];
+  readonly backend: "auto" | BackendName;
   readonly dtype?: WeightDType;
+  /** False where nothing from a network is to be kept. */
+  readonly cache?: boolean;
   readonly json?: boolean;
 }
 
-/** Adds what a model needs to run; `--model` is added apart, since the demo has no choice of it. */
+/** Adds what a model needs to run; `--model` is added apart, since the demo is always the same. */
 export function addRunOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--backend <name>", "auto takes a hardware GPU, else the CPU").choices(BACKENDS).default("auto"),
+      new Option("--backend <name>", "auto takes a hardware GPU, else the CPU")
+        .choices(["auto", ...BACKEND_NAMES])
+        .default("auto"),
     )
     .addOption(new Option("--dtype <name>", "weights (default: f16 on webgpu, f32 on cpu)").choices(DTYPES))
     .option("--json", "print JSON");
 }
 
 export function addModelOption(command: Command): Command {
-  return command.option(
-    "--model <model>",
-    "demo, a folder with config.json and the weights, a URL, or org/name of the Hub",
-    "demo",
+  return addCacheOption(
+    command.option(
+      "--model <model>",
+      "demo, a folder with config.json and the weights, a URL, or org/name of the Hub",
+      "demo",
+    ),
   );
+}
+
+/** Adds `--no-cache`, which gives `cache: false`. */
+export function addCacheOption(command: Command): Command {
+  return command.option("--no-cache", "keep nothing of a model from a server on this machine");
 }
 
 /** Loads the towers asked for, with a bar. An abort disposes the model, which ends whatever runs on it. */
@@ -46,6 +56,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
     const model = await Siglip.load(options.model, {
       backend: options.backend,
       dtype: options.dtype,
+      cache: options.cache,
       towers,
       signal,
       onProgress: ({ loaded, total, bytesPerSecond }) => progress.update(loaded, total, bytesPerSecond),
@@ -55,7 +66,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
     return model;
   } finally {
     progress.stop();
-    for (const warning of warnings) warn(warning);
+    for (const warning of warnings) tell(warning);
   }
 }
 

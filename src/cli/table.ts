@@ -1,12 +1,14 @@
 import type { Ranked } from "../siglip/classifier.ts";
 import { clip, columns, plain, style, width } from "./terminal.ts";
 
-/** One picture's labels under its name, a line each: bar, probability, label. Only on a terminal are long labels cut. */
+/**
+ * One picture's labels under its name, a line each: bar, probability, label. Only on a terminal are long labels cut.
+ */
 export function rankedTable(title: string, ranked: readonly Ranked[]): string {
   const size = Math.min(24, Math.max(4, Math.floor((columns() - 12) / 3)));
   const room = columns() - size - 12;
   const lines = ranked.map(({ label, probability }) => {
-    const shown = label === "" ? '""' : clip(plain(label), room);
+    const shown = label === "" ? '""' : clip(plain(label, Number.POSITIVE_INFINITY), room);
     return `  ${style("cyan", bar(probability, size))} ${percent(probability)}  ${shown}`;
   });
   return [style("bold", plain(title)), ...lines].join("\n");

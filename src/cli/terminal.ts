@@ -1,4 +1,5 @@
 import { styleText } from "node:util";
+import stringWidth from "string-width";
 
 /** Columns of the terminal that stdout is; where it is a file or a pipe nothing has to fit, and they are infinite. */
 export function columns(): number {
@@ -10,9 +11,14 @@ export function print(line = ""): void {
   process.stdout.write(`${line}\n`);
 }
 
-/** A warning on stderr. */
-export function warn(message: string): void {
-  process.stderr.write(`siglip: ${plain(message)}\n`);
+/** A value as JSON on stdout, in which nothing steers a terminal: what is unsafe in `plain` is written `\u…`. */
+export function printJson(value: unknown): void {
+  print(JSON.stringify(value, undefined, 2).replace(UNSAFE, (found) => (found === "\n" ? found : escaped(found))));
+}
+
+/** A message on stderr: an error or a warning, in which strangers' names may stand. */
+export function tell(message: string): void {
+  process.stderr.write(`siglip: ${plain(message, MESSAGE)}\n`);
 }
 
 /** Text in a style where stdout is a terminal with colours (NO_COLOR and TERM=dumb are respected), else as it is. */
@@ -20,36 +26,40 @@ export function style(format: "bold" | "dim" | "cyan", text: string): string {
   return process.stdout.isTTY && process.stdout.hasColors() ? styleText(format, text) : text;
 }
 
-/** A stranger's text for a terminal: line breaks, escape codes and bidirectional overrides become U+FFFD. */
-export function plain(text: string): string {
-  return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, "\ufffd");
+/** Most characters of a stranger's name, and of a message, that are shown. */
+const NAME = 200;
+const MESSAGE = 2000;
+
+/** What steers a terminal, breaks a line or changes the direction of writing, and halves of characters. */
+const UNSAFE = /[\p{Cc}\p{Cs}\u061c\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]/gu;
+
+/**
+ * A stranger's text for a terminal: what would steer it is written as `\u001b`; of a long one the middle is left out.
+ */
+export function plain(text: string, most = NAME): string {
+  if (text.length <= most) return text.replace(UNSAFE, escaped);
+  const begin = text.slice(0, Math.ceil((most * 2) / 3)).replace(/[\ud800-\udbff]$/, "");
+  const end = text.slice(-Math.floor(most / 3)).replace(/^[\udc00-\udfff]/, "");
+  return `${begin}…${end}`.replace(UNSAFE, escaped);
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 const graphemes = new Intl.Segmenter();
-const HALF = /^[\uff61-\uffdc]/;
-const WIDE =
-  /^[\p{sc=Han}\p{sc=Hiragana}\p{sc=Katakana}\p{sc=Hangul}\p{sc=Bopomofo}\p{sc=Yi}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60\uffe0-\uffe6]|\ufe0f/u;
 
 /** How many columns a text takes: two for each CJK character or emoji, none for marks that combine. */
-export function width(text: string): number {
-  let sum = 0;
-  for (const { segment } of graphemes.segment(text)) sum += columnsOf(segment);
-  return sum;
-}
+export const width = (text: string): number => stringWidth(text);
 
 /** The text, or as much of its beginning as fits into `room` columns together with an ellipsis. */
 export function clip(text: string, room: number): string {
   let used = 0;
   let kept = "";
   for (const { segment } of graphemes.segment(text)) {
-    used += columnsOf(segment);
+    used += width(segment);
     if (used > room) return `${kept}…`;
     if (used < room) kept += segment;
   }
   return text;
-}
-
-function columnsOf(grapheme: string): number {
-  if (/^[\p{M}\p{Cf}]/u.test(grapheme)) return 0;
-  return WIDE.test(grapheme) && !HALF.test(grapheme) ? 2 : 1;
 }

@@ -271,7 +271,7 @@ function concatenate(parts: readonly Values[]): Values {
 }
 
 function missing(tower: Tower) {
-  const advice = `load with towers: ["${tower}"] among others`;
+  const advice = 'load with towers: ["image", "text"]';
   return mismatch("bad-input", `The ${tower} tower`, "it loaded", "it was not asked for", advice);
 }
 

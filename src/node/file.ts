@@ -1,11 +1,12 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { type FileHandle, lstat, open, realpath, rename, rm, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
 import { Descriptor } from "./descriptor.ts";
+import { linkTarget } from "./link-target.ts";
 
 /** The path of a file URL; throws a SiglipError for one that names another host. */
 export function filePath(url: URL): string {
@@ -106,19 +107,21 @@ export async function readFile(path: string, limit: number, signal?: AbortSignal
 
 /**
  * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever
- * when the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside
- * it. Rejects with a SiglipError for what the file system refuses, and with the chunks' own error for theirs.
+ * when the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside it.
+ * A file that was there keeps its mode, a link stays one and its target is written. Rejects with a SiglipError for what
+ * the file system refuses, and with the chunks' own error for theirs.
  */
 export async function writeFileAtomic(
   path: string,
   chunks: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   signal?: AbortSignal,
 ): Promise<void> {
-  const existing = await stat(path).catch(() => undefined);
+  const target = await attempt(path, "write", () => linkTarget(path));
+  const existing = await stat(target).catch(() => undefined);
   // A device or a pipe would be replaced by a file.
   if (existing && !existing.isFile()) throw notRegular(path);
-  const target = existing ? await realpath(path) : path;
-  const temporary = join(dirname(target), `.${basename(target).slice(0, 100)}.${randomUUID()}.tmp`);
+  // Not made of the file's own name, which may already be as long as the file system takes.
+  const temporary = join(dirname(target), `.siglip-${randomUUID()}.tmp`);
   signal?.throwIfAborted();
   const handle = await attempt(path, "write", () => open(temporary, "wx"));
   try {
@@ -128,6 +131,7 @@ export async function writeFileAtomic(
         await attempt(path, "write", () => writeAll(handle, chunk));
       }
       await attempt(path, "write", () => handle.sync());
+      if (existing) await attempt(path, "write", () => handle.chmod(existing.mode & 0o7777));
     } finally {
       await handle.close();
     }

@@ -1,4 +1,5 @@
-import { SiglipError } from "../support/error.ts";
+import type { Embeddings } from "../siglip/embeddings.ts";
+import { mismatch } from "../support/error.ts";
 
 /** An embedding that was found. */
 export interface Hit {
@@ -21,7 +22,7 @@ export class SearchIndex {
   /** `width` is the model's `dim`. Throws a SiglipError where it is no whole number from 1. */
   constructor(width: number) {
     if (!(Number.isInteger(width) && width >= 1)) {
-      throw new SiglipError(`SearchIndex: wanted a width from 1, found ${width}; pass the model's dim.`);
+      throw mismatch("bad-input", "SearchIndex", "a width from 1", `${width}`, "pass the model's dim");
     }
     this.width = width;
     this.data = new Float32Array(64 * width);
@@ -32,8 +33,9 @@ export class SearchIndex {
     return this.count;
   }
 
-  /** Appends one embedding or several, [n, width] row-major, and gives the first one's number. */
-  add(embeddings: Float32Array): number {
+  /** Appends one embedding or several, as a model gives them or [n, width] row-major, and gives the first one's number. */
+  add(added: Embeddings | Float32Array): number {
+    const embeddings = valuesOf(added);
     this.check(embeddings, embeddings?.length % this.width === 0, `[n, ${this.width}]`);
     const first = this.count;
     const filled = first * this.width;
@@ -50,13 +52,17 @@ export class SearchIndex {
   /** A copy of an embedding, by its number. */
   row(index: number): Float32Array {
     if (!(Number.isInteger(index) && index >= 0 && index < this.count)) {
-      throw new SiglipError(`SearchIndex: wanted a number below ${this.count}, found ${index}; take it from a hit.`);
+      throw mismatch("bad-input", "SearchIndex", `a number below ${this.count}`, `${index}`, "take it from a hit");
     }
     return this.data.slice(index * this.width, (index + 1) * this.width);
   }
 
-  /** The `most` embeddings nearest to `query` [width], all by default, best first; of equals the one added first. */
-  search(query: Float32Array, most = this.count): Hit[] {
+  /**
+   * The `most` embeddings nearest to a single one, as a model gives it or [width]; all by default, best first, and of
+   * equals the one added first.
+   */
+  search(wanted: Embeddings | Float32Array, most = this.count): Hit[] {
+    const query = valuesOf(wanted);
     this.check(query, query?.length === this.width, `[${this.width}]`);
     const { data, width, count } = this;
     const scores = new Float64Array(count);
@@ -73,8 +79,12 @@ export class SearchIndex {
 
   private check(values: Float32Array, good: boolean, shape: string): void {
     if (values instanceof Float32Array && good && values.every(Number.isFinite)) return;
-    throw new SiglipError(
-      `SearchIndex: wanted finite embeddings of ${shape}, found ${values?.length} values; embed with one model.`,
-    );
+    const found = `${values?.length} values`;
+    throw mismatch("bad-input", "SearchIndex", `finite embeddings of ${shape}`, found, "embed with one model");
   }
+}
+
+/** The numbers of embeddings, in whichever form they were handed in. */
+function valuesOf(embeddings: Embeddings | Float32Array): Float32Array {
+  return embeddings instanceof Float32Array ? embeddings : embeddings?.data;
 }

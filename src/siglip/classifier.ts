@@ -1,5 +1,6 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+import { checkOptions } from "./options.ts";
 
 /** One label's standing for a picture. */
 export interface Ranked {
@@ -18,6 +19,9 @@ export interface ClassifierOptions {
   /** Rejects the call with its reason. */
   readonly signal?: AbortSignal;
 }
+
+/** The names of those options. */
+const OPTIONS = ["templates", "signal"] as const satisfies (keyof ClassifierOptions)[];
 
 /** The template of Hugging Face's zero-shot pipeline for SigLIP. */
 export const DEFAULT_TEMPLATE = "This is a photo of {label}.";
@@ -42,27 +46,29 @@ export class Classifier<Image> {
     this.texts = texts;
   }
 
-  /** Embeds every label in every template; use `model.classifier`. */
+  /** Embeds every label, or the only one, in every template; use `model.classifier`. */
   static async make<Image>(
     model: Embedder<Image>,
-    labels: readonly string[],
-    { templates = [DEFAULT_TEMPLATE], signal }: ClassifierOptions,
+    wanted: string | readonly string[],
+    options: ClassifierOptions,
   ): Promise<Classifier<Image>> {
+    checkOptions("classify", options, OPTIONS);
+    const { templates = [DEFAULT_TEMPLATE], signal } = options;
+    const labels = typeof wanted === "string" ? [wanted] : wanted;
     if (!Array.isArray(labels) || labels.length === 0) {
-      throw new SiglipError(
-        "classify: wanted a list of at least one label, found none; name what may be in the picture.",
-      );
+      const found = Array.isArray(labels) ? "none" : typeof labels;
+      throw mismatch("bad-input", "classify", "at least one label", found, "name what may be in the picture");
     }
     const odd = labels.find((label) => typeof label !== "string");
     if (odd !== undefined) {
-      throw new SiglipError(`classify: wanted labels that are strings, found ${typeof odd}; pass text.`);
+      throw mismatch("bad-input", "classify", "labels that are strings", typeof odd, "pass text");
     }
     const list = Array.isArray(templates) ? templates : [templates];
     const without = list.findIndex((template) => !(typeof template === "string" && template.includes("{label}")));
     if (list.length === 0 || without >= 0 || list !== templates) {
-      throw new SiglipError(
-        `classify: wanted a list of templates with {label} in them, found ${list.length === 0 ? "none" : JSON.stringify(list[Math.max(0, without)])}; for example "${DEFAULT_TEMPLATE}".`,
-      );
+      const found = list.length === 0 ? "none" : JSON.stringify(list[Math.max(0, without)]);
+      const advice = `write them like "${DEFAULT_TEMPLATE}"`;
+      throw mismatch("bad-input", "classify", "a list of templates with {label} in them", found, advice);
     }
     const sentences = labels.flatMap((label) =>
       templates.map((template) => template.replaceAll("{label}", () => label)),

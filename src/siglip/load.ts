@@ -8,8 +8,9 @@ import type { OpenedBackend } from "../tensor/open.ts";
 import { storedAs, type WeightDType } from "../tensor/program.ts";
 import type { Pinned } from "../tensor/webgpu/options.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
-import { type Dialect, prepareDialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
+import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
+import { checkLoadOptions } from "./options.ts";
 import type { LoadedModel, Platform } from "./siglip.ts";
 
 /** Options of `Siglip.load`. */
@@ -46,6 +47,7 @@ export async function loadModel<Image>(
   platform: Platform<Image>,
   options: LoadOptions = {},
 ): Promise<LoadedModel<Image>> {
+  checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn } = options;
   const towers = checkTowers(options.towers ?? ["image", "text"]);
   if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
@@ -153,14 +155,13 @@ async function loadTokenizer(
   { positions, vocabulary }: { positions: number; vocabulary: number },
   { dialect, signal, onProgress }: LoadOptions,
 ): Promise<SiglipTokenizer> {
-  await prepareDialect(dialect);
-  const model = await SentencePiece.load(await readTokenizer(files, signal, onProgress));
+  const model = SentencePiece.parse(await readTokenizer(files, signal, onProgress));
   if (model.size > vocabulary) {
     throw new SiglipError(
       `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,
     );
   }
-  return new SiglipTokenizer(model, { length: positions, dialect });
+  return SiglipTokenizer.make(model, { length: positions, dialect });
 }
 
 function some(names: readonly string[]): string {

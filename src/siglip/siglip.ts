@@ -3,7 +3,7 @@ import type { Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { StoredDType, WeightDType } from "../tensor/program.ts";
 import { padded } from "../tensor/shape.ts";
@@ -11,6 +11,7 @@ import type { Threads } from "../tensor/wasm/crowd.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+import { checkOptions } from "./options.ts";
 
 /** What is kept of a model, and who is told of what goes wrong with that. */
 export interface KeepOptions {
@@ -60,6 +61,9 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
 }
 
+/** The names of those options. */
+const EMBED = ["batch", "onProgress", "signal"] as const satisfies (keyof EmbedOptions)[];
+
 /**
  * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
  *
@@ -89,6 +93,10 @@ export class Siglip<Image = unknown> {
   private revival: Promise<LoadedModel<Image>> | undefined;
 
   protected constructor(parts: LoadedModel<Image>) {
+    if (!parts?.backend) {
+      const advice = "call await Siglip.load(model) instead";
+      throw mismatch("bad-input", "new Siglip", "a model that was loaded", `${typeof parts}`, advice);
+    }
     this.kept = parts;
     this.config = parts.config;
     this.dim = parts.config.vision.hidden;
@@ -104,6 +112,7 @@ export class Siglip<Image = unknown> {
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(images, "embedImages", "pictures");
+    checkOptions("embedImages", options, EMBED);
     const { platform, config, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
       const { tokens, patchSize, channels } = config.vision;
@@ -121,10 +130,11 @@ export class Siglip<Image = unknown> {
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(texts, "embedTexts", "strings");
+    checkOptions("embedTexts", options, EMBED);
     const { tokenizer, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly string[]) => {
       if (!tokenizer)
-        throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["text"].`);
+        throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["image", "text"].`);
       return tokenizer.encode(part);
     };
     return this.embed(items, options.batch ?? backend.defaults.texts, options, prepare, towers.text);
@@ -153,12 +163,12 @@ export class Siglip<Image = unknown> {
   }
 
   /** The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. */
-  async classify(image: Image, labels: readonly string[], options: ClassifierOptions = {}): Promise<Ranked[]> {
+  async classify(image: Image, labels: string | readonly string[], options: ClassifierOptions = {}): Promise<Ranked[]> {
     return (await this.classifier(labels, options)).classify(image, options);
   }
 
   /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
-  async classifier(labels: readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
+  async classifier(labels: string | readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
     return Classifier.make(this, labels, options);
   }
 
@@ -179,6 +189,11 @@ export class Siglip<Image = unknown> {
   dispose(): void {
     this.kept?.free().catch(() => {});
     this.kept = undefined;
+  }
+
+  /** As `dispose`, for `using model = await Siglip.load(…)`. */
+  [Symbol.dispose](): void {
+    this.dispose();
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */

@@ -1,4 +1,4 @@
-import { SiglipError } from "./error.ts";
+import { mismatch } from "./error.ts";
 
 /** The floating-point formats a checkpoint stores weights in, by their safetensors names. */
 export type FloatDType = "F64" | "F32" | "F16" | "BF16";
@@ -17,7 +17,9 @@ export function halfToFloat(half: number): number {
   return sign * (1024 + fraction) * 2 ** (exponent - 25);
 }
 
-/** A float32 to IEEE half precision bits, rounded to nearest even; what lies above 65504 + half a step becomes infinity. */
+/**
+ * A float32 to IEEE half precision bits, rounded to nearest even; what lies above 65504 + half a step becomes infinity.
+ */
 export function floatToHalf(value: number): number {
   float[0] = value;
   const sign = (bits[0] >>> 16) & 0x8000;
@@ -54,8 +56,13 @@ export function float32ToHalf(values: Float32Array): Uint16Array {
 export function toFloat32(bytes: Uint8Array, dtype: FloatDType): Float32Array {
   const size = dtype === "F64" ? 8 : dtype === "F32" ? 4 : 2;
   if (bytes.length % size !== 0) {
-    throw new SiglipError(
-      `wanted a whole number of ${dtype} elements of ${size} bytes, found ${bytes.length} bytes; the data was cut short.`,
+    const wanted = `a whole number of ${dtype} elements of ${size} bytes`;
+    throw mismatch(
+      "bad-checkpoint",
+      "weights",
+      wanted,
+      `${bytes.length} bytes`,
+      "fetch the file again, it was cut short",
     );
   }
   const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();

@@ -16,8 +16,9 @@ export interface LoadProgress {
 const MEMORY = 3000;
 
 /**
- * Reports one phase of one file, called with the bytes that have arrived and the total. The rate is an exponentially weighted mean over time,
- * corrected for its beginning at zero. `now` is in milliseconds; the bytes before `from` were there already and count for no rate.
+ * Reports one phase of one file, called with the bytes that have arrived and the total. The rate is an exponentially
+ * weighted mean over time, corrected for its beginning at zero. `now` is in milliseconds; the bytes before `from` were
+ * there already and count for no rate.
  */
 export function reporter(
   report: (progress: LoadProgress) => void,

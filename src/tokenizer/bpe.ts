@@ -1,6 +1,6 @@
 import { MinHeap } from "./min-heap.ts";
-import type { ModelProto } from "./model.ts";
-import type { charLength } from "./text.ts";
+import { type ModelProto, UNUSED } from "./model.ts";
+import { charLength } from "./text.ts";
 import type { Tokens } from "./tokens.ts";
 import type { ByteTrie } from "./trie.ts";
 
@@ -8,65 +8,56 @@ import type { ByteTrie } from "./trie.ts";
 const SYMBOLS = 2 ** 25;
 
 /**
- * Byte pair encoding as bpe_model.cc does it: from single characters (a user-defined symbol is one, and is never merged) the pair whose
- * merged piece has the highest score is merged, the leftmost of equals first, until no pair makes a piece. O(n log n).
+ * Byte pair encoding as bpe_model.cc does it: from single characters (a user-defined symbol is one, and is never
+ * merged) the pair whose merged piece has the highest score is merged, the leftmost of equals first, until no pair
+ * makes a piece. O(n log n).
  */
 export class Bpe {
-  readonly #trie: ByteTrie;
-  readonly #symbols: ByteTrie | undefined;
+  private readonly trie: ByteTrie;
+  private readonly symbols: ByteTrie | undefined;
   /** For each piece, how many scores are higher: 0 merges first. */
-  readonly #ranks: Int32Array;
-  readonly #unused: Uint8Array;
-  readonly #small = new Workspace(1024);
+  private readonly ranks: Int32Array;
+  private readonly unused: Uint8Array;
+  private readonly small = new Workspace(1024);
   /** For an unused piece: how many bytes its left half had when it was last seen as a pair. */
-  readonly #halves = new Map<number, number>();
-
-  readonly #charLength: typeof charLength;
+  private readonly halves = new Map<number, number>();
 
   /**
-   * `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none), `unused` the type
-   * of pieces that fall apart again. What is handed in is not imported, so that a bundle's chunk of this module shares none with others.
+   * `trie` holds the normal, user-defined and unused pieces, `symbols` the user-defined ones alone (undefined: none).
    */
-  constructor(
-    model: ModelProto,
-    trie: ByteTrie,
-    symbols: ByteTrie | undefined,
-    unused: number,
-    lengthOf: typeof charLength,
-  ) {
-    this.#charLength = lengthOf;
-    this.#trie = trie;
-    this.#symbols = symbols;
-    this.#ranks = ranksOf(Float32Array.from(model.pieces, (piece) => piece.score));
-    this.#unused = Uint8Array.from(model.pieces, (piece) => (piece.type === unused ? 1 : 0));
+  constructor(model: ModelProto, trie: ByteTrie, symbols: ByteTrie | undefined) {
+    this.trie = trie;
+    this.symbols = symbols;
+    this.ranks = ranksOf(Float32Array.from(model.pieces, (piece) => piece.score));
+    this.unused = Uint8Array.from(model.pieces, (piece) => (piece.type === UNUSED ? 1 : 0));
   }
 
   /** Appends the pieces of `bytes[start, end)`, which no piece that occurs in the text may overhang. */
   encode(bytes: Uint8Array, start: number, end: number, tokens: Tokens): void {
     const text = bytes.subarray(start, end);
-    const work = text.length <= this.#small.next.length ? this.#small : new Workspace(text.length);
-    this.#halves.clear();
-    this.#split(text, work);
-    this.#merge(text, work);
-    for (let at = 0; at < text.length; at = work.next[at]) this.#emit(text, at, work.next[at], tokens);
+    const work = text.length <= this.small.next.length ? this.small : new Workspace(text.length);
+    this.halves.clear();
+    this.split(text, work);
+    this.merge(text, work);
+    for (let at = 0; at < text.length; at = work.next[at]) this.emit(text, at, work.next[at], tokens);
   }
 
-  #split(text: Uint8Array, { next, previous, nodes }: Workspace): void {
+  private split(text: Uint8Array, { next, previous, nodes }: Workspace): void {
     let last = -1;
     for (let at = 0; at < text.length; ) {
-      const symbol = this.#symbols?.longest(text, at, text.length) ?? 0;
-      const to = at + (symbol || Math.min(this.#charLength(text[at]), text.length - at));
+      const symbol = this.symbols?.longest(text, at, text.length) ?? 0;
+      const to = at + (symbol || Math.min(charLength(text[at]), text.length - at));
       next[at] = to;
       previous[at] = last;
-      nodes[at] = symbol ? FROZEN : this.#trie.walk(0, text, at, to);
+      nodes[at] = symbol ? FROZEN : this.trie.walk(0, text, at, to);
       last = at;
       at = to;
     }
   }
 
-  #merge(text: Uint8Array, work: Workspace): void {
+  private merge(text: Uint8Array, work: Workspace): void {
     const { next, previous, nodes, ranks, queue } = work;
-    for (let at = 0; at < text.length; at = next[at]) this.#propose(text, work, at);
+    for (let at = 0; at < text.length; at = next[at]) this.propose(text, work, at);
     for (let key = queue.pop(); key >= 0; key = queue.pop()) {
       const rank = Math.floor(key / SYMBOLS);
       const left = key - rank * SYMBOLS;
@@ -74,34 +65,34 @@ export class Bpe {
       if (ranks[left] !== rank) continue;
       const right = next[left];
       const end = next[right];
-      nodes[left] = this.#trie.walk(nodes[left], text, right, end);
+      nodes[left] = this.trie.walk(nodes[left], text, right, end);
       next[left] = end;
       ranks[right] = NO_PAIR;
       if (end < text.length) previous[end] = left;
-      if (previous[left] >= 0) this.#propose(text, work, previous[left]);
-      this.#propose(text, work, left);
+      if (previous[left] >= 0) this.propose(text, work, previous[left]);
+      this.propose(text, work, left);
     }
   }
 
   /** Queues the merge of the symbol at `left` and the one after it, where they make a piece. */
-  #propose(text: Uint8Array, { next, nodes, ranks, queue }: Workspace, left: number): void {
+  private propose(text: Uint8Array, { next, nodes, ranks, queue }: Workspace, left: number): void {
     ranks[left] = NO_PAIR;
     const right = next[left];
     if (right === text.length || nodes[left] <= 0 || nodes[right] === FROZEN) return;
-    const id = this.#trie.value(this.#trie.walk(nodes[left], text, right, next[right]));
+    const id = this.trie.value(this.trie.walk(nodes[left], text, right, next[right]));
     if (id < 0) return;
-    ranks[left] = this.#ranks[id];
+    ranks[left] = this.ranks[id];
     queue.push(ranks[left] * SYMBOLS + left);
-    if (this.#unused[id]) this.#halves.set(id, right - left);
+    if (this.unused[id]) this.halves.set(id, right - left);
   }
 
   /** Appends the piece `text[start, end)`; an unused one as the pieces it was made of. */
-  #emit(text: Uint8Array, start: number, end: number, tokens: Tokens): void {
+  private emit(text: Uint8Array, start: number, end: number, tokens: Tokens): void {
     const ends = [end];
     for (let from = start; ends.length > 0; ) {
       const to = ends[ends.length - 1];
-      const id = this.#trie.value(this.#trie.walk(0, text, from, to));
-      const half = this.#unused[id] ? this.#halves.get(id) : undefined;
+      const id = this.trie.value(this.trie.walk(0, text, from, to));
+      const half = this.unused[id] ? this.halves.get(id) : undefined;
       if (half !== undefined) {
         ends.push(from + half);
         continue;

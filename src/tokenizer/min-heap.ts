@@ -1,16 +1,16 @@
 /** A heap of numbers that gives the smallest first, four children to a node (one cache line). */
 export class MinHeap {
-  #keys = new Float64Array(64);
-  #length = 0;
+  private keys = new Float64Array(64);
+  private length = 0;
 
   push(key: number): void {
-    if (this.#length === this.#keys.length) {
-      const larger = new Float64Array(2 * this.#length);
-      larger.set(this.#keys);
-      this.#keys = larger;
+    if (this.length === this.keys.length) {
+      const larger = new Float64Array(2 * this.length);
+      larger.set(this.keys);
+      this.keys = larger;
     }
-    const keys = this.#keys;
-    let hole = this.#length++;
+    const keys = this.keys;
+    let hole = this.length++;
     while (hole > 0) {
       const parent = (hole - 1) >> 2;
       if (keys[parent] <= key) break;
@@ -22,10 +22,10 @@ export class MinHeap {
 
   /** Takes the smallest number; -1 where there is none. */
   pop(): number {
-    if (this.#length === 0) return -1;
-    const keys = this.#keys;
+    if (this.length === 0) return -1;
+    const keys = this.keys;
     const top = keys[0];
-    const length = --this.#length;
+    const length = --this.length;
     const last = keys[length];
     for (let hole = 0; ; ) {
       const first = 4 * hole + 1;

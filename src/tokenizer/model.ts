@@ -1,4 +1,5 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
+import { invalid } from "./invalid.ts";
 import { ProtoReader } from "./protobuf.ts";
 
 /** Piece types, as sentencepiece_model.proto numbers them. */
@@ -10,15 +11,21 @@ export const UNUSED = 5;
 export const BYTE = 6;
 
 /**
- * The largest model file read: 16 MiB, over three times the largest published one. It bounds what a load may take: at most
- * about 50 bytes for each byte of the file.
+ * The largest model file read: 16 MiB, over three times the largest published one. It bounds what a load may take: at
+ * most about 50 bytes for each byte of the file.
  */
 export const MAX_MODEL_BYTES = 1 << 24;
 
-/** The longest piece, and the longest text a normaliser rule matches or writes, in bytes: it keeps the work on a text linear. */
+/**
+ * The longest piece, and the longest text a normaliser rule matches or writes, in bytes: it keeps the work on a text
+ * linear.
+ */
 export const MAX_PIECE_BYTES = 512;
 
-/** One vocabulary entry; its position in `ModelProto.pieces` is its id, its UTF-8 bytes are `ModelProto.bytes[start, end)`. */
+/**
+ * One vocabulary entry; its position in `ModelProto.pieces` is its id, its UTF-8 bytes are `ModelProto.bytes[start,
+ * end)`.
+ */
 export interface Piece {
   readonly start: number;
   readonly end: number;
@@ -41,16 +48,13 @@ export interface ModelProto {
 }
 
 /**
- * Reads a SentencePiece `.model` file. Unknown fields are passed over; damaged protobufs, word and char models, empty or overlong
- * pieces, unknown types and scores that are not finite are SiglipErrors.
+ * Reads a SentencePiece `.model` file. Unknown fields are passed over; damaged protobufs, word and char models, empty
+ * or overlong pieces, unknown types and scores that are not finite are SiglipErrors.
  */
 export function parseModel(bytes: Uint8Array): ModelProto {
   if (!(bytes instanceof Uint8Array))
-    throw new SiglipError("Expected the bytes of a SentencePiece model, but got something else; pass a Uint8Array.");
-  if (bytes.length > MAX_MODEL_BYTES)
-    throw new SiglipError(
-      `Expected a SentencePiece model of at most ${MAX_MODEL_BYTES} bytes, but got ${bytes.length}; pass spiece.model or tokenizer.model.`,
-    );
+    throw mismatch("bad-input", "tokenizer model", "its bytes", typeof bytes, "pass a Uint8Array");
+  if (bytes.length > MAX_MODEL_BYTES) throw invalid(`at most ${MAX_MODEL_BYTES} bytes`, `${bytes.length}`);
   const model: ModelProto = {
     bytes,
     pieces: [],
@@ -87,9 +91,9 @@ function readPiece(reader: ProtoReader, id: number): Piece {
     else reader.skip();
   }
   if (start === end || end - start > MAX_PIECE_BYTES)
-    throw invalid(`pieces of 1 to ${MAX_PIECE_BYTES} bytes, but piece ${id} has ${end - start}`);
-  if (!Number.isFinite(score)) throw invalid(`finite scores, but piece ${id} has ${score}`);
-  if (type < NORMAL || type > BYTE) throw invalid(`piece types 1 to 6, but piece ${id} has ${type}`);
+    throw invalid(`pieces of 1 to ${MAX_PIECE_BYTES} bytes`, `piece ${id} of ${end - start}`);
+  if (!Number.isFinite(score)) throw invalid("finite scores", `${score} at piece ${id}`);
+  if (type < NORMAL || type > BYTE) throw invalid("piece types from 1 to 6", `${type} at piece ${id}`);
   return { start, end, score, type };
 }
 
@@ -97,7 +101,10 @@ function readTrainerSpec(reader: ProtoReader, model: ModelProto): void {
   while (reader.next()) {
     if (reader.field === 3) {
       const type = reader.varint();
-      if (type !== 1 && type !== 2) throw invalid(`a unigram (1) or BPE (2) model, but the model type is ${type}`);
+      if (type !== 1 && type !== 2) {
+        const wanted = "a unigram (1) or BPE (2) model";
+        throw mismatch("unsupported", "tokenizer model", wanted, `model type ${type}`, "take SigLIP's own");
+      }
       model.algorithm = type === 1 ? "unigram" : "bpe";
     } else if (reader.field === 24) model.treatWhitespaceAsSuffix = reader.varint() !== 0;
     else if (reader.field === 35) model.byteFallback = reader.varint() !== 0;
@@ -115,11 +122,4 @@ function readNormalizerSpec(reader: ProtoReader, model: ModelProto): void {
     else if (reader.field === 5) model.escapeWhitespaces = reader.varint() !== 0;
     else reader.skip();
   }
-}
-
-/** A SiglipError for a model that parses and contradicts itself: `expectation` says what was wanted and what was found. */
-export function invalid(expectation: string): SiglipError {
-  return new SiglipError(
-    `Expected a SentencePiece model with ${expectation}; the file is damaged or not for SigLIP, so fetch it again.`,
-  );
 }

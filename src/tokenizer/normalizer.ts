@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { Charsmap } from "./charsmap.ts";
 import type { ModelProto } from "./model.ts";
 import { charLength, MAX_TEXT } from "./text.ts";
@@ -11,90 +11,91 @@ const REPLACEMENT = new TextEncoder().encode("\ufffd");
 
 /** SentencePiece's normaliser (normalizer.cc): rules, dummy prefix or suffix, extra spaces, spaces as U+2581. */
 export class Normalizer {
-  readonly #charsmap: Charsmap | undefined;
-  readonly #symbols: ByteTrie | undefined;
-  readonly #prefix: boolean;
-  readonly #suffix: boolean;
-  readonly #trim: boolean;
-  readonly #escape: boolean;
+  private readonly charsmap: Charsmap | undefined;
+  private readonly symbols: ByteTrie | undefined;
+  private readonly prefix: boolean;
+  private readonly suffix: boolean;
+  private readonly trim: boolean;
+  private readonly escape: boolean;
 
-  // What `#read` found: `#source[#start, #end)` stands for `#consumed` bytes of the input.
-  #source: Uint8Array = PLAIN_SPACE;
-  #start = 0;
-  #end = 0;
-  #consumed = 0;
+  // What `read` found: `source[start, end)` stands for `consumed` bytes of the input.
+  private source: Uint8Array = PLAIN_SPACE;
+  private start = 0;
+  private end = 0;
+  private consumed = 0;
 
   /** `symbols`: the user-defined symbols, which pass as they are; undefined where there are none. */
   constructor(model: ModelProto, symbols: ByteTrie | undefined) {
-    this.#charsmap = model.charsmap.length > 0 ? new Charsmap(model.charsmap) : undefined;
-    this.#symbols = symbols;
-    this.#prefix = model.addDummyPrefix && !model.treatWhitespaceAsSuffix;
-    this.#suffix = model.addDummyPrefix && model.treatWhitespaceAsSuffix;
-    this.#trim = model.removeExtraWhitespaces;
-    this.#escape = model.escapeWhitespaces;
+    this.charsmap = model.charsmap.length > 0 ? new Charsmap(model.charsmap) : undefined;
+    this.symbols = symbols;
+    this.prefix = model.addDummyPrefix && !model.treatWhitespaceAsSuffix;
+    this.suffix = model.addDummyPrefix && model.treatWhitespaceAsSuffix;
+    this.trim = model.removeExtraWhitespaces;
+    this.escape = model.escapeWhitespaces;
   }
 
   /** The normalised form of valid UTF-8; SiglipError where it would exceed `MAX_TEXT` bytes. */
   normalize(input: Uint8Array): Uint8Array {
-    const space = this.#escape ? META_SPACE : PLAIN_SPACE;
+    const space = this.escape ? META_SPACE : PLAIN_SPACE;
     let at = 0;
-    if (this.#trim) {
+    if (this.trim) {
       while (at < input.length) {
-        this.#read(input, at);
-        if (this.#end - this.#start !== 1 || this.#source[this.#start] !== SPACE) break;
-        at += this.#consumed;
+        this.read(input, at);
+        if (this.end - this.start !== 1 || this.source[this.start] !== SPACE) break;
+        at += this.consumed;
       }
     }
     if (at === input.length) return new Uint8Array();
 
     const out = new Output(Math.min(MAX_TEXT, input.length + 64));
-    if (this.#prefix) out.append(space, 0, space.length);
-    let afterSpace = this.#trim;
+    if (this.prefix) out.append(space, 0, space.length);
+    let afterSpace = this.trim;
     while (at < input.length) {
-      this.#read(input, at);
-      const source = this.#source;
-      let start = this.#start;
-      while (afterSpace && start < this.#end && source[start] === SPACE) start++;
-      if (start < this.#end) {
-        if (this.#escape) out.appendEscaped(source, start, this.#end);
-        else out.append(source, start, this.#end);
-        afterSpace = this.#trim && source[this.#end - 1] === SPACE;
+      this.read(input, at);
+      const source = this.source;
+      let start = this.start;
+      while (afterSpace && start < this.end && source[start] === SPACE) start++;
+      if (start < this.end) {
+        if (this.escape) out.appendEscaped(source, start, this.end);
+        else out.append(source, start, this.end);
+        afterSpace = this.trim && source[this.end - 1] === SPACE;
       }
-      at += this.#consumed;
+      at += this.consumed;
     }
-    if (this.#trim) while (out.endsWith(space)) out.length -= space.length;
-    if (this.#suffix) out.append(space, 0, space.length);
+    if (this.trim) while (out.endsWith(space)) out.length -= space.length;
+    if (this.suffix) out.append(space, 0, space.length);
     return out.bytes.subarray(0, out.length);
   }
 
   /** Reads the next unit of `input`: a user-defined symbol, what a rule matches, or one character. */
-  #read(input: Uint8Array, at: number): void {
-    this.#source = input;
-    this.#start = at;
-    this.#consumed = this.#symbols?.longest(input, at, input.length) ?? 0;
-    if (this.#consumed === 0 && this.#charsmap) {
-      const found = this.#charsmap.longest(input, at, input.length);
+  private read(input: Uint8Array, at: number): void {
+    this.source = input;
+    this.start = at;
+    this.consumed = this.symbols?.longest(input, at, input.length) ?? 0;
+    if (this.consumed === 0 && this.charsmap) {
+      const found = this.charsmap.longest(input, at, input.length);
       if (found !== 0) {
-        this.#source = this.#charsmap.replacements;
-        this.#start = Math.floor(found / 1024);
-        this.#consumed = found % 1024;
-        this.#end = this.#start;
-        while (this.#end < this.#source.length && this.#source[this.#end] !== 0) this.#end++;
+        this.source = this.charsmap.replacements;
+        this.start = Math.floor(found / 1024);
+        this.consumed = found % 1024;
+        this.end = this.start;
+        while (this.end < this.source.length && this.source[this.end] !== 0) this.end++;
         return;
       }
     }
-    if (this.#consumed === 0) {
-      // The input is valid UTF-8: a continuation byte comes first only after a symbol or rule that ends inside a character.
+    if (this.consumed === 0) {
+      // The input is valid UTF-8: a continuation byte comes first only after a symbol or rule that ends inside a
+      // character.
       if ((input[at] & 0xc0) === 0x80) {
-        this.#source = REPLACEMENT;
-        this.#start = 0;
-        this.#end = REPLACEMENT.length;
-        this.#consumed = 1;
+        this.source = REPLACEMENT;
+        this.start = 0;
+        this.end = REPLACEMENT.length;
+        this.consumed = 1;
         return;
       }
-      this.#consumed = Math.min(charLength(input[at]), input.length - at);
+      this.consumed = Math.min(charLength(input[at]), input.length - at);
     }
-    this.#end = at + this.#consumed;
+    this.end = at + this.consumed;
   }
 }
 
@@ -107,7 +108,7 @@ class Output {
   }
 
   append(source: Uint8Array, start: number, end: number): void {
-    this.#reserve(end - start);
+    this.reserve(end - start);
     for (let i = start; i < end; i++) this.bytes[this.length++] = source[i];
   }
 
@@ -116,7 +117,7 @@ class Output {
     for (let i = start; i < end; i++) {
       if (source[i] === SPACE) this.append(META_SPACE, 0, META_SPACE.length);
       else {
-        this.#reserve(1);
+        this.reserve(1);
         this.bytes[this.length++] = source[i];
       }
     }
@@ -128,12 +129,16 @@ class Output {
     return true;
   }
 
-  #reserve(more: number): void {
+  private reserve(more: number): void {
     const wanted = this.length + more;
     if (wanted <= this.bytes.length) return;
     if (wanted > MAX_TEXT)
-      throw new SiglipError(
-        `Expected a text of at most ${MAX_TEXT} bytes once normalised, but it is longer; shorten it (the model reads only its beginning).`,
+      throw mismatch(
+        "bad-input",
+        "text",
+        `at most ${MAX_TEXT} bytes once normalised`,
+        "more",
+        "shorten it (the model reads only its beginning)",
       );
     const larger = new Uint8Array(Math.min(MAX_TEXT, 2 * wanted));
     larger.set(this.bytes.subarray(0, this.length));

@@ -4,8 +4,8 @@ import { byId, make, sentence } from "./dom.ts";
 export type Mount = (root: HTMLElement) => undefined | (() => void) | Promise<undefined | (() => void)>;
 
 /**
- * Shows the view that the address names (`#search` is `<section id="view-search">`), the first of `views` by default, and
- * marks its link. A view is mounted once.
+ * Shows the view that the address names (`#search` is `<section id="view-search">`), the first of `views` by default,
+ * and marks its link. A view is mounted once.
  */
 export function route(views: Readonly<Record<string, Mount>>): void {
   const names = Object.keys(views);

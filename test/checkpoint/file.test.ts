@@ -1,5 +1,17 @@
 import { execFileSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, symlink, truncate, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  readlink,
+  rm,
+  stat,
+  symlink,
+  truncate,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
@@ -99,6 +111,34 @@ describe("writeFileAtomic", () => {
     await symlink("linked", join(folder, "link"));
     await writeFileAtomic(join(folder, "link"), [bytes("new")]);
     expect(await text(join(folder, "linked"))).toBe("new");
+    // Through links in other folders, to what is not there yet.
+    await mkdir(join(folder, "far"));
+    await symlink("far", join(folder, "near"));
+    await symlink("../fresh", join(folder, "far", "relative"));
+    await writeFileAtomic(join(folder, "near", "relative"), [bytes("made")]);
+    expect(await text(join(folder, "fresh"))).toBe("made");
+    expect(await readlink(join(folder, "far", "relative"))).toBe("../fresh");
+    await symlink("circle", join(folder, "circle"));
+    expect(await refusal(writeFileAtomic(join(folder, "circle"), []))).toContain("ELOOP");
+  });
+
+  it("keeps the mode of a file that was there", async (context) => {
+    if (process.platform === "win32") return context.skip("Windows has no modes");
+    const path = join(folder, "mode");
+    await writeFile(path, "old");
+    for (const mode of [0o600, 0o664, 0o755]) {
+      await chmod(path, mode);
+      await writeFileAtomic(path, [bytes("new")]);
+      expect((await stat(path)).mode & 0o7777).toBe(mode);
+    }
+  });
+
+  it("takes every name that the file system takes", async () => {
+    for (const name of ["n".repeat(255), "名".repeat(85), ".hidden", "a b\n'\"$"]) {
+      if (process.platform === "win32" && /\n/.test(name)) continue;
+      await writeFileAtomic(join(folder, name), [bytes(name)]);
+      expect(await text(join(folder, name))).toBe(name);
+    }
   });
 
   it("leaves the old file and nothing else when the chunks fail or the signal aborts", async () => {

@@ -28,7 +28,10 @@ describe("the parts of a line", () => {
   });
 
   it("disarms a stranger's control characters", () => {
-    expect(plain("a\r\n\x1b[31mb\u202ec")).toBe("a\ufffd\ufffd\ufffd[31mb\ufffdc");
+    expect(plain("a\r\n\x1b[31mb\u202ec\x9b2J\ud800")).toBe(String.raw`a\u000d\u000a\u001b[31mb\u202ec\u009b2J\ud800`);
+    const long = plain(`begin${"🙂".repeat(1000)}end`);
+    expect(long).toMatch(/^begin🙂+…🙂+end$/u);
+    expect(long.length).toBeLessThanOrEqual(201);
     expect(plain("👨‍👩‍👧 ラベル")).toBe("👨‍👩‍👧 ラベル");
   });
 

@@ -34,6 +34,14 @@ describe("the search index", () => {
     expect(index.search(Float32Array.of(1, 0), 0)).toEqual([]);
   });
 
+  it("takes embeddings as a model gives them", () => {
+    const index = new SearchIndex(2);
+    expect(index.add({ data: Float32Array.of(1, 0, 0, 1), shape: [2, 2] })).toBe(0);
+    expect(index.size).toBe(2);
+    expect(index.search({ data: Float32Array.of(0, 1), shape: [1, 2] }, 1)).toEqual([{ index: 1, score: 1 }]);
+    expect(() => index.search({ data: Float32Array.of(0, 1, 1, 0), shape: [2, 2] })).toThrow(/found 4 values/);
+  });
+
   it("refuses other widths and what is no number, in one sentence", () => {
     const index = new SearchIndex(3);
     const oneSentence = /^SearchIndex: wanted [^;]*, found [^;]*; [^;]*\.$/;

@@ -137,6 +137,7 @@ describe("Siglip", async () => {
     for (let i = model.dim; i < data.length; i++) expect(data[i]).toBe(data[i % model.dim]);
   });
 
+  const load = (options: object) => Siglip.load("demo", options);
   const bad: [string, () => Promise<unknown>, RegExp][] = [
     ["a picture that is not there", () => model.embedImages(["nowhere.png"]), /nowhere\.png.*no such file/],
     ["a directory", () => model.embedImages([demo]), /a folder/],
@@ -182,6 +183,23 @@ describe("Siglip", async () => {
     ],
     ["a tower that is not in a list", () => Siglip.load("demo", { towers: "image" as never }), /a list/],
     ["a model that is no name", () => Siglip.load(1n as never), /found 1/],
+    [
+      "the name of a backend as device",
+      () => load({ device: "webgpu" }),
+      /^device: .*found "webgpu"; say backend: "webgpu"/,
+    ],
+    ["an option of another library", () => load({ quantized: true }), /found "quantized"; say dtype/],
+    ["an option in singular", () => load({ tower: ["image"] }), /found "tower"; say towers/],
+    ["an option of another call", () => load({ templates: ["{label}"] }), /found "templates"; give it to classify/],
+    ["an option that is none", () => load({ colour: 1 }), /found "colour"; choose among backend, cache, /],
+    ["options that are none", () => Siglip.load("demo", "cpu" as never), /an object of options, found "cpu"/],
+    [
+      "a template beside templates",
+      () => model.classify(cats, ["a"], { template: "{label}" } as never),
+      /found "template"; say templates/,
+    ],
+    ["a batch size", () => model.embedTexts(["a"], { batchSize: 2 } as never), /found "batchSize"; say batch\./],
+    ["new in place of load", async () => new (Siglip as never as { new (): Siglip })(), /call await Siglip\.load/],
     ["an unknown backend", () => Siglip.load("demo", { backend: "cuda" as never }), /"cuda"/],
     ["an unknown dtype", () => Siglip.load("demo", { dtype: "f8" as never }), /"f8"/],
     ["an unknown tower", () => Siglip.load("demo", { towers: ["audio" as never] }), /audio/],
@@ -201,8 +219,28 @@ describe("Siglip", async () => {
   it("loads one tower and says so when the other is wanted", async () => {
     const half = await Siglip.load("demo", { backend: "cpu", towers: ["image"] });
     expect((await half.embedImages([cats])).shape).toEqual([1, 144]);
-    await expect(half.embedTexts(["a"])).rejects.toThrow(/towers/);
+    await expect(half.embedTexts(["a"])).rejects.toThrow(/load with towers: \["image", "text"\]/);
     half.dispose();
+    const other = await Siglip.load("demo", { backend: "cpu", towers: ["text"] });
+    await expect(other.embedImages([cats])).rejects.toThrow(/load with towers: \["image", "text"\]/);
+    await expect(other.classify(cats, "a cat")).rejects.toThrow(/load with towers: \["image", "text"\]/);
+    other.dispose();
+  });
+
+  it("takes one label without a list", async () => {
+    const [{ label, probability }, ...others] = await model.classify(cats, "a cat", { templates: ["{label}"] });
+    expect([label, others]).toEqual(["a cat", []]);
+    expect(probability).toBeGreaterThan(0.5);
+  });
+
+  it("is disposed of where it goes out of scope", async () => {
+    let left: Siglip;
+    {
+      using brief = await Siglip.load("demo", { backend: "cpu" });
+      expect((await brief.embedTexts(["a"])).shape).toEqual([1, 144]);
+      left = brief;
+    }
+    await expect(left.embedTexts(["a"])).rejects.toMatchObject({ name: "SiglipError" });
   });
 
   it("frees what it took when a load is aborted", async () => {

@@ -90,6 +90,13 @@ describe("the page's kernel bench", () => {
     ]);
     expect(rows[0]).toMatch(/\d% of copy/);
     expect(await page.locator(".chart li svg .best").count()).toBe(2);
+    // A scrollbar that is always there, and shadows at the ends: the browser of tests draws no scrollbars.
+    const style = await page.locator(".table").evaluate((table) => {
+      const { overflowX, backgroundImage, scrollbarColor } = getComputedStyle(table);
+      return { overflowX, shadows: backgroundImage.split("linear-gradient").length - 1, scrollbarColor };
+    });
+    expect(style).toMatchObject({ overflowX: "scroll", shadows: 4 });
+    expect(style.scrollbarColor).not.toBe("auto");
     await page.getByText("1 skipped").last().click();
     await page.getByText("the device lacks shader-f16").waitFor();
     await keepScreenshots(page, "bench");
@@ -132,7 +139,7 @@ describe("the page's kernel bench", () => {
       await measure(page, "linear");
       await page.getByText(/^Measuring what .*: copy/).waitFor({ timeout: 60_000 });
       expect(await countDevices(page, true)).toBe(1);
-      await page.getByText(/^The device was lost \(.*\); measure again\.$/).waitFor();
+      await page.getByText(/^bench: wanted a device that lasts, found it lost \(.*\); measure again\.$/).waitFor();
       expect(await button(page, "Measure").isEnabled()).toBe(true);
       expect(faults).toEqual([]);
       await page.context().close();
@@ -145,7 +152,7 @@ describe("the page's kernel bench", () => {
         delete (Navigator.prototype as { gpu?: GPU }).gpu;
       }),
     );
-    await page.getByText(/^A GPU was wanted to measure, found .* no WebGPU; /).waitFor();
+    await page.getByText(/^bench: wanted a GPU to measure, found .* no WebGPU; /).waitFor();
     expect(await button(page, "Measure").count()).toBe(0);
     expect(faults).toEqual([]);
     await page.context().close();

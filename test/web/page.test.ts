@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { KNOWN, parameters } from "../../src/web/models/known.ts";
+import { KNOWN, parameters, RECOMMENDED } from "../../src/web/models/known.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
 import { serveFiles } from "../harness/server.ts";
@@ -116,6 +116,9 @@ describe("the page", () => {
     await page.setInputFiles("#file", fileURLToPath(new URL("config.json", demo)));
     await page.waitForSelector("#classify-status.failed");
     expect(await page.textContent("#classify-status")).toMatch(/^config.json: wanted .*, found .*; .*\.$/);
+    await page.click("#camera");
+    await page.waitForFunction(() => document.querySelector("#classify-status")!.textContent!.includes("a second"));
+    expect(await page.getAttribute("#classify-status", "class")).not.toContain("failed");
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -152,6 +155,30 @@ describe("the page", () => {
       const { wide, contents } = await phoneWidths(page);
       expect(contents, view).toBe(wide);
     }
+    await page.click('nav a[href="#classify"]');
+    await page.setViewportSize({ width: 375, height: 667 });
+    await page.locator("#bars li").last().scrollIntoViewIfNeeded();
+    const seen = await page.evaluate(() => {
+      const inside = (selector: string) => {
+        const { top, bottom } = document.querySelector(selector)!.getBoundingClientRect();
+        return { top: Math.round(top), bottom: Math.round(bottom) };
+      };
+      return { stage: inside("#stage"), bars: inside("#bars") };
+    });
+    expect(seen.stage.top).toBeGreaterThanOrEqual(0);
+    expect(seen.bars.top).toBeGreaterThanOrEqual(seen.stage.bottom);
+    expect(seen.bars.bottom).toBeLessThanOrEqual(667);
+    await page.screenshot({ path: "test/artefacts/page-phone-bars.png" });
+    await page.emulateMedia({ forcedColors: "active" });
+    const shapes = await page.evaluate(() => {
+      const style = (selector: string) => getComputedStyle(document.querySelector(selector)!);
+      const marked = (selector: string) => style(selector).outlineStyle;
+      return [marked("nav a[aria-current]"), marked("nav a:not([aria-current])"), style("#model-dot").borderTopStyle];
+    });
+    expect(shapes).toEqual(["solid", "none", "solid"]);
+    await page.setViewportSize({ width: 1200, height: 860 });
+    await page.screenshot({ path: "test/artefacts/page-forced-colours.png" });
+    await page.emulateMedia({ forcedColors: "none" });
     const unnamed = await page.$$eval("button, input, select, textarea, a, img:not([alt])", (all) =>
       all
         .filter((element) => {
@@ -181,6 +208,12 @@ describe("the choice of models", () => {
         await page.click("#model-button");
         for (const [id, value] of Object.entries(options)) await page.selectOption(`#${id}`, value);
       };
+      await load({ known: RECOMMENDED.id });
+      expect(await page.inputValue("#dtype")).toBe("q4");
+      const offered = await page.$$eval("#known option", (all) => all.map((option) => option.textContent!));
+      expect(offered[1]).toBe("siglip-base-patch16-224 · 813 MB, recommended at q4");
+      expect(offered.at(-3)).toMatch(/^siglip2-giant/);
+      await page.click("#close-models");
       await load({ known: "disk", dtype: "q4", backend: "cpu" });
       await keepScreenshots(page, "models");
       await page.setInputFiles("#disk-folder", fileURLToPath(demo));

@@ -12,8 +12,8 @@ interface Line {
 }
 
 /**
- * For every operation, shape and precision a bar: the share of its ceiling that the fastest form reaches; the other forms as
- * dots. The table has the same figures, so the drawing itself is hidden from screen readers.
+ * For every operation, shape and precision a bar: the share of its ceiling that the fastest form reaches; the other
+ * forms as dots. The table has the same figures, so the drawing itself is hidden from screen readers.
  */
 export class Chart {
   readonly element = make("ol", { class: "chart" });

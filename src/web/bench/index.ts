@@ -1,3 +1,4 @@
+import { mismatch } from "../../support/error.ts";
 import { isSoftware } from "../../tensor/webgpu/device.ts";
 import type { AppContext } from "../context.ts";
 import { make, sentence } from "../dom.ts";
@@ -24,7 +25,7 @@ async function findAdapter(): Promise<GPUAdapter> {
   const found = navigator.gpu
     ? "no WebGPU adapter on this device"
     : "a browser, or a page without https, that has no WebGPU";
-  throw new Error(`A GPU was wanted to measure, found ${found}; the other views carry on with the CPU.`);
+  throw mismatch("no-device", "bench", "a GPU to measure", found, "use the other views, which carry on without");
 }
 
 function softwareNotice(): HTMLElement {
@@ -32,6 +33,7 @@ function softwareNotice(): HTMLElement {
     "p",
     { class: "software", role: "note" },
     make("strong", {}, "Software adapter"),
-    " There is no GPU behind it: shaders run on the CPU. That the kernels are right can be seen here; their times say nothing about a GPU, and only small shapes are run.",
+    " There is no GPU behind it: shaders run on the CPU. That the kernels are right can be seen here; " +
+      "their times say nothing about a GPU, and only small shapes are run.",
   );
 }

@@ -6,6 +6,7 @@ import { type Ceilings, measureCeilings } from "../../../bench/lib/ceilings.ts";
 import { type Adapter, openBench } from "../../../bench/lib/device.ts";
 import type { KernelRow } from "../../../bench/operations/measure.ts";
 import { isReduced, measureKernels, type Wanted } from "../../../bench/operations/suite.ts";
+import { mismatch } from "../../support/error.ts";
 import { sentence } from "../dom.ts";
 
 /** What the worker tells, in this order; `failed` may come at any time and is the last. */
@@ -26,7 +27,7 @@ self.addEventListener("unhandledrejection", ({ reason }) => fail(reason));
 async function run(wanted: Wanted): Promise<void> {
   const bench = await openBench(navigator.gpu, true);
   bench.device.lost.then(({ reason, message }) =>
-    fail(new Error(`The device was lost (${message || reason}); measure again.`)),
+    fail(mismatch("device-lost", "bench", "a device that lasts", `it lost (${message || reason})`, "measure again")),
   );
   tell({ adapter: bench.adapter, full: !isReduced(bench) });
   const ceilings = await measureCeilings(bench, { copy, fma, matrix }, (note) => tell({ note }));

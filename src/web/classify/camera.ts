@@ -1,3 +1,5 @@
+import { mismatch } from "../../support/error.ts";
+
 /** The device's camera, shown in a video element. */
 export class Camera {
   private readonly video: HTMLVideoElement;
@@ -18,9 +20,8 @@ export class Camera {
       return new Camera(video, stream);
     } catch (cause) {
       const found = navigator.mediaDevices ? (cause as Error).message : "that this page may not use one";
-      throw new Error(`A camera was wanted, found none to use (${found}); connect one and allow this page to see it.`, {
-        cause,
-      });
+      const advice = "connect one and allow this page to see it";
+      throw mismatch("no-device", "camera", "one to use", `none (${found})`, advice, cause);
     }
   }
 

@@ -38,8 +38,11 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     status.classList.toggle("failed", failed);
   }
 
-  /** Scores the labels against an embedded picture; what is overtaken by a newer call is not shown. */
-  async function score(embedded: Promise<Embeddings>): Promise<void> {
+  /**
+   * Scores the labels against an embedded picture; what is overtaken by a newer call is not shown. Gives whether the bars
+   * are those of this call, with nothing to object.
+   */
+  async function score(embedded: Promise<Embeddings>): Promise<boolean> {
     const mine = ++turn;
     const asked = [
       ...new Set(
@@ -52,14 +55,14 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     if (asked.length === 0) {
       drawBars(bars, []);
       say("Type at least one label.");
-      return;
+      return false;
     }
     const sentences = asked.map((label) => template.value.replaceAll("{label}", () => label));
     bars.classList.add("stale");
     try {
       const [a, b] = await Promise.all([embedded, texts!.embed(sentences)]);
       const { probabilities } = await model!.similarity(a, b);
-      if (mine !== turn) return;
+      if (mine !== turn) return false;
       drawBars(
         bars,
         asked.map((label, index) => ({ label, probability: probabilities[index] })),
@@ -67,11 +70,15 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
       bars.classList.remove("stale");
       const best = probabilities.indexOf(Math.max(...probabilities));
       context.announce(`${asked[best]}: ${formatPercent(probabilities[best])}`);
-      if (!template.value.includes("{label}"))
+      if (!template.value.includes("{label}")) {
         say("The sentence has no {label} in it, so all labels get the same.", true);
-      else if (!camera) say("");
+        return false;
+      }
+      if (!camera) say("");
+      return true;
     } catch (error) {
       if (mine === turn) say(sentence(error), true);
+      return false;
     }
   }
 
@@ -113,6 +120,8 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     } catch (error) {
       return say(sentence(error), true);
     }
+    // What was wrong with a picture before has nothing to do with what is seen now.
+    say("");
     cameraButton.setAttribute("aria-pressed", "true");
     video.hidden = false;
     picture.hidden = true;
@@ -120,13 +129,9 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     let before = performance.now();
     await mine.frames(async (frame) => {
       image = model!.embedImages([frame], [frame]);
-      await image.then(
-        () => score(image!),
-        (error) => say(sentence(error), true),
-      );
+      const good = await score(image);
       const now = performance.now();
-      if (camera === mine && !status.classList.contains("failed"))
-        say(`${(1000 / (now - before)).toFixed(1)} pictures a second`);
+      if (camera === mine && good) say(`${(1000 / (now - before)).toFixed(1)} pictures a second`);
       before = now;
     });
   }

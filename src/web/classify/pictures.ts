@@ -1,3 +1,5 @@
+import { mismatch } from "../../support/error.ts";
+
 /** Hands over the pictures that are dropped on the page while `active`, or pasted into it. */
 export function takePictures(stage: HTMLElement, active: () => boolean, use: (picture: File) => void): void {
   const take = (data: DataTransfer | null) => {
@@ -36,5 +38,5 @@ export async function readClipboard(): Promise<Blob> {
   } catch (error) {
     found = (error as Error).message;
   }
-  throw new Error(`A picture was wanted from the clipboard, found ${found}; copy one first, or press Ctrl+V here.`);
+  throw mismatch("bad-input", "clipboard", "a picture", found, "copy one first, or press Ctrl+V here");
 }

@@ -1,13 +1,14 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../support/units.ts";
 import { storedAs } from "../../tensor/program.ts";
-import { BITS, KNOWN, type Known, parameters } from "./known.ts";
+import { BITS, KNOWN, type Known, parameters, RECOMMENDED } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 
 /** A known model's name and what its files take. */
 export function nameWithSize(known: Known): string {
   const { image, text, table } = parameters(known);
-  return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}`;
+  const advice = known.id === RECOMMENDED.id ? `, recommended at ${RECOMMENDED.dtype}` : "";
+  return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}${advice}`;
 }
 
 /** How much a known model transfers and what it takes on the device, in a sentence. */
@@ -21,10 +22,9 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const read = onDevice + (towers.includes("text") ? table : 0);
   const cpu = backend === "cpu" || !navigator.gpu;
   const precision = dtype ?? (cpu ? "f32" : "f16");
-  return (
-    `Transfers ${bytes(read * 4)} once, then takes ${bytes((onDevice * BITS[storedAs(precision)]) / 8)} on the device as ${precision}.` +
-    (cpu ? " On the CPU a picture takes minutes." : "")
-  );
+  const taken = bytes((onDevice * BITS[storedAs(precision)]) / 8);
+  const size = `Transfers ${bytes(read * 4)} once, then takes ${taken} on the device as ${precision}.`;
+  return size + (cpu ? " On the CPU a picture takes minutes." : "");
 }
 
 /** Bytes, rate and time left. */

@@ -1,6 +1,6 @@
 import { byId, make, sentence } from "../dom.ts";
 import { describeProgress, describeSize, nameWithSize } from "./describe.ts";
-import { KNOWN } from "./known.ts";
+import { ordered, RECOMMENDED } from "./known.ts";
 import type { LoadModel, ModelOptions, ModelSource } from "./remote.ts";
 
 /** The dialog in which another model is chosen and loaded. */
@@ -17,7 +17,7 @@ export function startDialog(load: LoadModel): void {
 
   known.append(
     make("option", { value: "demo" }, "demo, a part of this page"),
-    ...KNOWN.map((model) => make("option", { value: model.id }, nameWithSize(model))),
+    ...ordered().map((model) => make("option", { value: model.id }, nameWithSize(model))),
     make("option", { value: "other" }, "another, by Hub id or URL …"),
     make("option", { value: "disk" }, "from files on disk …"),
   );
@@ -90,6 +90,9 @@ export function startDialog(load: LoadModel): void {
       byId("disk-chosen", HTMLElement).textContent = chosen.map(({ name }) => name).join(", ");
     });
   }
+  known.addEventListener("change", () => {
+    if (known.value === RECOMMENDED.id) byId("dtype", HTMLSelectElement).value = RECOMMENDED.dtype;
+  });
   form.addEventListener("change", refresh);
   form.addEventListener("submit", (event) => {
     event.preventDefault();

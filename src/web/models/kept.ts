@@ -29,7 +29,8 @@ export async function showKept(load: (source: ModelSource, options: ModelOptions
       });
       await showKept(load);
     });
-    const facts = `${model} · ${dtype} · ${towers.join(" and ")} · ${bytes(entry.bytes)}${complete ? "" : ", not complete"}`;
+    const size = bytes(entry.bytes) + (complete ? "" : ", not complete");
+    const facts = [model, dtype, towers.join(" and "), size].join(" · ");
     return make("li", {}, make("span", {}, facts), use, remove);
   }
 }

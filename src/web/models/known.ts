@@ -77,5 +77,15 @@ export function parameters({ vision, text, image, patch, vocabulary, positions }
   };
 }
 
+/** What those should try first who do not know which: small, and good enough to see what SigLIP can do. */
+export const RECOMMENDED = { id: "google/siglip-base-patch16-224", dtype: "q4" } as const;
+
+/** The published checkpoints from the smallest to the largest, the recommended one before all. */
+export function ordered(): Known[] {
+  const size = (known: Known) => Object.values(parameters(known)).reduce((sum, count) => sum + count);
+  const rank = (known: Known) => (known.id === RECOMMENDED.id ? 0 : size(known));
+  return [...KNOWN].sort((a, b) => rank(a) - rank(b) || a.image - b.image);
+}
+
 /** Bits of a weight on the device, with the scales of groups of 32. */
 export const BITS = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 } as const;

@@ -11,8 +11,7 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
 
   const load: LoadModel = async (source, options, told) => {
     const turn = ++asked;
-    const warnings: string[] = [];
-    const model = await RemoteModel.load(source, options, { ...told, onWarning: (text) => warnings.push(text) });
+    const model = await RemoteModel.load(source, options, told);
     if (turn < asked && used) {
       model.dispose();
       return used;
@@ -20,7 +19,7 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
     used?.dispose();
     used = model;
     current = Promise.resolve(model);
-    showModel(model, warnings);
+    showModel(model);
     for (const listener of listeners) listener(model);
     return model;
   };
@@ -39,7 +38,7 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
   };
 }
 
-function showModel({ name, device }: RemoteModel, warnings: readonly string[]): void {
+function showModel({ name, device, warnings }: RemoteModel): void {
   const where = device.backend === "cpu" ? "CPU" : "GPU";
   byId("model-dot", HTMLElement).className = "dot";
   byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");

@@ -1,5 +1,7 @@
+import { proxy, transfer, wrap } from "comlink";
 import type { BrowserImage, Embeddings, LoadOptions, LoadProgress, Siglip, Similarity } from "../../index.ts";
-import type { Answer, Call, Calls } from "./worker.ts";
+import { mismatch } from "../../support/error.ts";
+import type { Calls } from "./worker.ts";
 
 /** What a model is loaded from: "demo", a Hub id, an absolute URL, or files that someone chose. */
 export type ModelSource = string | File[];
@@ -13,21 +15,15 @@ export type Picture = Exclude<BrowserImage, HTMLElement | SVGElement>;
 /** What `RemoteModel.load` tells while it waits. */
 export interface Listeners {
   readonly onProgress?: (progress: LoadProgress) => void;
-  readonly onWarning?: (message: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /** Loads a model, which then replaces the one in use; on failure or abort that one stays. */
 export type LoadModel = (source: ModelSource, options: ModelOptions, listeners?: Listeners) => Promise<RemoteModel>;
 
-interface Waiting {
-  resolve(value: unknown): void;
-  reject(reason: unknown): void;
-}
-
 /**
- * A Siglip model that lives in a worker of its own, so that the page answers while it computes: the same calls, all of them
- * promises. What they reject with is an Error with the library's sentence.
+ * A Siglip model that lives in a worker of its own, so that the page answers while it computes: the same calls, all of
+ * them promises. What they reject with is an Error with the library's sentence.
  */
 export class RemoteModel {
   /** As it was named, for people. */
@@ -35,27 +31,32 @@ export class RemoteModel {
   readonly dim: number;
   readonly device: Siglip["device"];
   readonly towers: readonly ("image" | "text")[];
+  /** What was odd but harmless while it loaded. */
+  readonly warnings: readonly string[];
   private readonly version: string | undefined;
-  private readonly worker: WorkerCalls;
+  private readonly logit: Facts["logit"];
+  private readonly worker: ModelWorker;
 
-  private constructor(name: string, worker: WorkerCalls, towers: RemoteModel["towers"], facts: Facts) {
+  private constructor(name: string, worker: ModelWorker, towers: RemoteModel["towers"], facts: Facts) {
     this.name = name;
     this.worker = worker;
     this.towers = towers;
     this.dim = facts.dim;
     this.device = facts.device;
     this.version = facts.version;
+    this.warnings = facts.warnings;
+    this.logit = facts.logit;
   }
 
   /** Starts a worker and loads a model there. An abort ends the worker, which frees all that it took. */
   static async load(source: ModelSource, options: ModelOptions, listeners: Listeners = {}): Promise<RemoteModel> {
-    const { signal } = listeners;
+    const { signal, onProgress = () => {} } = listeners;
     signal?.throwIfAborted();
-    const worker = new WorkerCalls(listeners);
+    const worker = new ModelWorker();
     const abort = () => worker.end(signal?.reason);
     signal?.addEventListener("abort", abort);
     try {
-      const facts = await worker.call("load", [source, options]);
+      const facts = await worker.unlessEnded(worker.calls.load(source, options, proxy(onProgress)));
       return new RemoteModel(nameOf(source), worker, options.towers ?? ["image", "text"], facts);
     } catch (error) {
       worker.end(error);
@@ -70,65 +71,62 @@ export class RemoteModel {
     return [this.name, this.device.dtype, this.version].filter(Boolean).join(" ");
   }
 
-  /** `transfer` names bitmaps and frames among the pictures that are given away instead of copied. */
-  embedImages(images: readonly Picture[], transfer: Transferable[] = []): Promise<Embeddings> {
-    return this.worker.call("embedImages", [images], transfer);
+  /** `given` names bitmaps and frames among the pictures that are given away instead of copied. */
+  embedImages(images: readonly Picture[], given: Transferable[] = []): Promise<Embeddings> {
+    return this.worker.unlessEnded(this.worker.calls.embedImages(transfer(images, given)));
   }
 
   embedTexts(texts: readonly string[]): Promise<Embeddings> {
-    return this.worker.call("embedTexts", [texts]);
+    return this.worker.unlessEnded(this.worker.calls.embedTexts(texts));
   }
 
   similarity(images: Embeddings, texts: Embeddings): Promise<Similarity> {
-    return this.worker.call("similarity", [images, texts]);
+    return this.worker.unlessEnded(this.worker.calls.similarity(images, texts));
+  }
+
+  /** The probability that a picture and a text of this cosine belong together. */
+  probabilityOf(cosine: number): number {
+    return 1 / (1 + Math.exp(-(this.logit.scale * cosine + this.logit.bias)));
   }
 
   /** Ends the worker; calls that still run reject. */
   dispose(): void {
-    this.worker.end(new Error("The model was replaced by another."));
+    this.worker.end(mismatch("disposed", "model", "one in use", "one that was replaced", "use the present one"));
   }
 }
 
 type Facts = Awaited<ReturnType<Calls["load"]>>;
 
-/** Calls to a model's worker, by number, and their answers. */
-class WorkerCalls {
+/**
+ * A model's worker. Once it has ended, or failed, nothing that was asked of it is answered any more: all calls reject.
+ */
+class ModelWorker {
   private readonly worker = new Worker(workerUrl(), { type: "module" });
-  private readonly waiting = new Map<number, Waiting>();
-  private count = 0;
+  readonly calls = wrap<Calls>(this.worker);
+  private readonly waiting = new Set<(reason: unknown) => void>();
   private ended: unknown;
 
-  constructor({ onProgress, onWarning }: Listeners) {
-    this.worker.onmessage = ({ data }: MessageEvent<Answer>) => {
-      if ("progress" in data) return onProgress?.(data.progress);
-      if ("warning" in data) return onWarning?.(data.warning);
-      const { resolve, reject } = this.waiting.get(data.id)!;
-      this.waiting.delete(data.id);
-      "error" in data ? reject(data.error) : resolve(data.result);
-    };
+  constructor() {
     this.worker.onerror = ({ message }) => {
-      this.end(new Error(`The model's worker was wanted, found that it fails (${message}); load the page again.`));
+      this.end(
+        mismatch("no-device", "model", "a worker to run in", `one that fails (${message})`, "load the page again"),
+      );
     };
   }
 
-  call<K extends keyof Calls>(
-    name: K,
-    args: Parameters<Calls[K]>,
-    transfer: Transferable[] = [],
-  ): Promise<Awaited<ReturnType<Calls[K]>>> {
+  /** What a call gives, or the reason for which the worker ended. */
+  unlessEnded<R>(call: Promise<R>): Promise<R> {
     return new Promise((resolve, reject) => {
       if (this.ended) return reject(this.ended);
-      const call: Call = { id: this.count++, name, args };
-      this.waiting.set(call.id, { resolve: resolve as Waiting["resolve"], reject });
-      this.worker.postMessage(call, transfer);
+      this.waiting.add(reject);
+      call.then(resolve, reject).finally(() => this.waiting.delete(reject));
     });
   }
 
   end(reason: unknown): void {
     this.ended ??= reason;
     this.worker.terminate();
-    for (const { reject } of this.waiting.values()) reject(reason);
-    this.waiting.clear();
+    for (const reject of this.waiting) reject(reason);
   }
 }
 

@@ -1,49 +1,31 @@
-// The worker that a model lives in: answers calls by number with what the library returns.
+// The worker that a model lives in: the library's calls, for the page to call.
+import { expose } from "comlink";
 import { type Embeddings, type LoadProgress, Siglip } from "../../index.ts";
 import type { ModelOptions, ModelSource, Picture } from "./remote.ts";
 
 let model: Siglip;
 
 const calls = {
-  async load(source: ModelSource, options: ModelOptions) {
-    model = await Siglip.load(source, {
-      ...options,
-      onProgress: (progress) => answer({ progress }),
-      onWarning: (warning) => answer({ warning }),
-    });
-    return { dim: model.dim, device: model.device, version: model.version };
+  /** Loads the model, to be called first; gives what the page shows of it. */
+  async load(source: ModelSource, options: ModelOptions, onProgress: (progress: LoadProgress) => void) {
+    const warnings: string[] = [];
+    const onWarning = (warning: string) => void warnings.push(warning);
+    model = await Siglip.load(source, { ...options, onProgress, onWarning });
+    return { dim: model.dim, device: model.device, version: model.version, logit: readLogit(model), warnings };
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
   embedTexts: (texts: readonly string[]) => model.embedTexts(texts),
-  similarity: async (images: Embeddings, texts: Embeddings) => model.similarity(images, texts),
+  similarity: (images: Embeddings, texts: Embeddings) => model.similarity(images, texts),
 };
 
-/** What can be called, "load" first. */
+/** How a cosine becomes a logit: scale times cosine plus bias, read off two vectors that are equal and two that are not. */
+function readLogit({ dim }: Siglip): { scale: number; bias: number } {
+  const axis = (at: number): Embeddings => ({ data: new Float32Array(dim).fill(1, at, at + 1), shape: [1, dim] });
+  const [equal, bias] = [axis(0), axis(1)].map((other) => model.similarity(axis(0), other).logits[0]);
+  return { scale: equal - bias, bias };
+}
+
+/** What can be called. */
 export type Calls = typeof calls;
 
-/** A call on its way here. */
-export interface Call {
-  readonly id: number;
-  readonly name: keyof Calls;
-  readonly args: readonly unknown[];
-}
-
-/** What comes back: a call's result or error, or news while a model loads. */
-export type Answer =
-  | { readonly id: number; readonly result: unknown }
-  | { readonly id: number; readonly error: unknown }
-  | { readonly progress: LoadProgress }
-  | { readonly warning: string };
-
-function answer(message: Answer): void {
-  self.postMessage(message);
-}
-
-self.onmessage = async ({ data: { id, name, args } }: MessageEvent<Call>) => {
-  try {
-    const call = calls[name] as (...args: readonly unknown[]) => Promise<unknown>;
-    answer({ id, result: await call(...args) });
-  } catch (error) {
-    answer({ id, error: new Error(error instanceof Error ? error.message : String(error)) });
-  }
-};
+expose(calls);

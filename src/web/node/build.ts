@@ -10,7 +10,9 @@ import { embedDemo } from "../../../weights/embed.ts";
 const web = new URL("../", import.meta.url);
 const demo = new URL("../../../weights/demo/", import.meta.url);
 
-/** The page's files by their paths. Scripts and styles have a hash in their names, by which they may be kept for ever. */
+/**
+ * The page's files by their paths. Scripts and styles have a hash in their names, by which they may be kept for ever.
+ */
 export type Built = Map<string, Uint8Array>;
 
 /** Bundles the page, its model's worker and threads, and the service worker that keeps them. */

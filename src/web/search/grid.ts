@@ -22,13 +22,17 @@ export class Grid {
   private readonly drawn = new Map<number, HTMLElement>();
   private asked = 0;
 
-  /** `pictureOf` gives the address of a cell's picture, `choose` is called for a cell that is clicked. */
-  constructor(root: HTMLElement, pictureOf: (id: string) => Promise<string | undefined>, choose: (id: string) => void) {
+  /** `pictureOf` gives the address of a cell's picture, `choose` is called with the place of a cell that is clicked. */
+  constructor(
+    root: HTMLElement,
+    pictureOf: (id: string) => Promise<string | undefined>,
+    choose: (index: number) => void,
+  ) {
     this.root = root;
     this.pictureOf = pictureOf;
     root.addEventListener("click", ({ target }) => {
       const cell = (target as Element).closest<HTMLElement>("li");
-      if (cell) choose(cell.dataset.id!);
+      if (cell) choose(Number(cell.getAttribute("aria-posinset")) - 1);
     });
     new ResizeObserver(() => this.draw()).observe(root);
     addEventListener("scroll", () => this.drawSoon(), { passive: true });
@@ -71,7 +75,8 @@ export class Grid {
       // In the order of reading; cells that are there stay where they are, and so does the focus.
       const there = this.root.children[index - first] ?? null;
       if (there !== cell) this.root.insertBefore(cell, there);
-      cell.style.cssText = `left:${(index % columns) * side}px;top:${Math.floor(index / columns) * height}px;width:${side}px;height:${height}px`;
+      const [left, above] = [(index % columns) * side, Math.floor(index / columns) * height];
+      cell.style.cssText = `left:${left}px;top:${above}px;width:${side}px;height:${height}px`;
       cell.setAttribute("aria-posinset", String(index + 1));
       cell.setAttribute("aria-setsize", String(this.count));
       this.fill(cell, this.cellAt(index));

@@ -1,11 +1,14 @@
 import { duration } from "../../support/units.ts";
+import { formatPercent } from "../classify/bars.ts";
 import type { AppContext } from "../context.ts";
 import { byId, make, sentence } from "../dom.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import { TextCache } from "../models/texts.ts";
 import { type Folder, fromDrop, fromFiles, fromHandle, fromSamples } from "./files.ts";
 import { type Cell, Grid } from "./grid.ts";
+import { LargeView, type Shown } from "./large.ts";
 import { Library, type Match } from "./library.ts";
+import { type Cut, cutByPicture, cutByText } from "./relevant.ts";
 
 /** How long typing rests before the text is embedded, in milliseconds. */
 const REST = 80;
@@ -22,22 +25,25 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   const forget = byId("forget", HTMLButtonElement);
   const folderInput = byId("folder-input", HTMLInputElement);
   const sought = byId("sought", HTMLElement);
+  const showAll = byId("show-all", HTMLButtonElement);
 
   let model: RemoteModel | undefined;
   let texts: TextCache | undefined;
   let query: Query | undefined;
   let turn = 0;
   let problem = "";
+  /** What stands in the grid. */
+  let shown: readonly (Pick<Match, "id"> & Partial<Match>)[] = [];
+  /** Whether what does not fit the query is shown as well. */
+  let all = false;
 
   const library = await Library.open(() => refresh());
   const grid = new Grid(
     byId("grid", HTMLElement),
     (id) => library.thumbnail(id),
-    (id) => {
-      const embedding = library.embeddingOf(id);
-      if (embedding) void searchByPicture(embedding, library.pictures.get(id)!.path, library.thumbnail(id));
-    },
+    (index) => large.open(index),
   );
+  const large = new LargeView(largeAt);
 
   /** Shows how far things are, and what the query finds by now. */
   function refresh(): void {
@@ -62,6 +68,8 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     }
     if (library.full) return library.full;
     if (pictures.size === 0) return "No pictures yet: choose a folder, or drop one here.";
+    if (!library.ready)
+      return `${pictures.size} pictures are kept here; they can be searched once the model is loaded.`;
     const missing = pictures.size - size - unread.size;
     const kept = `${size} ${size === 1 ? "picture" : "pictures"} to search`;
     return missing > 0 ? `${kept}; ${missing} more once their folder is chosen again for this model.` : `${kept}.`;
@@ -80,27 +88,66 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       const started = performance.now();
       const matches = embedding && library.search(embedding);
       const took = performance.now() - started;
-      show(matches);
-      if (byUser && matches?.length) context.announce(inWords(matches));
-      say(problem || describe() + (matches ? ` Searched in ${took.toFixed(1)} ms.` : ""), problem !== "");
+      const cut = matches?.length ? cutOf(matches) : undefined;
+      show(matches, all ? undefined : cut);
+      if (byUser && cut) context.announce(inWords(cut));
+      const found = matches ? ` ${cut ? `${fitting(cut)} ` : ""}Searched in ${took.toFixed(1)} ms.` : "";
+      say(problem || describe() + found, problem !== "");
     } catch (error) {
       if (mine === turn) say(sentence(error), true);
     }
   }
 
-  function show(matches: readonly Match[] | undefined): void {
-    const all = matches ?? [...library.pictures.keys()].map((id) => ({ id, score: undefined }));
-    grid.show(all.length, (index): Cell => {
-      const { id, score } = all[index];
-      const path = library.pictures.get(id)?.path ?? "";
-      const name = path.slice(path.lastIndexOf("/") + 1);
-      return { id, name, note: score === undefined ? "" : score.toFixed(3), action: `${name}: find similar pictures` };
+  function cutOf(matches: readonly Match[]): Cut {
+    return query && "text" in query
+      ? cutByText(matches, (cosine) => model!.probabilityOf(cosine))
+      : cutByPicture(matches);
+  }
+
+  function show(matches: readonly Match[] | undefined, cut: Cut | undefined): void {
+    shown = matches?.slice(0, cut?.count) ?? [...library.pictures.keys()].map((id) => ({ id }));
+    showAll.hidden = !matches || shown.length === matches.length;
+    showAll.textContent = `Show all ${matches?.length ?? ""}`;
+    grid.show(shown.length, (index): Cell => {
+      const name = nameAt(index);
+      return { id: shown[index].id, name, note: noteAt(index), action: `${name}: open large` };
     });
   }
 
-  function inWords(matches: readonly Match[]): string {
-    const best = matches.slice(0, 3).map(({ id }) => library.pictures.get(id)!.path);
-    return `${matches.length} pictures, best first: ${best.join(", ")}`;
+  function nameAt(index: number): string {
+    const path = library.pictures.get(shown[index].id)?.path ?? "";
+    return path.slice(path.lastIndexOf("/") + 1);
+  }
+
+  /** How well a hit fits: a text by its probability, a picture by its cosine. */
+  function noteAt(index: number): string {
+    const { score } = shown[index];
+    if (score === undefined) return "";
+    return query && "text" in query ? formatPercent(model!.probabilityOf(score)) : score.toFixed(3);
+  }
+
+  function largeAt(index: number): Shown | undefined {
+    const id = shown[index]?.id;
+    if (id === undefined) return undefined;
+    return {
+      name: library.pictures.get(id)?.path ?? "",
+      note: noteAt(index),
+      picture: async () => (await library.original(id)) ?? library.thumbnail(id),
+      findSimilar() {
+        const embedding = library.embeddingOf(id);
+        if (embedding) void searchByPicture(embedding, library.pictures.get(id)!.path, library.thumbnail(id));
+      },
+    };
+  }
+
+  function fitting({ count, fit }: Cut): string {
+    if (!fit) return `None fits; the nearest ${count} are shown.`;
+    return `${count} ${count === 1 ? "fits" : "fit"} best.`;
+  }
+
+  function inWords(cut: Cut): string {
+    const best = shown.slice(0, 3).map(({ id }) => library.pictures.get(id)!.path);
+    return `${fitting(cut)} ${best.join(", ")}`;
   }
 
   function showUnread(): void {
@@ -125,6 +172,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
 
   async function searchByPicture(picture: Float32Array, name: string, url: Promise<string | undefined>): Promise<void> {
     query = { picture };
+    all = false;
     input.value = "";
     sought.hidden = false;
     sought.querySelector("span")!.textContent = `Like ${name}`;
@@ -144,6 +192,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   let typing = 0;
   input.addEventListener("input", () => {
     clearPicture();
+    all = false;
     const text = input.value.trim();
     query = text === "" ? undefined : { text };
     clearTimeout(typing);
@@ -153,6 +202,10 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     clearPicture();
     void search();
     input.focus();
+  });
+  showAll.addEventListener("click", () => {
+    all = true;
+    void search();
   });
   const queryFile = byId("query-file", HTMLInputElement);
   queryFile.addEventListener("change", async () => {

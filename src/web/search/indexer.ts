@@ -74,7 +74,9 @@ export class Indexer {
     }
   }
 
-  /** One that fails is no reason to lose the others: they are then tried one by one, after a lost device on a new one. */
+  /**
+   * One that fails is no reason to lose the others: they are then tried one by one, after a lost device on a new one.
+   */
   private async embed(part: readonly Found[]): Promise<Entry[]> {
     try {
       const files = await Promise.all(part.map((picture) => picture.open()));

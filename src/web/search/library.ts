@@ -13,7 +13,10 @@ export interface Match {
   readonly score: number;
 }
 
-/** The pictures at hand: those kept from earlier visits and those of folders chosen now, with embeddings by the model in use. */
+/**
+ * The pictures at hand: those kept from earlier visits and those of folders chosen now, with embeddings by the model in
+ * use.
+ */
 export class Library {
   /** All pictures by id, in the order they came. */
   readonly pictures = new Map<string, Kept>();
@@ -36,7 +39,9 @@ export class Library {
     this.onChange = onChange;
   }
 
-  /** Opens what is kept, nothing where the browser keeps nothing. `onChange` is called whenever there is more to show. */
+  /**
+   * Opens what is kept, nothing where the browser keeps nothing. `onChange` is called whenever there is more to show.
+   */
   static async open(onChange: () => void): Promise<Library> {
     const store = await PictureStore.open().catch(() => undefined);
     const library = new Library(store, onChange);
@@ -47,6 +52,11 @@ export class Library {
   /** Pictures that can be searched. */
   get size(): number {
     return this.embedded.size;
+  }
+
+  /** Whether what is kept has been read for a model; until then nothing can be searched. */
+  get ready(): boolean {
+    return this.index !== undefined;
   }
 
   /** Takes another model: its kept embeddings are read, and what it has not seen is embedded. */
@@ -98,6 +108,14 @@ export class Library {
     return row < 0 ? undefined : this.index!.row(row);
   }
 
+  /** The picture itself; undefined where its folder was chosen in an earlier visit only, or it is gone. */
+  async original(id: string): Promise<Blob | undefined> {
+    return this.found
+      .get(id)
+      ?.open()
+      .catch(() => undefined);
+  }
+
   /** The address of a picture's thumbnail, or undefined where there is none yet. */
   async thumbnail(id: string): Promise<string | undefined> {
     const known = this.addresses.get(id);
@@ -122,7 +140,7 @@ export class Library {
     if (this.model?.towers.includes("image") && missing.length > 0) {
       this.indexer = new Indexer(this.model, missing, {
         onEmbedded: (entries) => this.keep(entries),
-        onFailed: ({ path, id }, message) => this.unread.set(id, `${path}: ${message}`),
+        onFailed: ({ path, id }, message) => this.unread.set(id, withPath(path, message)),
         onChange: this.onChange,
       });
       void this.indexer.run();
@@ -139,7 +157,8 @@ export class Library {
     try {
       await this.store?.add(this.model!.key, entries);
     } catch (error) {
-      this.full = `The browser keeps no more (${(error as Error)?.message ?? "no reason given"}); these pictures can be searched until the page is closed.`;
+      const why = (error as Error)?.message ?? "no reason given";
+      this.full = `The browser keeps no more (${why}); these pictures can be searched until the page is closed.`;
     }
   }
 
@@ -159,4 +178,10 @@ export class Library {
     }
     return url;
   }
+}
+
+/** What is wrong with a picture under its path. Most messages begin with the file's name, which then stands there once. */
+function withPath(path: string, message: string): string {
+  const name = path.slice(path.lastIndexOf("/") + 1);
+  return `${path}: ${message.startsWith(`${name}: `) ? message.slice(name.length + 2) : message}`;
 }

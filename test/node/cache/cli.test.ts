@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
@@ -113,6 +113,21 @@ describe("siglip download", () => {
     }
     const { stderr } = await run(["download", "google/private", "--token", "secret"]);
     expect(stderr).toMatch(/config\.json: wanted/);
+  });
+});
+
+describe("--no-cache", () => {
+  it("leaves nothing on this machine", async () => {
+    const out = join(home, "out.jsonl");
+    const ends = await Promise.all([
+      run(["embed", "--text", "a", "--backend", "cpu", "--out", out, "--model", ID, "--no-cache"]),
+      run(["info", ID, "--no-cache"]),
+    ]);
+    expect(ends.map(({ code, stderr }) => [code, stderr])).toEqual([
+      [0, ""],
+      [0, ""],
+    ]);
+    expect(readdirSync(home)).toEqual(["out.jsonl"]);
   });
 });
 
