@@ -7,12 +7,13 @@ import type { Browser } from "playwright-core";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { decode } from "../../src/node/images/decode.ts";
-import { noChromium, openChromium } from "../browser/chromium.ts";
+import { noChromium } from "../browser/chromium.ts";
 import { type Site, serve } from "../browser/site.ts";
 import { tallied } from "../harness/cases.ts";
 import { borrowedImages, IMAGES } from "../harness/pictures.ts";
+import { openChromium, sharedRuntimes } from "../harness/shared.ts";
 import { buildPage, builds } from "./bundlers.ts";
-import { execute, installPackage, installRuntimes, type Project } from "./project.ts";
+import { execute, installPackage, type Project } from "./project.ts";
 
 const demo = fileURLToPath(new URL("../../weights/demo/examples/", import.meta.url));
 const { examples } = JSON.parse(readFileSync(join(demo, "examples.json"), "utf8"));
@@ -36,7 +37,7 @@ let browser: Browser | undefined;
 
 beforeAll(async () => {
   project = await installPackage();
-  runtimes = await installRuntimes().then(
+  runtimes = await sharedRuntimes().then(
     (folder) => ({ folder }),
     (error) => {
       if (!/network|ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT/.test(error.message)) throw error;

@@ -103,6 +103,14 @@ describe("Siglip", async () => {
     const classifier = await model.classifier(["$& cat", "plane"], { templates: ["{label}", "a photo of a {label}"] });
     const ranked = await classifier.classify(cats);
     expect(ranked.map(({ label }) => label)).toEqual(["$& cat", "plane"]);
+    const texts = await model.embedTexts(["$& cat", "a photo of a $& cat", "plane", "a photo of a plane"]);
+    const row = (index: number) => texts.data.subarray(index * model.dim, (index + 1) * model.dim);
+    for (const [index, { logit }] of ranked.entries()) {
+      const sum = row(2 * index).map((value, d) => value + row(2 * index + 1)[d]);
+      const length = Math.hypot(...sum);
+      const mean = { data: sum.map((value) => value / length), shape: [1, model.dim] as const };
+      expect(logit).toBeCloseTo(model.similarity(await model.embedImages([cats]), mean).logits[0], 4);
+    }
   });
 
   it("has told of the batches before a picture that cannot be read, and tells nothing after", async () => {
