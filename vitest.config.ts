@@ -27,6 +27,8 @@ export default defineConfig(({ mode }) => {
       // Workers are processes that start with this environment, the only way to bring a Vulkan driver along.
       pool: "forks",
       maxWorkers: 2,
+      // A worker's files share their modules and thus a GPU device, with all that was compiled on it.
+      isolate: false,
       // Tests read which suite was asked for.
       env: { ...adapterEnvironment(), ...Object.fromEntries(asked.map((name) => [variable(name), "1"])) },
       // Software adapters are slow; a hang still ends.
