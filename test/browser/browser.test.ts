@@ -8,7 +8,7 @@ const demo = new URL("../../weights/demo/", import.meta.url);
 const { file, labels, logits } = JSON.parse(readFileSync(new URL("examples/examples.json", demo), "utf8")).examples[0];
 const picture = `/demo/examples/${file}`;
 
-/** Issue 6's goal for everything that embeds images and texts, in bytes after minification and gzip. */
+/** The most for everything that embeds images and texts, in bytes after minification and gzip. */
 const SIZE = 40_000;
 
 declare global {
@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(async () => chromium?.[Symbol.asyncDispose]());
 
-/** The issue's bound for the demo's golden logits, from the picture file and the strings on. */
+/** A bound for the demo's golden logits, from the picture file and the strings on. */
 function expectLogits(found: readonly number[]): void {
   expect(found.length).toBe(logits.length);
   for (const [i, logit] of logits.entries()) expect(Math.abs(found[i] - logit)).toBeLessThan(0.01);
