@@ -5,31 +5,38 @@ import { adapterEnvironment } from "./test/harness/adapter.ts";
 import { TallyReporter } from "./test/harness/tally.ts";
 import { embedDemo } from "./weights/embed.ts";
 
-// Suites that take long, or want the real size or the real checkpoint, run only when asked for: `vitest --mode full`, or
-// SIGLIP_FULL=1; tests read the variable.
-const asked = ["long", "full", "published"] as const;
+const QUICK = "test/**/*.test.ts";
+const MORE = "test/**/*.more.ts";
+
+// Suites that are asked for by `vitest --mode long`, or SIGLIP_LONG=1, and the files of each: `more` is what continuous
+// integration runs beside the quick tests, `long` is both and what takes hours, the others want the real size or real checkpoints.
+const SUITES: Readonly<Record<string, readonly string[]>> = {
+  more: [MORE],
+  long: [QUICK, MORE, "test/**/*.long.ts"],
+  full: ["test/long/full.real.ts"],
+  published: ["test/long/published.real.ts"],
+};
 
 export default defineConfig(({ mode }) => {
   // Not in git, and stale where what they hold has changed since they were last written.
   embedDemo();
   embedKernels();
   embedDecoders();
-  const suites = asked.filter((name) => mode === name || process.env[`SIGLIP_${name.toUpperCase()}`] === "1");
-  const alone = suites.filter((name) => name !== "long").map((name) => `test/long/${name}.test.ts`);
-  const everything = ["test/**/*.test.ts", ...(suites.includes("long") ? ["test/**/*.long.ts"] : [])];
+  const variable = (name: string) => `SIGLIP_${name.toUpperCase()}`;
+  const asked = Object.keys(SUITES).filter((name) => mode === name || process.env[variable(name)] === "1");
   return {
     test: {
-      include: alone.length > 0 ? alone : everything,
-      exclude: alone.length > 0 ? [] : ["test/long/full.test.ts", "test/long/published.test.ts"],
+      include: asked.length > 0 ? asked.flatMap((name) => SUITES[name]) : [QUICK],
+      globalSetup: "test/harness/setup.ts",
       // Workers are processes that start with this environment, the only way to bring a Vulkan driver along.
       pool: "forks",
       maxWorkers: 2,
-      env: {
-        ...adapterEnvironment(),
-        ...Object.fromEntries(suites.map((name) => [`SIGLIP_${name.toUpperCase()}`, "1"])),
-      },
+      // A worker's files share their modules and thus a GPU device, with all that was compiled on it.
+      isolate: false,
+      // Tests read which suite was asked for.
+      env: { ...adapterEnvironment(), ...Object.fromEntries(asked.map((name) => [variable(name), "1"])) },
       // Software adapters are slow; a hang still ends.
-      testTimeout: suites.length > 0 ? 3_600_000 : 300_000,
+      testTimeout: asked.length > 0 ? 3_600_000 : 300_000,
       hookTimeout: 120_000,
       // The tally first, so that the output ends with the runner's own summary.
       reporters: [new TallyReporter(), "default"],

@@ -23,7 +23,7 @@ beforeAll(async () => {
 });
 afterAll(async () => chromium?.[Symbol.asyncDispose]());
 
-/** The bound for the demo's golden logits, from the picture file and the strings on. */
+/** A bound for the demo's golden logits, from the picture file and the strings on. */
 function expectLogits(found: readonly number[]): void {
   expect(found.length).toBe(logits.length);
   for (const [i, logit] of logits.entries()) expect(Math.abs(found[i] - logit)).toBeLessThan(0.01);

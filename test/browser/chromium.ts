@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliDecompressSync } from "node:zlib";
-import { type Browser, chromium } from "playwright-core";
+import { type BrowserServer, chromium } from "playwright-core";
 
 const modules = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "node_modules");
 
@@ -19,7 +19,7 @@ const ARGUMENTS = [
 export const noChromium = whyNot();
 
 /** Starts the headless Chromium that the npm package `@sparticuz/chromium` carries, unpacked once and kept beside it. */
-export async function openChromium(): Promise<Browser> {
+export async function serveChromium(): Promise<BrowserServer> {
   const folder = unpackChromium();
   const executablePath = join(folder, "chromium");
   // The tests' own Vulkan driver is not for the browser, which brings one.
@@ -27,7 +27,7 @@ export async function openChromium(): Promise<Browser> {
   // It links NSS and expat, which servers often lack; the package has copies.
   const starts = spawnSync(executablePath, ["--version", "--no-sandbox"], { env }).status === 0;
   if (!starts) env.LD_LIBRARY_PATH = [join(folder, "lib"), process.env.LD_LIBRARY_PATH].filter(Boolean).join(delimiter);
-  return chromium.launch({ executablePath, args: ARGUMENTS, env });
+  return chromium.launchServer({ executablePath, args: ARGUMENTS, env });
 }
 
 function whyNot(): string | undefined {

@@ -16,7 +16,7 @@ const met = readdirSync(field).filter((name) => !/expected|cgbi|prog-dc-only|s-a
 const fixtures = names(JSON.parse(readFileSync(`${IMAGES}/index.json`, "utf8")));
 const examples = names(JSON.parse(readFileSync(new URL("examples.json", demo), "utf8")).examples);
 
-/** Of CMYK the issue promises a mean difference in levels, because decoders turn ink into light each in its own way. */
+/** Of CMYK a mean difference in levels is allowed, because decoders turn ink into light each in its own way. */
 const CMYK_MEAN = 0.1;
 
 const fixture = (file: string) => readFileSync(`${IMAGES}/${file}`);

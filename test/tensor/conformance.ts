@@ -257,7 +257,6 @@ export const cases: Case[] = [
   attention(2, 33, 33, 2, 96),
   attention(1, 7, 7, 5, 16),
   attention(2, 19, 19, 3, 7),
-  attention(1, 17, 17, 1, 160),
   attention(1, 5, 5, 1, 300),
   attention(1, 730, 730, 1, 8),
   attention(3, 1, 1024, 2, 72),
@@ -271,13 +270,13 @@ export const cases: Case[] = [
 /** Every way to store weights. */
 export const WEIGHTS = ["f32", "f16", "q8", "q4"] as const;
 
-const NAN = new Float32Array(2 ** 20).fill(Number.NaN);
+const NAN = new Float32Array(2 ** 21).fill(Number.NaN);
 
-/** Fills the buffers that the next programs will be given with NaN, padding included, up to a million elements each. */
-export async function poison(b: Backend): Promise<void> {
+/** Fills the buffers that the next programs will be given with NaN, padding included: six of so many values each. */
+export async function poison(b: Backend, values = 2 ** 18): Promise<void> {
   const p = new Recorder();
   const names = ["a", "b", "c", "d", "e", "f"];
-  for (const name of names) p.output(name, p.input(name, [1, NAN.length]));
+  for (const name of names) p.output(name, p.input(name, [1, values]));
   const program = p.finish();
-  await b.run(program, Object.fromEntries(names.map((name) => [name, NAN])));
+  await b.run(program, Object.fromEntries(names.map((name) => [name, NAN.subarray(0, values)])));
 }

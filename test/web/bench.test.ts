@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { text } from "node:stream/consumers";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import type { PageResult } from "../../src/web/bench/results.ts";
@@ -108,7 +108,7 @@ describe("the page's kernel bench", () => {
     await button(page, "Save JSON").click();
     const download = await downloading;
     expect(download.suggestedFilename()).toBe("siglip-kernels.json");
-    expect(readFileSync((await download.path())!, "utf8")).toBe(copied);
+    expect(await text(await download.createReadStream())).toBe(copied);
     const result: PageResult = JSON.parse(copied);
     expect(result.adapter).toMatchObject({ software: true });
     expect(result.full).toBe(false);

@@ -1,21 +1,15 @@
 import { execFile, execFileSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../../harness/cli.ts";
 import { type Hub, serveHub } from "../../harness/hub.ts";
+import { type Command, runtime } from "../../harness/runtimes.ts";
 import { bundleChild, pattern } from "../../long/interrupt.ts";
 
 // The cache as Node, Deno and Bun fill it, and as Python's huggingface_hub reads and fills it.
 
-const modules = fileURLToPath(new URL("../../package/node_modules", import.meta.url));
-const runtimes: Record<string, [string, ...string[]]> = {
-  Node: [process.execPath],
-  Deno: [join(modules, "@deno/linux-x64-glibc/deno"), "run", "-A"],
-  Bun: [join(modules, "@oven/bun-linux-x64-baseline/bin/bun")],
-};
 /** An interpreter that has huggingface_hub. */
 const python = process.env.SIGLIP_PYTHON ?? "python3";
 
@@ -63,13 +57,12 @@ function isThere(): void {
   for (const name of names) expect(readFileSync(join(snapshot(), name)).equals(contents[name])).toBe(true);
 }
 
-const child = ([binary, ...flags]: readonly [string, ...string[]]) =>
-  run(binary, ...flags, script, hub.endpoint, "google/tiny", ...names);
+const child = ([binary, ...flags]: Command) => run(binary, ...flags, script, hub.endpoint, "google/tiny", ...names);
 
 describe("a download", () => {
-  for (const [name, command] of Object.entries(runtimes)) {
+  for (const name of ["this Node", "Deno", "Bun"] as const) {
     it(`by ${name} is whole, and not repeated`, async (context) => {
-      if (!existsSync(command[0])) return context.skip("the runtimes that package.test.ts installs are not there yet");
+      const command = await runtime(name, context);
       expect((await child(command)).output).toBe("started");
       isThere();
       expect(await child(command)).toEqual({ output: "started", asked: [1, 0] });
@@ -82,7 +75,7 @@ describe("a download", () => {
     } catch {
       return context.skip("no Python with huggingface_hub (SIGLIP_PYTHON)");
     }
-    await child(runtimes.Node as [string]);
+    await child([process.execPath]);
     const scan = `
 import json, huggingface_hub as hub
 cache = hub.scan_cache_dir()
@@ -96,6 +89,6 @@ print(json.dumps([hub.snapshot_download("google/tiny", local_files_only=True), [
     const fetch = `import huggingface_hub as hub\nfor name in ${JSON.stringify(names)}: hub.hf_hub_download("google/tiny", name)`;
     await run(python, "-c", fetch);
     isThere();
-    expect(await child(runtimes.Node as [string])).toEqual({ output: "started", asked: [1, 0] });
+    expect(await child([process.execPath])).toEqual({ output: "started", asked: [1, 0] });
   });
 });

