@@ -8,8 +8,9 @@ import type { SiglipConfig } from "../model/config.ts";
 import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
-import { readDevice, showDevice } from "./device.ts";
+import { readDevice, readWasm, showDevice, showWasm } from "./device.ts";
 import { addCacheOption } from "./model.ts";
+import { readPrograms, showPrograms } from "./program.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson, style, tell } from "./terminal.ts";
 
@@ -33,6 +34,7 @@ interface ModelInfo {
 
 interface InfoOptions {
   readonly device?: boolean;
+  readonly program?: boolean;
   readonly json?: boolean;
   readonly cache: boolean;
 }
@@ -41,17 +43,21 @@ interface InfoOptions {
 export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
     .command("info")
-    .description("Describe a model without reading its weights, or the WebGPU adapter.")
+    .description("Describe a model without reading its weights, or what there is to compute on.")
     .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
-    .option("--device", "describe the WebGPU adapter")
+    .option("--device", "describe what there is to compute on: threads, instructions, the WebGPU adapter")
+    .option("--program", "print every operation of both towers with its shapes, weights, FLOPs and bytes")
     .option("--json", "print JSON");
-  addCacheOption(command).action(async (name: string | undefined, { device, json, cache }: InfoOptions) => {
+  addCacheOption(command).action(async (name: string | undefined, { device, program, json, cache }: InfoOptions) => {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
     const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
-    if (json) return printJson({ ...model, adapter });
-    if (model) print(showModel(model));
+    const wasm = device ? readWasm() : undefined;
+    const programs = model && program ? readPrograms(model.config, "f16") : undefined;
+    if (json) return printJson({ ...model, adapter, wasm, programs });
+    if (model) print(programs ? showPrograms(programs) : showModel(model));
     if (model && device) print();
+    if (wasm !== undefined) print(`${showWasm(wasm)}\n`);
     if (adapter !== undefined) print(showDevice(adapter));
   });
 }

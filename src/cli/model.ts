@@ -9,13 +9,14 @@ import type { WeightDType } from "../tensor/program.ts";
 import { Progress } from "./progress.ts";
 import { tell } from "./terminal.ts";
 
-const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
+const DTYPES = ["f32", "f16", "q8", "i8", "q4"] as const satisfies readonly WeightDType[];
 
 /** Options that every command has which runs a model. */
 export interface RunOptions {
   readonly model: string;
   readonly backend: "auto" | BackendName;
   readonly dtype?: WeightDType;
+  readonly threads?: number;
   /** False where nothing from a network is to be kept. */
   readonly cache?: boolean;
   readonly json?: boolean;
@@ -25,11 +26,12 @@ export interface RunOptions {
 export function addRunOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--backend <name>", "auto takes a hardware GPU, else the CPU")
+      new Option("--backend <name>", "auto takes a hardware GPU, else WebAssembly")
         .choices(["auto", ...BACKEND_NAMES])
         .default("auto"),
     )
-    .addOption(new Option("--dtype <name>", "weights (default: f16 on webgpu, f32 on cpu)").choices(DTYPES))
+    .addOption(new Option("--dtype <name>", "weights (default: f16, on cpu f32)").choices(DTYPES))
+    .option("--threads <count>", "threads of the wasm backend (default: the machine's cores, at most 16)", Number)
     .option("--json", "print JSON");
 }
 
@@ -56,6 +58,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
     const model = await Siglip.load(options.model, {
       backend: options.backend,
       dtype: options.dtype,
+      threads: options.threads,
       cache: options.cache,
       towers,
       signal,

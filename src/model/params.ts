@@ -96,17 +96,18 @@ export class Params {
     const weights = names.map((name) => this.piece(`${name}.weight`, [width, width]));
     const biases = names.map((name) => this.piece(`${name}.bias`, [width]));
     const out = names.length * width;
-    return { weight: this.bind([out, width], weights, this.dtype), bias: this.bind([out], biases) };
+    const weight = this.bind([out, width], weights, this.dtype, `${this.prefix}qkv_proj.weight`);
+    return { weight, bias: this.bind([out], biases, undefined, `${this.prefix}qkv_proj.bias`) };
   }
 
   private piece(name: string, shape: Shape, from = 0, to = shape[0]): Piece {
     return { name: this.prefix + name, shape, from, to };
   }
 
-  /** Notes a weight: a matrix where a dtype says how it is stored. It is named for its first piece. */
-  private bind(shape: Shape, pieces: readonly Piece[], dtype?: WeightDType): Weight {
+  /** Notes a weight: a matrix where a dtype says how it is stored. It is named for its first piece unless it has a name of its own. */
+  private bind(shape: Shape, pieces: readonly Piece[], dtype?: WeightDType, own?: string): Weight {
     const [{ name, from }] = pieces;
-    const weight = { name: from === 0 ? name : `${name}[${from}:]`, shape, dtype: dtype ?? ("f32" as const) };
+    const weight = { name: own ?? (from === 0 ? name : `${name}[${from}:]`), shape, dtype: dtype ?? ("f32" as const) };
     this.bindings.push({ weight, pieces, matrix: dtype !== undefined });
     return weight;
   }

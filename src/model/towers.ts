@@ -2,6 +2,7 @@ import type { Weights } from "../checkpoint/weights.ts";
 import { cutPatches } from "../image/preprocess.ts";
 import { mismatch } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
+import { BITS } from "../tensor/cost.ts";
 import type { WeightSpec } from "../tensor/packing.ts";
 import { type Program, Recorder, type WeightDType } from "../tensor/program.ts";
 import { padded, type Shape, size } from "../tensor/shape.ts";
@@ -176,9 +177,6 @@ export async function loadTowers(
     },
   };
 }
-
-/** Bits of a weight of a matrix, its share of the scales counted. */
-const BITS: Readonly<Record<WeightDType, number>> = { f32: 32, f16: 16, q8: 8.5, i8: 8.5, q4: 4.5 };
 
 /** Bytes of tensors of these shapes in a precision, the few that are kept in a higher one not considered. */
 export function weightBytes(shapes: readonly Shape[], dtype: WeightDType): number {

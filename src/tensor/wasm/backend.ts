@@ -87,10 +87,13 @@ export class WasmBackend extends Backend {
       }
       if (row !== out) throw wrongRows(spec, row);
       if (this.memory.intsAt(flag, 1)[0] !== 0) throw notFinite(name);
+    } catch (error) {
+      this.memory.free(address);
+      throw error;
     } finally {
       this.memory.free(flag);
     }
-    this.weights.set(name, { address, form });
+    this.keep(name, { address, form });
   }
 
   constant(weight: Weight, data: Float32Array): void {
@@ -98,7 +101,7 @@ export class WasmBackend extends Backend {
     checkConstant(weight, data);
     const address = this.memory.alloc(valueBytes(weight.shape));
     this.write(address, weight.shape, data);
-    this.weights.set(weight.name, { address });
+    this.keep(weight.name, { address });
   }
 
   async loaded(): Promise<void> {
@@ -122,6 +125,16 @@ export class WasmBackend extends Backend {
     this.pool.dispose();
     this.weights.clear();
     this.compiled.clear();
+  }
+
+  /** What stood under the name is dropped, and with it the programs that name it. */
+  private keep(name: string, weight: StoredWeight): void {
+    const old = this.weights.get(name);
+    if (old) {
+      for (const program of [...this.compiled.keys()]) this.drop(program);
+      this.memory.free(old.address);
+    }
+    this.weights.set(name, weight);
   }
 
   /** A program's steps, made once for the buffers that there are. */

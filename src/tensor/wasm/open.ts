@@ -1,4 +1,4 @@
-import { probe } from "../../../kernels/wasm/index.ts";
+import { type Instructions, probe } from "../../../kernels/wasm/index.ts";
 import { mismatch } from "../../support/error.ts";
 import type { Open } from "../open.ts";
 import { WasmBackend } from "./backend.ts";
@@ -17,15 +17,24 @@ export const open: Open = async ({ named, dtype = "f16", threads, runtime, chose
   const memory = new Memory({ shared: typeof runtime.ways !== "string" && threads !== 1 });
   const pool = await Pool.open({ memory, runtime, threads });
   const kernels = new Kernels(pool, memory, instructions);
-  const extras = Object.entries(instructions).flatMap(([name, has]) => (has ? [name] : []));
-  const words = `${pool.threads} ${pool.threads === 1 ? "thread" : "threads"}, ${["simd", ...extras].join(" ")}`;
   try {
-    const chosen = await chosenForms(`wasm, ${words}`);
+    const chosen = await chosenForms(wasmFormsKey(instructions, pool.threads));
     const forms = await chooseForms(dtype, chosen, { kernels, memory, pool });
     const backend = new WasmBackend(pool, memory, kernels, forms);
-    return { backend, adapter: words, close: () => backend.dispose() };
+    return { backend, adapter: describe(instructions, pool.threads), close: () => backend.dispose() };
   } catch (error) {
     pool.dispose();
     throw error;
   }
 };
+
+/** Chosen forms hold for these instructions on so many threads. */
+export function wasmFormsKey(instructions: Instructions, threads: number): string {
+  return `wasm, ${describe(instructions, threads)}`;
+}
+
+/** "2 threads, simd madd dot". */
+function describe(instructions: Instructions, threads: number): string {
+  const extras = Object.entries(instructions).flatMap(([name, has]) => (has ? [name] : []));
+  return `${threads} ${threads === 1 ? "thread" : "threads"}, ${["simd", ...extras].join(" ")}`;
+}

@@ -40,7 +40,7 @@ interface Job {
   readonly signal?: AbortSignal;
 }
 
-const MOST_THREADS = 16;
+export const MOST_THREADS = 16;
 
 /**
  * Runs lists of steps, one list after the other. Steps run in order, the chunks of one on whichever threads are free, so that

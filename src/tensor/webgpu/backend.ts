@@ -87,7 +87,7 @@ export class WebGpuBackend extends Backend {
     const buffer = await this.allocate(spec, padded(shape[0]) * stride.codes);
     const scales = stride.scales ? await this.allocate(spec, padded(shape[0]) * stride.scales) : undefined;
     await this.uploads.fill(spec, rows, buffer, scales);
-    this.weights.set(name, { shape, storage: dtype, buffer, scales });
+    this.keep(name, { shape, storage: dtype, buffer, scales });
   }
 
   constant(weight: Weight, data: Float32Array): void {
@@ -97,7 +97,7 @@ export class WebGpuBackend extends Backend {
     const width = shape.at(-1)!;
     const buffer = this.queue.buffer(this.activationBytes(shape, "f32"), USAGE);
     this.queue.device.queue.writeBuffer(buffer, 0, padRows(data, width, padded(width)));
-    this.weights.set(name, { shape, storage: "f32", buffer });
+    this.keep(name, { shape, storage: "f32", buffer });
   }
 
   loaded(): Promise<void> {
@@ -127,6 +127,17 @@ export class WebGpuBackend extends Backend {
   protected free(): void {
     this.weights.clear();
     this.queue.dispose();
+  }
+
+  /** What stood under the name is dropped, and with it the commands that name it. */
+  private keep(name: string, weight: Stored): void {
+    const old = this.weights.get(name);
+    if (old) {
+      this.arena.generation++;
+      this.queue.free(old.buffer);
+      if (old.scales) this.queue.free(old.scales);
+    }
+    this.weights.set(name, weight);
   }
 
   /** A program's commands, made once for the buffers that there are. */
