@@ -1,6 +1,6 @@
 import { greatest, rounded } from "./activations.ts";
 import { f32x4, i16x8, i32, i32x4, type V128, v128 } from "./assembler.ts";
-import { finiteHalf, toHalf } from "./half.ts";
+import { finiteHalf, finiteLowHalf, toHalf } from "./half.ts";
 import type { AddEncode } from "./pack.ts";
 import { GROUP } from "./params.ts";
 
@@ -26,12 +26,16 @@ function clamped(value: V128, inverse: V128): V128 {
 }
 
 /**
- * f32 to integers of 14 bits in groups of 32. The greatest weight is rounded up to a half, so that its code stays within:
+ * f32 to integers of 14 bits in groups of 32. Weights become halves first, so that a checkpoint and a copy of it that is kept in half
+ * precision give the same codes. The greatest weight is rounded up to a half, so that its code stays within:
  * as a part of it, half a step is 2^-14, where a half itself may be off by 2^-12.
  */
 export const addI14: AddEncode = (m) =>
   m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
+    f.for(row, end, 16, (at) => {
+      f.do(v128.store(at, finiteLowHalf(toHalf(f, f.let(v128.load(at))))));
+    });
     f.for(row, end, 4 * GROUP, (at) => {
       const eighth = (i: number) => v128.load(at, 16 * i);
       const top = greatest(f, [0, 1, 2, 3, 4, 5, 6, 7].map(eighth));

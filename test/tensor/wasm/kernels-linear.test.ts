@@ -94,7 +94,8 @@ function asStored(w: Float32Array, depth: number, stored: Stored): Float32Array 
   if (stored === "f32") return w;
   if (stored === "f16") return w.map((value) => halfToFloat(floatToHalf(value)));
   if (stored !== "i14") return unpackRows(packRows(w, depth, stored) as Parameters<typeof unpackRows>[0], depth);
-  const wide = padRows(w, depth, padded(depth));
+  const halves = w.map((value) => halfToFloat(floatToHalf(value)));
+  const wide = padRows(halves, depth, padded(depth));
   for (let from = 0; from < wide.length; from += GROUP) {
     const group = wide.subarray(from, from + GROUP);
     const top = group.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
