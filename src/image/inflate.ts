@@ -1,3 +1,5 @@
+import { Slice } from "../support/slices.ts";
+
 /** Bytes written at a time: a stream may hold back what they expand to, at most 1032 times as much. */
 const SLICE = 1 << 16;
 
@@ -11,10 +13,11 @@ export interface Inflated {
 
 /**
  * The first `length` bytes out of a zlib stream. The platform's decompressor does the work; it gives nothing back of what
- * stands before a fault, so that a stream at fault, and platforms without one, are left to a slow one here.
+ * stands before a fault, so that a stream at fault, and platforms without one, are left to a slow one here, which gives way
+ * to the event loop as `slice` says.
  */
-export async function inflate(deflated: Uint8Array, length: number): Promise<Inflated> {
-  if (typeof DecompressionStream === "undefined") return inflateSlowly(deflated, length);
+export async function inflate(deflated: Uint8Array, length: number, slice = new Slice()): Promise<Inflated> {
+  if (typeof DecompressionStream === "undefined") return inflateSlowly(deflated, length, slice);
   const stream = new DecompressionStream("deflate");
   const writing = write(stream.writable.getWriter(), deflated);
   const reader = stream.readable.getReader();
@@ -31,7 +34,7 @@ export async function inflate(deflated: Uint8Array, length: number): Promise<Inf
     }
     return { data: out.subarray(0, at), broken: false };
   } catch {
-    return inflateSlowly(deflated, length);
+    return inflateSlowly(deflated, length, slice);
   } finally {
     reader.cancel().catch(() => {});
     await writing;
@@ -48,18 +51,22 @@ async function write(writer: WritableStreamDefaultWriter<BufferSource>, bytes: U
   }
 }
 
+/** Symbols or blocks between looks at the clock. */
+const STEPS = 4096;
+
 /** Thrown, and caught here, where the bytes end, or are wanted no more. */
 const END = Symbol("end");
 /** Thrown, and caught here, at a fault. */
 const FAULT = Symbol("fault");
 
 /** RFC 1950 and 1951, a bit at a time: whatever can be had of a damaged stream. */
-export function inflateSlowly(deflated: Uint8Array, length: number): Inflated {
+export async function inflateSlowly(deflated: Uint8Array, length: number, slice = new Slice()): Promise<Inflated> {
   const out = new Uint8Array(length);
   let at = 0;
   let from = 0;
   let bits = 0;
   let count = 0;
+  let steps = 0;
 
   function take(n: number): number {
     while (count < n) {
@@ -111,7 +118,14 @@ export function inflateSlowly(deflated: Uint8Array, length: number): Inflated {
     out[at++] = byte;
   }
 
-  function readBlock(): boolean {
+  /** Gives way now and then; asking for the time at every step would be slower than the step. */
+  async function rest(): Promise<void> {
+    steps = 0;
+    if (slice.over) await slice.end();
+  }
+
+  async function readBlock(): Promise<boolean> {
+    if (++steps > STEPS) await rest();
     const last = take(1) === 1;
     const kind = take(2);
     if (kind === 3) throw FAULT;
@@ -128,6 +142,7 @@ export function inflateSlowly(deflated: Uint8Array, length: number): Inflated {
     }
     const [literals, distances] = kind === 1 ? FIXED : readCodes();
     for (;;) {
+      if (++steps > STEPS) await rest();
       const value = symbol(literals);
       if (value === 256) return last;
       if (value < 256) {
@@ -148,11 +163,16 @@ export function inflateSlowly(deflated: Uint8Array, length: number): Inflated {
     // The header: deflate, a window of at most 32 KiB, no dictionary, and a check.
     const header = (take(8) << 8) | take(8);
     if (((header >> 8) & 15) !== 8 || header >> 12 > 7 || header & 32 || header % 31 !== 0) throw FAULT;
-    while (!readBlock());
+    while (!(await readBlock()));
     bits = 0;
     count = 0;
     const sum = [take(8), take(8), take(8), take(8)];
-    if (adler32(out.subarray(0, at)).some((byte, i) => byte !== sum[i])) throw FAULT;
+    const adler = new Adler32();
+    for (let i = 0; i < at; i += SLICE) {
+      adler.add(out.subarray(i, Math.min(at, i + SLICE)));
+      await rest();
+    }
+    if (adler.bytes.some((byte, i) => byte !== sum[i])) throw FAULT;
   } catch (cause) {
     if (cause !== END && cause !== FAULT) throw cause;
     return { data: out.subarray(0, at), broken: cause === FAULT };
@@ -160,15 +180,22 @@ export function inflateSlowly(deflated: Uint8Array, length: number): Inflated {
   return { data: out.subarray(0, at), broken: false };
 }
 
-/** The checksum at the end of a zlib stream, four bytes. */
-function adler32(bytes: Uint8Array): number[] {
-  let a = 1;
-  let b = 0;
-  for (const byte of bytes) {
-    a = (a + byte) % 65521;
-    b = (b + a) % 65521;
+/** The checksum at the end of a zlib stream. */
+class Adler32 {
+  private a = 1;
+  private b = 0;
+
+  add(bytes: Uint8Array): void {
+    for (const byte of bytes) {
+      this.a = (this.a + byte) % 65521;
+      this.b = (this.b + this.a) % 65521;
+    }
   }
-  return [b >> 8, b & 255, a >> 8, a & 255];
+
+  get bytes(): number[] {
+    const { a, b } = this;
+    return [b >> 8, b & 255, a >> 8, a & 255];
+  }
 }
 
 /** A canonical Huffman code: how many codes have each length, and their symbols in order. */

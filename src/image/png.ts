@@ -47,7 +47,7 @@ export async function decodePng(
   if (length > DEFLATE_RATIO * png.deflated.length) {
     throw brokenPng(name, `${length} bytes of pixels`, `that ${png.deflated.length} compressed ones cannot hold them`);
   }
-  const { data: filtered, broken } = await inflate(png.deflated, length);
+  const { data: filtered, broken } = await inflate(png.deflated, length, slice);
   if (broken || filtered.length < length) {
     throw brokenPng(
       name,
