@@ -1,7 +1,8 @@
 import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { inflate, inflateSlowly } from "../../src/image/inflate.ts";
+import { inflate } from "../../src/image/inflate.ts";
+import { inflateSlowly } from "../../src/image/inflate-slowly.ts";
 import { Slice } from "../../src/support/slices.ts";
 
 const text = Buffer.from("a picture is worth a thousand words, a picture is worth a thousand words ".repeat(40));
