@@ -1,4 +1,4 @@
-import { checkSize, type Pixels } from "../image/pixels.ts";
+import { checkSize, type DecodeOptions, type Pixels } from "../image/pixels.ts";
 import { mismatch } from "../support/error.ts";
 
 /** Pixels read at a time, 4 MiB of them, so that the page can paint in between. */
@@ -25,9 +25,13 @@ interface Reader {
  * bytes a pixel and a tile. Throws a SiglipError for a bitmap beyond the limits of `checkSize` or of another origin, and
  * when WebGL fails.
  */
-export async function readBitmap(bitmap: ImageBitmap, name: string, signal?: AbortSignal): Promise<Pixels> {
+export async function readBitmap(
+  bitmap: ImageBitmap,
+  name: string,
+  { maxPixels, signal }: DecodeOptions = {},
+): Promise<Pixels> {
   const { width, height } = bitmap;
-  checkSize(width, height, name);
+  checkSize(width, height, name, maxPixels);
   const { read, side } = webgl() ?? canvas;
   const data = new Uint8Array(3 * width * height);
   const tileWidth = Math.min(width, side);

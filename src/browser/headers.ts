@@ -17,9 +17,9 @@ export interface CheckedFile {
  * differ in which of them they heed. Other kinds of file are theirs to judge. Throws a SiglipError for a truncated file, and
  * for more pixels than the limits of `checkSize` or than its bytes can hold.
  */
-export function checkHeaders(bytes: Uint8Array, name: string): CheckedFile {
+export function checkHeaders(bytes: Uint8Array, name: string, maxPixels?: number): CheckedFile {
   if (!startsWith(bytes, "\xff\xd8\xff")) return { parts: [bytes], orientation: 1 };
-  const { orientation, told, end, closed, arithmetic } = readMarkers(bytes, name);
+  const { orientation, told, end, closed, arithmetic } = readMarkers(bytes, name, maxPixels);
   if (!closed) throw truncated(name, bytes);
   const parts: Uint8Array[] = [];
   let at = 0;

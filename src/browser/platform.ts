@@ -1,6 +1,6 @@
 import { readBlob } from "../files/list.ts";
 import { orient, startsWith } from "../image/exif.ts";
-import { checkPixels, fromRgba, type Pixels } from "../image/pixels.ts";
+import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from "../image/pixels.ts";
 import { decodePng, PNG_SIGNATURE } from "../image/png.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
@@ -36,24 +36,24 @@ export const browserPlatform: Platform<BrowserImage> = {
   threads: browserThreads,
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
-  async decode(image, signal) {
+  async decode(image, options = {}) {
     try {
-      return await decode(image, signal);
+      return await decode(image, options);
     } catch (cause) {
-      if (cause instanceof SiglipError || signal?.aborted) throw cause;
+      if (cause instanceof SiglipError || options.signal?.aborted) throw cause;
       const found = `"${(cause as Error).message}"`;
       throw mismatch("out-of-memory", "a picture", "to decode it", found, "free memory or scale it down", cause);
     }
   },
 };
 
-async function decode(image: BrowserImage, signal?: AbortSignal): Promise<Pixels> {
+async function decode(image: BrowserImage, options: DecodeOptions): Promise<Pixels> {
   if (typeof image === "string" || image instanceof URL) {
-    return decodeFile(await fetchPicture(image, signal), shorten(image), signal);
+    return decodeFile(await fetchPicture(image, options.signal), shorten(image), options);
   }
-  if (image instanceof ArrayBuffer) return decodeFile(new Uint8Array(image), "the picture", signal);
-  if (image instanceof Uint8Array) return decodeFile(image, "the picture", signal);
-  if (image instanceof Blob) return decodeBlob(image, signal);
+  if (image instanceof ArrayBuffer) return decodeFile(new Uint8Array(image), "the picture", options);
+  if (image instanceof Uint8Array) return decodeFile(image, "the picture", options);
+  if (image instanceof Blob) return decodeBlob(image, options);
   if (typeof image === "object" && image !== null && "data" in image) {
     if (image.data instanceof Uint8Array) {
       checkPixels(image as Pixels, "the picture");
@@ -61,7 +61,7 @@ async function decode(image: BrowserImage, signal?: AbortSignal): Promise<Pixels
     }
     if (image.data instanceof Uint8ClampedArray) return fromRgba(image.data, image.width, image.height);
   }
-  return decodeDrawable(image as ImageBitmapSource, signal);
+  return decodeDrawable(image as ImageBitmapSource, options);
 }
 
 async function fetchPicture(address: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
@@ -73,18 +73,19 @@ async function fetchPicture(address: string | URL, signal?: AbortSignal): Promis
   return fetchBytes(new URL(address, base), { wanted: "a picture", limit: FILE_LIMIT, cache: "default", signal });
 }
 
-async function decodeBlob(file: Blob, signal?: AbortSignal): Promise<Pixels> {
+async function decodeBlob(file: Blob, options: DecodeOptions): Promise<Pixels> {
   const name = "name" in file ? shorten(String(file.name)) : "the picture";
   if (file.size > FILE_LIMIT) {
     throw mismatch("bad-input", name, `a picture of at most ${FILE_LIMIT} bytes`, `${file.size}`, "choose another");
   }
-  return decodeFile(await readBlob(file, name), name, signal);
+  return decodeFile(await readBlob(file, name), name, options);
 }
 
 /** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
-async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal): Promise<Pixels> {
-  if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name);
-  const { parts, orientation, unusual } = checkHeaders(bytes, name);
+async function decodeFile(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
+  if (options.decode) return decodeBy(options.decode, bytes, name, options.signal);
+  if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name, options);
+  const { parts, orientation, unusual } = checkHeaders(bytes, name, options.maxPixels);
   // The copies are never memory shared with a worker, which a Blob refuses.
   const blob = new Blob(parts.map((part) => new Uint8Array(part)));
   const bitmap = await createImageBitmap(blob, EXACT).catch((cause: Error) => {
@@ -98,16 +99,16 @@ async function decodeFile(bytes: Uint8Array, name: string, signal?: AbortSignal)
       cause,
     );
   });
-  return orient(await readAndClose(bitmap, name, signal), orientation);
+  return orient(await readAndClose(bitmap, name, options), orientation);
 }
 
-async function decodeDrawable(image: ImageBitmapSource, signal?: AbortSignal): Promise<Pixels> {
+async function decodeDrawable(image: ImageBitmapSource, options: DecodeOptions): Promise<Pixels> {
   try {
     if (typeof HTMLImageElement !== "undefined" && image instanceof HTMLImageElement) await image.decode();
     const bitmap = await createImageBitmap(image, EXACT);
-    return await readAndClose(bitmap, "the picture", signal);
+    return await readAndClose(bitmap, "the picture", options);
   } catch (cause) {
-    if (cause instanceof SiglipError || signal?.aborted) throw cause;
+    if (cause instanceof SiglipError || options.signal?.aborted) throw cause;
     const kind = image === null ? "null" : typeof image === "object" ? image.constructor?.name : typeof image;
     const wanted = "a URL, bytes, Blob, ImageBitmap, ImageData, img, canvas, video, VideoFrame or pixels";
     const found = `${kind} (${(cause as Error).message})`;
@@ -115,9 +116,9 @@ async function decodeDrawable(image: ImageBitmapSource, signal?: AbortSignal): P
   }
 }
 
-async function readAndClose(bitmap: ImageBitmap, name: string, signal?: AbortSignal): Promise<Pixels> {
+async function readAndClose(bitmap: ImageBitmap, name: string, options: DecodeOptions): Promise<Pixels> {
   try {
-    return await readBitmap(bitmap, name, signal);
+    return await readBitmap(bitmap, name, options);
   } finally {
     bitmap.close();
   }

@@ -20,6 +20,7 @@ export interface RunOptions {
   /** False where nothing from a network is to be kept. */
   readonly cache?: boolean;
   readonly json?: boolean;
+  readonly maxPixels?: number;
 }
 
 /** Adds what a model needs to run; `--model` is added apart, since the demo is always the same. */
@@ -32,6 +33,7 @@ export function addRunOptions(command: Command): Command {
     )
     .addOption(new Option("--dtype <name>", "weights (default: f16, on cpu f32)").choices(DTYPES))
     .option("--threads <count>", "threads of the wasm backend (default: the machine's cores, at most 16)", Number)
+    .option("--max-pixels <n>", "refuse larger pictures (default: 178956970, PIL's limit)", Number)
     .option("--json", "print JSON");
 }
 
@@ -61,6 +63,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
       threads: options.threads,
       cache: options.cache,
       towers,
+      maxPixels: options.maxPixels,
       signal,
       onProgress: ({ loaded, total, bytesPerSecond }) => progress.update(loaded, total, bytesPerSecond),
       onWarning: (message) => warnings.push(message),

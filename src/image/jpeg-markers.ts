@@ -1,6 +1,6 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { type Metadata, orientationOf, startsWith } from "./exif.ts";
-import { checkSize } from "./pixels.ts";
+import { checkSize, MAX_PIXELS } from "./pixels.ts";
 
 /** An 8 x 8 block costs at least one bit; even with the widest chroma subsampling a byte holds no more pixels than this. */
 const PIXELS_A_BYTE = 1024;
@@ -44,7 +44,7 @@ export const LOOKAHEAD = 6;
  * or than the file's bytes can hold, for so many scans that a small file would be work for a minute, and for kinds that are
  * not done.
  */
-export function readMarkers(bytes: Uint8Array, name: string): Markers {
+export function readMarkers(bytes: Uint8Array, name: string, maxPixels: number = MAX_PIXELS): Markers {
   let frame: Frame | undefined;
   let scans = 0;
   let restarts = false;
@@ -82,7 +82,7 @@ export function readMarkers(bytes: Uint8Array, name: string): Markers {
     const body = bytes.subarray(at + 2, at + size);
     if (marker >= 0xc0 && marker <= 0xcf && marker !== 0xc4 && marker !== 0xc8 && marker !== 0xcc) {
       if (frame || body.length < 6) throw broken(name, "one whole frame header", "another");
-      frame = readFrame(marker, body, bytes.length, name);
+      frame = readFrame(marker, body, bytes.length, name, maxPixels);
     } else if (marker === 0xdd && scans === 0) restarts = body.some((byte) => byte > 0);
     else if (marker === 0xda) {
       if (scans++ === 0) simple = frame?.sequential === true && body[0] === frame.channels;
@@ -128,7 +128,7 @@ const RARE = new Map([
 ]);
 
 /** A frame header, its size checked against the limits and the file's length. */
-function readFrame(marker: number, body: Uint8Array, fileLength: number, name: string): Frame {
+function readFrame(marker: number, body: Uint8Array, fileLength: number, name: string, maxPixels: number): Frame {
   const rare = RARE.get(marker) ?? (body[0] !== 8 ? `${body[0]} bits a sample` : undefined);
   if (rare) {
     const advice = "convert the picture to an ordinary JPEG or to PNG";
@@ -140,7 +140,7 @@ function readFrame(marker: number, body: Uint8Array, fileLength: number, name: s
   }
   const height = (body[1] << 8) | body[2];
   const width = (body[3] << 8) | body[4];
-  checkSize(width, height, name);
+  checkSize(width, height, name, maxPixels);
   if (width * height > PIXELS_A_BYTE * fileLength) {
     throw broken(name, `${width} x ${height} pixels`, `that ${fileLength} bytes cannot hold them`);
   }

@@ -1,4 +1,4 @@
-import { mismatch } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 
 /** A decoded picture: 8-bit RGB, no alpha, already turned upright. */
 export interface Pixels {
@@ -13,21 +13,68 @@ export interface Pixels {
 /** Most pixels of a picture: PIL's own refusal (2 * `MAX_IMAGE_PIXELS`), 512 MiB as RGB; the oracle reads nothing larger. */
 export const MAX_PIXELS = 178_956_970;
 
+/** Turns the bytes of a picture file into upright RGB pixels, whatever its kind; `name` is for messages. */
+export type Decoder = (bytes: Uint8Array, name: string, signal?: AbortSignal) => Pixels | Promise<Pixels>;
+
+/** How picture files become pixels. */
+export interface PictureOptions {
+  /** Most pixels of a picture: 178,956,970 by default, which is PIL's own limit and the highest. Larger ones are refused unread. */
+  readonly maxPixels?: number;
+  /** A decoder to use for picture files instead of those of this package, such as sharp. */
+  readonly decode?: Decoder;
+}
+
+/** Options of decoding one picture. */
+export interface DecodeOptions extends PictureOptions {
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
+
 /** Longest side in pixels, libpng's default: keeps the weights of a resize under 20 MB. JPEG ends at 65,500 by itself. */
 export const MAX_SIDE = 1_000_000;
 
 /** Throws a SiglipError unless `width` x `height` is a picture within the limits; call it before memory is taken. */
-export function checkSize(width: number, height: number, what: string): void {
+export function checkSize(width: number, height: number, what: string, maxPixels: number = MAX_PIXELS): void {
   for (const side of [width, height]) {
     if (!(Number.isInteger(side) && side >= 1 && side <= MAX_SIDE)) {
       const advice = "check the file or scale the picture";
       throw mismatch("bad-input", what, `sides of 1 to ${MAX_SIDE} pixels`, `${width} x ${height}`, advice);
     }
   }
-  if (width * height > MAX_PIXELS) {
+  if (width * height > maxPixels) {
     const advice = "scale the picture down first";
-    throw mismatch("bad-input", what, `at most ${MAX_PIXELS} pixels`, `${width} x ${height}`, advice);
+    throw mismatch("bad-input", what, `at most ${maxPixels} pixels`, `${width} x ${height}`, advice);
   }
+}
+
+/** Throws a SiglipError unless the options make sense. */
+export function checkPictureOptions({ maxPixels, decode }: PictureOptions): void {
+  if (maxPixels !== undefined && !(Number.isInteger(maxPixels) && maxPixels >= 1 && maxPixels <= MAX_PIXELS)) {
+    throw mismatch("bad-input", "maxPixels", `a whole number from 1 to ${MAX_PIXELS}`, `${maxPixels}`, "leave it out");
+  }
+  if (decode !== undefined && typeof decode !== "function") {
+    throw mismatch("bad-input", "decode", "a function of a file's bytes", typeof decode, "leave it out or pass one");
+  }
+}
+
+/** What a caller's own decoder makes of a file, checked. Throws a SiglipError where it fails or gives no picture. */
+export async function decodeBy(
+  decoder: Decoder,
+  bytes: Uint8Array,
+  name: string,
+  signal?: AbortSignal,
+): Promise<Pixels> {
+  const pixels = await Promise.resolve(decoder(bytes, name, signal)).catch((cause) => {
+    if (signal?.aborted || cause instanceof SiglipError) throw cause;
+    const found = `that it fails with "${cause?.message ?? cause}"`;
+    throw mismatch("bad-input", name, "a picture from the decoder given", found, "mend the file or the decoder", cause);
+  });
+  if (!(pixels?.data instanceof Uint8Array)) {
+    const advice = "return { width, height, data } with three bytes a pixel";
+    throw mismatch("bad-input", name, "pixels from the decoder given", `${pixels}`, advice);
+  }
+  checkPixels(pixels, name);
+  return pixels;
 }
 
 /** Throws a SiglipError unless `pixels` has a size within the limits and exactly the bytes it claims. */

@@ -39,7 +39,7 @@ export interface Png extends PngHeader {
  * Reads a PNG's chunks. As in PIL, every one up to the pixels must be whole and its checksum right; from there on pixels are
  * taken as they come, until another chunk or the file's end, and of what follows only what can be read.
  */
-export async function readChunks(bytes: Uint8Array, name: string): Promise<Png> {
+export async function readChunks(bytes: Uint8Array, name: string, maxPixels: number): Promise<Png> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   let header: PngHeader | undefined;
   let palette: Uint8Array | undefined;
@@ -72,7 +72,7 @@ export async function readChunks(bytes: Uint8Array, name: string): Promise<Png> 
       }
       if (!header !== (type === "IHDR")) throw brokenPng(name, "one IHDR chunk, the first", JSON.stringify(type));
       if (type === "IEND") throw brokenPng(name, "pixels in IDAT chunks", "none");
-      if (type === "IHDR") header = readHeader(body, name);
+      if (type === "IHDR") header = readHeader(body, name, maxPixels);
       else if (type === "PLTE") palette = body;
       else texts.add(type, body);
     }
@@ -99,13 +99,13 @@ function checkChunk(view: DataView, at: number, name: string): void {
   }
 }
 
-function readHeader(body: Uint8Array, name: string): PngHeader {
+function readHeader(body: Uint8Array, name: string, maxPixels: number): PngHeader {
   if (body.length !== 13) throw brokenPng(name, "an IHDR chunk of 13 bytes", `${body.length}`);
   const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
   const width = view.getUint32(0);
   const height = view.getUint32(4);
   const [depth, colourType, compression, filter, interlace] = body.subarray(8);
-  checkSize(width, height, name);
+  checkSize(width, height, name, maxPixels);
   const kind = COLOUR_TYPES.get(colourType);
   if (!kind?.depths.includes(depth)) {
     const found = `type ${colourType} with ${depth} bits`;

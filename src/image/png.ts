@@ -1,6 +1,7 @@
+import { Slice } from "../support/slices.ts";
 import { orient } from "./exif.ts";
 import { inflate } from "./inflate.ts";
-import type { Pixels } from "./pixels.ts";
+import { type DecodeOptions, MAX_PIXELS, type Pixels } from "./pixels.ts";
 import { brokenPng, type Png, readChunks } from "./png-chunks.ts";
 
 /** What a PNG begins with, in Latin-1. */
@@ -28,8 +29,13 @@ const DEFLATE_RATIO = 1032;
  * for what is truncated or damaged before. Memory: besides the file and a copy of it at most 14 bytes a pixel, and no more pixels than
  * 8256 (1032 bytes of 8) times the file's bytes.
  */
-export async function decodePng(bytes: Uint8Array, name: string): Promise<Pixels> {
-  const png = await readChunks(bytes, name);
+export async function decodePng(
+  bytes: Uint8Array,
+  name: string,
+  { maxPixels = MAX_PIXELS, signal }: DecodeOptions = {},
+): Promise<Pixels> {
+  const png = await readChunks(bytes, name, maxPixels);
+  const slice = new Slice(signal);
   const { width, height, depth, channels } = png;
   const passes = png.interlaced ? ADAM7 : [[0, 0, 1, 1]];
   const sizes = passes.map(([x, y, dx, dy]) => {
@@ -41,7 +47,7 @@ export async function decodePng(bytes: Uint8Array, name: string): Promise<Pixels
   if (length > DEFLATE_RATIO * png.deflated.length) {
     throw brokenPng(name, `${length} bytes of pixels`, `that ${png.deflated.length} compressed ones cannot hold them`);
   }
-  const { data: filtered, broken } = await inflate(png.deflated, length);
+  const { data: filtered, broken } = await inflate(png.deflated, length, slice);
   if (broken || filtered.length < length) {
     throw brokenPng(
       name,
@@ -57,6 +63,7 @@ export async function decodePng(bytes: Uint8Array, name: string): Promise<Pixels
     const [x, y, dx, dy] = passes[p];
     let above: Uint8Array = new Uint8Array(stride);
     for (let r = 0; r < rows; r++, at += 1 + stride) {
+      if (slice.over) await slice.end();
       const row = filtered.subarray(at + 1, at + 1 + stride);
       if (!unfilter(filtered[at], row, above, bytesPerPixel)) {
         throw brokenPng(name, "filters of type 0 to 4", `${filtered[at]} in row ${r}`);

@@ -1,4 +1,5 @@
 import { mismatch } from "../support/error.ts";
+import { Slice } from "../support/slices.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
@@ -23,9 +24,6 @@ export interface ImageProcessing {
 export function pixelValues(pixels: Pixels, p: ImageProcessing): Float32Array {
   return normalise(resize(pixels, p.size, p.size, p.resample), p);
 }
-
-/** How long a slice of `preprocess` may keep the thread, in milliseconds: below a frame. */
-const SLICE = 12;
 
 /** `pixelValues` that gives way to the event loop while it scales a large picture, so that a page stays alive. */
 export async function preprocess(pixels: Pixels, p: ImageProcessing): Promise<Float32Array> {
@@ -107,12 +105,11 @@ export function cutPatches(values: Float32Array, { count, channels, size, patch 
 
 async function resizeInSlices(pixels: Pixels, p: ImageProcessing): Promise<Pixels> {
   const steps = resizeSteps(pixels, p.size, p.size, p.resample);
-  for (let began = performance.now(); ; ) {
+  const slice = new Slice();
+  for (;;) {
     const step = steps.next();
     if (step.done) return step.value;
-    if (performance.now() - began < SLICE) continue;
-    await new Promise((resolve) => setTimeout(resolve));
-    began = performance.now();
+    if (slice.over) await slice.end();
   }
 }
 

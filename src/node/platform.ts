@@ -21,14 +21,16 @@ export const nodePlatform: Platform<NodeImage> = {
   chosenForms: keptForms,
   threads: nodeThreads,
   withoutGpu: "install the npm package webgpu and a graphics driver",
-  async decode(image, signal) {
+  async decode(image, options = {}) {
     if (typeof image === "string" || image instanceof URL) {
-      return decode(await readAnywhere(image, signal), shorten(image));
+      return decode(await readAnywhere(image, options.signal), shorten(image), options);
     }
-    if (image instanceof Uint8Array) return decode(image);
-    if (image instanceof ArrayBuffer) return decode(new Uint8Array(image));
-    if (image instanceof Blob)
-      return decode(new Uint8Array(await image.arrayBuffer()), "name" in image ? String(image.name) : undefined);
+    if (image instanceof Uint8Array) return decode(image, undefined, options);
+    if (image instanceof ArrayBuffer) return decode(new Uint8Array(image), undefined, options);
+    if (image instanceof Blob) {
+      const name = "name" in image ? String(image.name) : undefined;
+      return decode(new Uint8Array(await image.arrayBuffer()), name, options);
+    }
     if (typeof image === "object" && image !== null && image.data instanceof Uint8Array) {
       checkPixels(image, "the picture");
       return image;

@@ -1,5 +1,6 @@
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
+import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
@@ -14,7 +15,7 @@ import { checkLoadOptions } from "./options.ts";
 import type { LoadedModel, Platform } from "./siglip.ts";
 
 /** Options of `Siglip.load`. */
-export interface LoadOptions extends NetworkOptions {
+export interface LoadOptions extends NetworkOptions, PictureOptions {
   /** Where the towers run. "auto" (the default) is a hardware WebGPU adapter where there is one, else WebAssembly,
    * else plain loops on the CPU. */
   readonly backend?: "auto" | BackendName;
@@ -48,7 +49,8 @@ export async function loadModel<Image>(
   options: LoadOptions = {},
 ): Promise<LoadedModel<Image>> {
   checkLoadOptions(options);
-  const { signal, onProgress, onWarning = console.warn } = options;
+  const { signal, onProgress, onWarning = console.warn, maxPixels, decode } = options;
+  checkPictureOptions(options);
   const towers = checkTowers(options.towers ?? ["image", "text"]);
   if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
     throw new SiglipError(
@@ -105,6 +107,7 @@ export async function loadModel<Image>(
       towers: loaded,
       tokenizer,
       platform,
+      pictures: { maxPixels, decode },
       backend,
       adapter,
       dtype,

@@ -5,11 +5,13 @@ import type { LoadOptions } from "./load.ts";
 const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
   backend: true,
   cache: true,
+  decode: true,
   device: true,
   dialect: true,
   dtype: true,
   endpoint: true,
   forms: true,
+  maxPixels: true,
   onProgress: true,
   onWarning: true,
   revision: true,

@@ -1,6 +1,6 @@
 // What both entry points export beside their own Siglip class.
 
-export type { Pixels } from "../image/pixels.ts";
+export type { Decoder, PictureOptions, Pixels } from "../image/pixels.ts";
 export type { ImageProcessing } from "../image/preprocess.ts";
 export type { Filter } from "../image/resize.ts";
 export type { SiglipConfig, TextConfig, VisionConfig } from "../model/config.ts";

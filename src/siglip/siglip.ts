@@ -1,5 +1,5 @@
 import type { ModelFiles } from "../files/model-files.ts";
-import type { Pixels } from "../image/pixels.ts";
+import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
@@ -23,7 +23,7 @@ export interface KeepOptions {
 
 /** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
 export interface Platform<Image> {
-  decode(image: Image, signal?: AbortSignal): Promise<Pixels>;
+  decode(image: Image, options?: DecodeOptions): Promise<Pixels>;
   gpu(): Promise<GPU | undefined>;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
   chosenForms(adapter: string): Map<string, string> | Promise<Map<string, string>>;
@@ -42,6 +42,7 @@ export interface LoadedModel<Image> {
   readonly towers: Towers;
   readonly tokenizer: SiglipTokenizer | undefined;
   readonly platform: Platform<Image>;
+  readonly pictures: PictureOptions;
   readonly backend: Backend;
   readonly adapter: string | undefined;
   readonly dtype: WeightDType;
@@ -113,13 +114,13 @@ export class Siglip<Image = unknown> {
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(images, "embedImages", "pictures");
     checkOptions("embedImages", options, EMBED);
-    const { platform, config, towers, backend } = await this.ready(options.signal);
+    const { platform, pictures, config, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
       const { tokens, patchSize, channels } = config.vision;
       const stride = padded(channels * patchSize ** 2);
       const patches = new Float32Array(part.length * tokens * stride);
       for (const [index, image] of part.entries()) {
-        const pixels = await platform.decode(image, signal);
+        const pixels = await platform.decode(image, { ...pictures, signal });
         await preprocessPatches(pixels, config.image, patchSize, patches, index * tokens * stride, stride);
       }
       return patches;

@@ -1,7 +1,9 @@
 import { deflateSync } from "node:zlib";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { inflate, inflateSlowly } from "../../src/image/inflate.ts";
+import { inflate } from "../../src/image/inflate.ts";
+import { inflateSlowly } from "../../src/image/inflate-slowly.ts";
+import { Slice } from "../../src/support/slices.ts";
 
 const text = Buffer.from("a picture is worth a thousand words, a picture is worth a thousand words ".repeat(40));
 
@@ -16,10 +18,10 @@ describe("inflate", () => {
         const deflated = deflateSync(bytes, { level, strategy });
         const wanted = { data: bytes, broken: false };
         expect(await inflate(deflated, bytes.length)).toEqual(wanted);
-        expect(inflateSlowly(deflated, bytes.length)).toEqual(wanted);
+        expect(await inflateSlowly(deflated, bytes.length)).toEqual(wanted);
         const less = bytes.length >> 1;
         expect(await inflate(deflated, less)).toEqual({ data: bytes.subarray(0, less), broken: false });
-        expect(inflateSlowly(deflated, bytes.length + 9)).toEqual(wanted);
+        expect(await inflateSlowly(deflated, bytes.length + 9)).toEqual(wanted);
       },
     );
     await fc.assert(property, { seed: 6, numRuns: 60 });
@@ -56,11 +58,23 @@ describe("inflate", () => {
     expect((await inflate(make(), text.length)).broken).toBe(true);
   });
 
+  it("gives way while it is slow, and hears an abort", async () => {
+    const large = deflateSync(Buffer.alloc(8 << 20, text));
+    large[large.length - 1] ^= 1;
+    let turns = 0;
+    const timer = setInterval(() => turns++);
+    expect((await inflate(large, 8 << 20)).broken).toBe(true);
+    clearInterval(timer);
+    expect(turns).toBeGreaterThan(3);
+    const slice = new Slice(AbortSignal.abort(new Error("enough")));
+    await expect(inflateSlowly(large, 8 << 20, slice)).rejects.toThrow("enough");
+  });
+
   it("gives a picture or a fault for any damage, and the same as fast as slowly", async () => {
     const deflated = deflateSync(text);
     const property = fc.asyncProperty(fc.nat(deflated.length - 1), fc.nat(255), async (at, value) => {
       const copy = Buffer.from(deflated).fill(value, at, at + 1);
-      expect(await inflate(copy, text.length)).toEqual(inflateSlowly(copy, text.length));
+      expect(await inflate(copy, text.length)).toEqual(await inflateSlowly(copy, text.length));
     });
     await fc.assert(property, { seed: 8, numRuns: 300 });
   });

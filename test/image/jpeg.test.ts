@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import encode, { init } from "@jsquash/jpeg/encode.js";
 import { describe, expect, it, vi } from "vitest";
 import { orient } from "../../src/image/exif.ts";
 import type { Pixels } from "../../src/image/pixels.ts";
@@ -32,6 +34,15 @@ function resized(file: Uint8Array, width: number, height: number): Buffer {
   copy.writeUInt16BE(height, frame + 5);
   copy.writeUInt16BE(width, frame + 7);
   return copy;
+}
+
+/** 12 megapixels of noise on gradients. */
+async function encodeLarge(): Promise<Uint8Array> {
+  const wasm = createRequire(import.meta.url).resolve("@jsquash/jpeg/codec/enc/mozjpeg_enc.wasm");
+  await (init as (module: WebAssembly.Module) => Promise<void>)(await WebAssembly.compile(readFileSync(wasm)));
+  const data = new Uint8ClampedArray(4 * 12_000_000).map((_, i) => (i >> 12) + (Math.imul(i, 2654435761) >>> 29));
+  const picture = { width: 4000, height: 3000, data } as ImageData;
+  return new Uint8Array(await encode(picture, { quality: 90, progressive: false, optimize_coding: false }));
 }
 
 describe("JPEG", () => {
@@ -188,16 +199,56 @@ describe("JPEG", () => {
     expect(Reflect.ownKeys(globalThis)).toEqual(before);
   });
 
-  it("tries again at the next picture after a decoder could not be made", async () => {
+  it("tries again at the next picture after no thread could be started", async () => {
+    let failing = true;
     vi.resetModules();
+    vi.doMock("node:worker_threads", async (original) => {
+      const { Worker } = await original<typeof import("node:worker_threads")>();
+      class Scarce extends Worker {
+        constructor(...rest: ConstructorParameters<typeof Worker>) {
+          if (failing) throw new Error("EMFILE: too many open files");
+          super(...rest);
+        }
+      }
+      return { Worker: Scarce };
+    });
     const fresh = await import("../../src/node/images/decode.ts");
-    const { compile } = WebAssembly;
-    const failing = vi.spyOn(WebAssembly, "compile").mockRejectedValueOnce(new Error("EMFILE: too many open files"));
+    vi.doUnmock("node:worker_threads");
     await expect(fresh.decode(baseline, "x.jpg")).rejects.toThrow(/^x\.jpg: wanted .*, found "EMFILE.*; /);
-    expect(failing).toHaveBeenCalledTimes(1);
+    failing = false;
     expect((await fresh.decode(baseline)).width).toBe(23);
-    failing.mockRestore();
-    expect(WebAssembly.compile).toBe(compile);
+  });
+
+  it("decodes while the thread goes on with other work, and stops waiting when told to", async () => {
+    const large = await encodeLarge();
+    let turns = 0;
+    const timer = setInterval(() => turns++, 1);
+    const pixels = await decode(large);
+    clearInterval(timer);
+    expect(pixels.width * pixels.height).toBe(12_000_000);
+    expect(turns).toBeGreaterThan(10);
+    const stop = new AbortController();
+    const aborted = decode(large, "x.jpg", { signal: stop.signal });
+    stop.abort(new Error("enough"));
+    await expect(aborted).rejects.toThrow("enough");
+    await expect(decode(large, "x.jpg", { signal: stop.signal })).rejects.toThrow("enough");
+  });
+
+  it("refuses more pixels than it is allowed to, and leaves all to a decoder of one's own", async () => {
+    expect((await decode(baseline, "x.jpg", { maxPixels: 23 * 17 })).width).toBe(23);
+    await expect(decode(baseline, "x.jpg", { maxPixels: 390 })).rejects.toThrow(
+      /^x\.jpg: wanted at most 390 pixels, found 23 x 17; /,
+    );
+    const mine = { width: 1, height: 1, data: Uint8Array.of(1, 2, 3) };
+    expect(await decode(baseline, "x.jpg", { decode: () => mine })).toBe(mine);
+    expect(await decode(Buffer.from("GIF89a"), "x.gif", { decode: async () => mine })).toBe(mine);
+    const failing = () => Promise.reject(new Error("no sharp"));
+    await expect(decode(baseline, "x.jpg", { decode: failing })).rejects.toThrow(
+      /^x\.jpg: wanted .* fails with "no sharp"/,
+    );
+    for (const bad of [undefined, {}, { width: 1, height: 1, data: new Uint8Array(4) }]) {
+      await expect(decode(baseline, "x.jpg", { decode: () => bad as Pixels })).rejects.toBeInstanceOf(SiglipError);
+    }
   });
 
   it.each([

@@ -10,7 +10,7 @@ describe("a picture on a server", () => {
   it("is read, or told why not in a sentence", async () => {
     const server = await serveFiles({ "a.png": picture });
     onTestFinished(() => server[Symbol.asyncDispose]());
-    const decode = (signal?: AbortSignal) => nodePlatform.decode(`${server.url}a.png`, signal);
+    const decode = (signal?: AbortSignal) => nodePlatform.decode(`${server.url}a.png`, { signal });
     expect(await decode()).toMatchObject({ width: 97, height: 61 });
     server.misbehave("", { cut: 5000 });
     const cut = await decode().catch((error) => error);

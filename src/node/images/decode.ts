@@ -1,5 +1,5 @@
 import { startsWith } from "../../image/exif.ts";
-import type { Pixels } from "../../image/pixels.ts";
+import { type DecodeOptions, decodeBy, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
 import { decodePng, PNG_SIGNATURE } from "../../image/png.ts";
 import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
 import { decodeJpeg } from "./jpeg.ts";
@@ -34,12 +34,14 @@ const OTHERS: readonly (readonly [number, string, string])[] = [
  * SiglipError for every other kind of file, named by its first bytes, and for a damaged, truncated or oversized picture (limits:
  * `MAX_PIXELS`, `MAX_SIDE`). `name` begins the message.
  */
-export async function decode(bytes: Uint8Array, name = "the picture"): Promise<Pixels> {
+export async function decode(bytes: Uint8Array, name = "the picture", options: DecodeOptions = {}): Promise<Pixels> {
+  const { maxPixels = MAX_PIXELS, signal } = options;
   try {
-    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name);
-    if (startsWith(bytes, "\xff\xd8\xff")) return await decodeJpeg(bytes, name);
+    if (options.decode) return await decodeBy(options.decode, bytes, name, signal);
+    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name, options);
+    if (startsWith(bytes, "\xff\xd8\xff")) return await decodeJpeg(bytes, name, maxPixels, signal);
   } catch (cause) {
-    if (cause instanceof SiglipError) throw cause;
+    if (cause instanceof SiglipError || signal?.aborted) throw cause;
     const wanted = `to decode a picture of ${bytes.length} bytes`;
     const advice = "free memory or scale the picture down";
     throw mismatch("out-of-memory", name, wanted, `"${(cause as Error).message}"`, advice, cause);

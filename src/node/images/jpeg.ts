@@ -1,72 +1,100 @@
-import { orient } from "../../image/exif.ts";
-import { broken, LOOKAHEAD, readMarkers, truncated } from "../../image/jpeg-markers.ts";
-import { fromRgba, type Pixels } from "../../image/pixels.ts";
-import { libjpegTurbo, type Turbo } from "./libjpeg-turbo.ts";
-import { type Decoded, mozjpeg } from "./mozjpeg.ts";
+import { Worker } from "node:worker_threads";
+import type { Pixels } from "../../image/pixels.ts";
+import { type ErrorCode, SiglipError } from "../../support/error.ts";
+import { script } from "./jpeg-worker.generated.ts";
 
-/**
- * Decodes a JPEG to PIL's `convert("RGB")` to the bit: grey, YCbCr and RGB by libjpeg-turbo, CMYK, YCCK and mixed sampling by mozjpeg;
- * EXIF and XMP turn the picture; what follows the pixels of a picture in one scan, and the end marker, is ignored. Throws a SiglipError
- * for a truncated file, as PIL does, and for what the decoders refuse. Memory: besides the file at most 22 bytes a pixel, and no more
- * pixels than 1024 times the file's bytes.
- */
-export async function decodeJpeg(bytes: Uint8Array, name: string): Promise<Pixels> {
-  const { channels, orientation, end, closed } = readMarkers(bytes, name);
-  // What follows is nothing that PIL looks at; turbojpeg would warn of it.
-  const whole = new Uint8Array(end + 2);
-  whole.set(bytes.subarray(0, end));
-  whole.set([0xff, 0xd9], end);
-  const old = async (format: "rgba" | "cmyk") => {
-    const image = await mozjpeg(whole, format);
-    if (typeof image === "string") throw broken(name, "a JPEG that libjpeg reads", `that it says "${image}"`);
-    if (!closed && !(extraneous(image.warning) >= LOOKAHEAD)) throw truncated(name, bytes);
-    return image;
-  };
-  const pixels = channels === 4 ? await decodeInk(old) : await decodeLight(whole, closed, old);
-  return orient(pixels, orientation);
+/** A JPEG for the thread to decode. */
+export interface Request {
+  readonly id: number;
+  readonly bytes: Uint8Array;
+  readonly name: string;
+  readonly maxPixels: number;
 }
 
-/** How many bytes libjpeg says it passed over before the end marker. */
-function extraneous(warning: string): number {
-  return Number(/^Corrupt JPEG data: (\d+) extraneous bytes before marker 0xd9/.exec(warning)?.[1]);
+/** What became of it. */
+export type Answer =
+  | { readonly id: number; readonly pixels: Pixels }
+  | { readonly id: number; readonly error: { readonly message: string; readonly code: ErrorCode | undefined } };
+
+interface Waiting {
+  resolve(pixels: Pixels): void;
+  reject(error: unknown): void;
 }
 
-type Old = (format: "rgba" | "cmyk") => Promise<Decoded>;
+/** The thread in which JPEGs are decoded, started with the first and again after it has failed. */
+class Decoder {
+  readonly waiting = new Map<number, Waiting>();
+  private readonly worker: Worker;
+  private next = 0;
 
-async function decodeLight(bytes: Uint8Array, closed: boolean, old: Old): Promise<Pixels> {
-  const turbo = await libjpegTurbo(bytes);
-  if (turbo?.sound && closed) return fromTurbo(turbo);
-  // It warned or gave up and does not say of what; PIL looks away from warnings.
-  const second = await old("rgba");
-  return turbo ? fromTurbo(turbo) : fromRgba(second.data, second.width, second.height);
-}
-
-async function decodeInk(old: Old): Promise<Pixels> {
-  const { data, width, height } = await old("cmyk");
-  inkToLight(data);
-  return fromRgba(data, width, height);
-}
-
-function fromTurbo({ width, height, data }: Turbo): Pixels {
-  const area = width * height;
-  if (data.length === 3 * area) return { width, height, data: new Uint8Array(data.buffer) };
-  const rgb = new Uint8Array(3 * area);
-  for (let i = 0, o = 0; i < area; i++) {
-    const grey = data[i];
-    rgb[o++] = grey;
-    rgb[o++] = grey;
-    rgb[o++] = grey;
+  constructor(onEnd: () => void) {
+    // From text, because bundles, single executables and TypeScript sources have no file that a thread could be started from;
+    // without the loaders and inspectors of the process.
+    this.worker = new Worker(script, { eval: true, execArgv: [], name: "siglip-jpeg" });
+    const end = (cause: Error) => {
+      onEnd();
+      for (const { reject } of this.waiting.values()) reject(cause);
+      this.waiting.clear();
+    };
+    this.worker.on("error", end);
+    this.worker.on("exit", (code) => end(new Error(`the decoder's thread ended with code ${code}`)));
+    this.worker.on("message", (answer: Answer) => {
+      const waiting = this.waiting.get(answer.id);
+      this.forget(answer.id);
+      if ("pixels" in answer) waiting?.resolve(answer.pixels);
+      else {
+        const { message, code } = answer.error;
+        waiting?.reject(code ? new SiglipError(message, { code }) : new Error(message));
+      }
+    });
+    this.worker.unref();
   }
-  return { width, height, data: rgb };
-}
 
-/** Inverted CMYK, as every program writes it, to RGB in place, with the rounding of PIL's `convert` (src/libImaging/Convert.c). */
-function inkToLight(data: Uint8ClampedArray): void {
-  for (let i = 0; i < data.length; i += 4) {
-    const black = data[i + 3];
-    for (let c = i; c < i + 3; c++) {
-      const product = (255 - data[c]) * black + 128;
-      data[c] = black - ((product + (product >> 8)) >> 8);
+  async decode(bytes: Uint8Array, name: string, maxPixels: number, signal?: AbortSignal): Promise<Pixels> {
+    signal?.throwIfAborted();
+    const id = this.next++;
+    const abort = () => {
+      this.waiting.get(id)?.reject(signal!.reason);
+      this.forget(id);
+    };
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      return await new Promise<Pixels>((resolve, reject) => {
+        this.waiting.set(id, { resolve, reject });
+        // Only while somebody waits may the thread keep the process alive.
+        this.worker.ref();
+        // A copy that is given away: the bytes may lie in memory that is shared, or that others use.
+        const copy = new Uint8Array(bytes);
+        this.worker.postMessage({ id, bytes: copy, name, maxPixels } satisfies Request, [copy.buffer]);
+      });
+    } finally {
+      signal?.removeEventListener("abort", abort);
     }
   }
+
+  private forget(id: number): void {
+    this.waiting.delete(id);
+    if (this.waiting.size === 0) this.worker.unref();
+  }
+}
+
+let decoder: Decoder | undefined;
+
+/**
+ * Decodes a JPEG as `decodeJpeg` in worker/jpeg.ts does, in a thread of its own, so that a large picture holds up nobody. Rejects with
+ * its SiglipErrors, with the signal's reason, and with an Error where the thread cannot be started or ends.
+ */
+export async function decodeJpeg(
+  bytes: Uint8Array,
+  name: string,
+  maxPixels: number,
+  signal?: AbortSignal,
+): Promise<Pixels> {
+  if (!decoder) {
+    const mine = new Decoder(() => {
+      if (decoder === mine) decoder = undefined;
+    });
+    decoder = mine;
+  }
+  return decoder.decode(bytes, name, maxPixels, signal);
 }
