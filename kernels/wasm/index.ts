@@ -175,7 +175,10 @@ export interface Columns {
 }
 
 /** Multiply-adds of a chunk of attention: some milliseconds. */
-const CHUNK = 2 ** 26;
+const CHUNK = 1e8;
+
+/** What every block of queries is a divisor of. */
+const BLOCKS = 30;
 
 /** Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads * head]. */
 export function attentionStep(call: {
@@ -195,7 +198,8 @@ export function attentionStep(call: {
   const { q, k, v, batch, queries, keys, heads, head } = call;
   const at = ({ address, offset }: Columns) => address + 4 * offset;
   const item = ({ stride, single }: Columns, tokens: number) => (single ? 0 : 4 * stride * tokens);
-  const chunkQueries = Math.max(60, Math.min(queries, Math.floor(CHUNK / (keys * head))));
+  const least = Math.max(1, Math.ceil((queries * keys * head) / CHUNK));
+  const chunkQueries = Math.ceil(queries / least / BLOCKS) * BLOCKS;
   const queryChunks = Math.ceil(queries / chunkQueries);
   const params = ATTENTION.write({
     q: at(q),
