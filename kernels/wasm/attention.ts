@@ -2,7 +2,7 @@ import { type Call, type Expr, f32, f32x4, i32, int, Module, min, select, v128 }
 import { addBlock, blockRows, rowPointers } from "./block.ts";
 import { total } from "./layer-norm.ts";
 import { exp, type Instructions, maddOf } from "./math.ts";
-import { asFloat, layout } from "./params.ts";
+import { addLength, asFloat, layout } from "./params.ts";
 import { transpose } from "./transpose.ts";
 
 /**
@@ -21,7 +21,7 @@ export const ATTENTION = layout(
   "vStride",
   "vItem",
   "keys",
-  /** How many keys of each item are attended, i32 [batch], 1 at least; 0 where all are. */
+  /** How many keys of each item are attended, i32 [batch]; 0 where all are. */
   "lengths",
   "heads",
   "head",
@@ -72,9 +72,7 @@ export function attention(instructions: Instructions): Module {
     const item = f.let(i32.div_u(rest, heads));
     const top = f.let(i32.mul(i32.rem_u(chunk, p.queryChunks), p.chunkQueries));
     const bottom = f.let(min(i32.add(top, p.chunkQueries), p.queries));
-    const keys = f.let(p.keys);
-    f.when(p.lengths, () => f.set(keys, min(keys, f.let(i32.load(i32.add(p.lengths, i32.shl(item, 2)))))));
-
+    const keys = addLength(f, p.lengths, item, p.keys);
     const wide = f.let(roundUp(keys, PANEL));
     const depth = f.let(i32.shl(roundUp(head, 4), 2));
     const keyPanel = f.let(i32.mul(depth, PANEL));

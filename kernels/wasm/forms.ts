@@ -120,3 +120,8 @@ export function linearModule(form: WeightForm, instructions: Instructions): Modu
 export function encoderOf(stored: Stored): AddEncode | undefined {
   return { f32: undefined, f16: addHalves, i14: addI14, q8: addQ8, q4: addQ4 }[stored];
 }
+
+/** The forms that an engine of these instructions runs. */
+export function formsOf({ dot }: Instructions): WeightForm[] {
+  return (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
+}

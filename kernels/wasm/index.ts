@@ -11,7 +11,7 @@
 import { type ActivationForm, activations } from "./activations.ts";
 import type { Module } from "./assembler.ts";
 import { ATTENTION, attention, attentionScratch } from "./attention.ts";
-import { activationOf, encoderOf, FORMS, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
+import { activationOf, encoderOf, formsOf, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
 import { LAYER_NORM, layerNorm } from "./layer-norm.ts";
 import type { Instructions } from "./math.ts";
 import { MEAN, mean } from "./mean.ts";
@@ -20,7 +20,8 @@ import { packRows } from "./pack-rows.ts";
 import { floatBits, padded } from "./params.ts";
 import { ROWS, rows } from "./rows.ts";
 
-export { FORMS, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
+export { candidates, chooseForm, type WasmDType } from "./choose.ts";
+export { FORMS, formsOf, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
 export { type Addend, type LinearCall, linearSteps, temporaryBytes } from "./linear-steps.ts";
 export type { Instructions } from "./math.ts";
 export { packRowsStep, packStep, type Source } from "./pack-steps.ts";
@@ -54,11 +55,6 @@ export function kernelModule(
   memory: { readonly shared: boolean },
 ): Uint8Array<ArrayBuffer> {
   return emit(name, instructions).assemble(memory);
-}
-
-/** The forms that an engine of these instructions runs. */
-export function formsOf({ dot }: Instructions): WeightForm[] {
-  return (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
 }
 
 /** Every kernel that may run on an engine of these instructions. */
