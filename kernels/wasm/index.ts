@@ -20,7 +20,6 @@ import { packRows } from "./pack-rows.ts";
 import { floatBits, padded } from "./params.ts";
 import { ROWS, rows } from "./rows.ts";
 
-export { candidates, chooseForm, type WasmDType } from "./choose.ts";
 export { FORMS, formsOf, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
 export { type Addend, type LinearCall, linearSteps, temporaryBytes } from "./linear-steps.ts";
 export type { Instructions } from "./math.ts";

@@ -1,8 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
   attentionStep,
-  candidates,
-  chooseForm,
   kernelModule,
   kernelNames,
   layerNormStep,
@@ -41,20 +39,6 @@ const ATTENTION: [number, number, number, number, number, number?][] = [
   [2, 2, 65, 2, 64],
   [1, 33, 33, 2, 16, 50],
 ];
-
-describe("the choice of forms", () => {
-  it("takes one that the engine runs, and times where there are several", () => {
-    for (const dtype of ["f32", "f16", "q8", "q4", "i8"] as const) {
-      for (const engine of ENGINES) {
-        const { form, times } = chooseForm(dtype, engine);
-        expect(candidates(dtype, engine)).toContain(form);
-        expect(Object.values(times).every((time) => time > 0 && Number.isFinite(time))).toBe(true);
-        expect(Object.keys(times)).toEqual(dtype === "f32" ? [] : candidates(dtype, engine));
-      }
-    }
-    expect(candidates("i8", { madd: false, dot: false, dot8: false })).toEqual(["q8-i16", "q8-f32"]);
-  });
-});
 
 it("pads as backends do", () => {
   expect([1, 31, 32, 33].map(padded)).toEqual([1, 31, 32, 33].map(shape.padded));
