@@ -23,7 +23,7 @@ import { ROWS, rows } from "./rows.ts";
 export { FORMS, formsOf, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
 export { type Addend, type LinearCall, linearSteps, temporaryBytes } from "./linear-steps.ts";
 export type { Instructions } from "./math.ts";
-export { packRowsStep, packStep, type Source } from "./pack-steps.ts";
+export { type FloatSource, packRowsStep, packStep, type Source } from "./pack-steps.ts";
 export { probe } from "./probe.ts";
 
 /** Which kernel a step runs; `kernelModule` emits it. */
