@@ -208,15 +208,13 @@ function addSoftmax(m: Module, instructions: Instructions): Call {
     const top = f.let(f32x4.pmax(tops[0], tops[1]));
     const lanes = [0, 1, 2, 3].map((i): Expr<"f32"> => f32x4.extract(top, i));
     f.set(top, f32x4.splat(lanes.reduce(f32.max)));
-    const sums = [f.let(f32x4.const(0)), f.let(f32x4.const(0))];
-    f.for(row, end, 32, (at) => {
-      for (const [i, sum] of sums.entries()) {
-        const power = f.let(exp(f, maddOf(instructions), f32x4.sub(v128.load(at, 16 * i), top)));
-        f.do(v128.store(at, power, 16 * i));
-        f.set(sum, f32x4.add(sum, power));
-      }
+    const sum = f.let(f32x4.const(0));
+    f.for(row, end, 16, (at) => {
+      const power = f.let(exp(f, maddOf(instructions), f32x4.sub(v128.load(at), top)));
+      f.do(v128.store(at, power));
+      f.set(sum, f32x4.add(sum, power));
     });
-    f.do(f32.store(inverse, f32.div(f32.const(1), total(f.let(f32x4.add(sums[0], sums[1]))))));
+    f.do(f32.store(inverse, f32.div(f32.const(1), total(sum))));
   });
 }
 
