@@ -5,7 +5,8 @@
  * on any thread, and what comes out does not depend on it; steps run one after another. A chunk takes some ten milliseconds at most.
  *
  * Activations are f32, row-major, each row padded with zeros to a multiple of 32 columns (strides below are in columns);
- * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16. Every kernel writes its own padding.
+ * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16; no block ends at 4 GiB itself.
+ * Every kernel writes its own padding.
  */
 
 import { type ActivationForm, activations } from "./activations.ts";
