@@ -1,8 +1,8 @@
-import { type Call, type Expr, f32, f32x4, type I32, i32, int, Module, min, v128 } from "./assembler.ts";
-import { addBlock, blockOf, rowPointers } from "./block.ts";
+import { type Call, type Expr, f32, f32x4, i32, int, Module, min, select, v128 } from "./assembler.ts";
+import { addBlock, blockRows, rowPointers } from "./block.ts";
 import { total } from "./layer-norm.ts";
 import { exp, type Instructions, maddOf } from "./math.ts";
-import { asFloat, layout } from "./params.ts";
+import { addLength, asFloat, layout } from "./params.ts";
 import { transpose } from "./transpose.ts";
 
 /**
@@ -21,7 +21,7 @@ export const ATTENTION = layout(
   "vStride",
   "vItem",
   "keys",
-  /** How many keys of each item are attended, i32 [batch], 1 at least; 0 where all are. */
+  /** How many keys of each item are attended, i32 [batch]; 0 where all are. */
   "lengths",
   "heads",
   "head",
@@ -38,12 +38,15 @@ export const ATTENTION = layout(
 /** Columns of a panel. */
 const PANEL = 8;
 
+/** Scores between the rows of a block, lest 1024 keys put them all where caches take each for the other. */
+const APART = 16;
+
 /** Bytes of scratch: the keys and values of one head in panels, a block of queries, and its scores. */
 export function attentionScratch(keys: number, head: number): number {
   const wide = Math.ceil(keys / PANEL) * PANEL;
   const depth = Math.ceil(head / 4) * 4;
   const width = Math.ceil(head / PANEL) * PANEL;
-  return 4 * (wide * depth + wide * width + 8 * (depth + wide + PANEL + 1)) + 64;
+  return 4 * (wide * depth + wide * width + 8 * (depth + wide + APART + PANEL + 1)) + 64;
 }
 
 const roundUp = (value: Expr<"i32">, to: number) => i32.and(i32.add(value, to - 1), -to);
@@ -54,8 +57,8 @@ const roundUp = (value: Expr<"i32">, to: number) => i32.and(i32.add(value, to - 
  */
 export function attention(instructions: Instructions): Module {
   const m = new Module();
-  const block = blockOf(instructions.madd);
-  const multiply = addBlock(m, block, instructions.madd);
+  const blockHeight = blockRows(instructions.madd);
+  const multiply = addBlock(m, instructions);
   const packKeys = addPackKeys(m);
   const packValues = addPackValues(m);
   const packQueries = addPackQueries(m);
@@ -69,9 +72,7 @@ export function attention(instructions: Instructions): Module {
     const item = f.let(i32.div_u(rest, heads));
     const top = f.let(i32.mul(i32.rem_u(chunk, p.queryChunks), p.chunkQueries));
     const bottom = f.let(min(i32.add(top, p.chunkQueries), p.queries));
-    const keys = f.let(p.keys);
-    f.when(p.lengths, () => f.set(keys, min(keys, f.let(i32.load(i32.add(p.lengths, i32.shl(item, 2)))))));
-
+    const keys = addLength(f, p.lengths, item, p.keys);
     const wide = f.let(roundUp(keys, PANEL));
     const depth = f.let(i32.shl(roundUp(head, 4), 2));
     const keyPanel = f.let(i32.mul(depth, PANEL));
@@ -79,17 +80,17 @@ export function attention(instructions: Instructions): Module {
     const packedKeys = scratch;
     const packedValues = f.let(i32.add(packedKeys, i32.mul(wide, depth)));
     const q = f.let(i32.add(packedValues, i32.mul(valuePanel, i32.shr_u(roundUp(head, PANEL), 3))));
-    const scores = f.let(i32.add(q, i32.mul(depth, block.rows)));
-    const scoreStride = f.let(i32.shl(wide, 2));
-    const tile = f.let(i32.add(scores, i32.mul(scoreStride, block.rows)));
-    const inverses = f.let(i32.add(tile, 4 * PANEL * block.rows));
+    const scores = f.let(i32.add(q, i32.mul(depth, blockHeight)));
+    const scoreStride = f.let(i32.shl(i32.add(wide, APART), 2));
+    const tile = f.let(i32.add(scores, i32.mul(scoreStride, blockHeight)));
+    const inverses = f.let(i32.add(tile, 4 * PANEL * blockHeight));
     const at = (view: "q" | "k" | "v") =>
       i32.add(i32.add(p[view], i32.mul(item, p[`${view}Item`])), i32.shl(i32.mul(column, head), 2));
 
     f.do(packKeys(at("k"), p.kStride, keys, head, packedKeys));
     f.do(packValues(at("v"), p.vStride, keys, head, packedValues));
-    f.for(top, bottom, block.rows, (row) => {
-      const have = f.let(min(i32.sub(bottom, row), int(block.rows)));
+    f.for(top, bottom, blockHeight, (row) => {
+      const have = f.let(min(i32.sub(bottom, row), int(blockHeight)));
       f.do(packQueries(i32.add(at("q"), i32.mul(row, p.qStride)), p.qStride, have, head, p.scale, q));
       f.for(0, i32.shr_u(wide, 3), 1, (panel) => {
         const panelKeys = i32.add(packedKeys, i32.mul(panel, keyPanel));
@@ -101,7 +102,7 @@ export function attention(instructions: Instructions): Module {
       const y = f.let(i32.add(p.y, i32.mul(i32.add(i32.mul(item, p.queries), row), yStride)));
       f.for(0, head, PANEL, (d) => {
         const panelValues = i32.add(packedValues, i32.mul(i32.shr_u(d, 3), valuePanel));
-        f.do(multiply(scores, scoreStride, have, panelValues, scoreStride, tile, 4 * PANEL));
+        f.do(multiply(scores, scoreStride, have, panelValues, i32.shl(wide, 2), tile, 4 * PANEL));
         const to = i32.add(y, i32.shl(i32.add(i32.mul(column, head), d), 2));
         f.do(finish(tile, inverses, have, min(i32.sub(head, d), int(PANEL)), to, yStride));
       });
@@ -151,34 +152,31 @@ function addPackKeys(m: Module): Call {
 /** Adds f(v, stride, keys, head, to): values in panels of eight features, filled with zeros. */
 function addPackValues(m: Module): Call {
   return m.function(["i32", "i32", "i32", "i32", "i32"], (f, v, stride, keys, head, to) => {
-    f.for(0, head, PANEL, (d) => {
-      const from = f.let(v);
-      const wide = f.let(i32.le_u(i32.add(d, PANEL), head));
-      const have = f.let(i32.sub(head, d));
-      f.for(0, roundUpOnce(keys), 1, (key) => {
-        for (const half of [0, 16]) f.do(v128.store(to, f32x4.const(0), half));
-        f.when(i32.lt_u(key, keys), () => {
-          f.when(
-            wide,
-            () => {
-              for (const half of [0, 16]) f.do(v128.store(to, v128.load(from, half), half));
-            },
-            () => {
-              f.for(0, have, 1, (i) => {
-                f.do(i32.store(i32.add(to, i32.shl(i, 2)), i32.load(i32.add(from, i32.shl(i, 2)))));
-              });
-            },
-          );
-        });
-        f.bump(from, stride);
-        f.bump(to, 4 * PANEL);
+    const padded = f.let(roundUp(keys, PANEL));
+    const panelBytes = f.let(i32.mul(padded, 4 * PANEL));
+    // Keys outside: their rows lie pages apart.
+    f.for(0, padded, 1, (key) => {
+      const row = f.let(to);
+      f.for(0, head, PANEL, (d) => {
+        const from = f.let(i32.add(v, i32.shl(d, 2)));
+        const have = f.let(select(i32.sub(head, d), int(0), i32.lt_u(key, keys)));
+        f.when(
+          i32.ge_u(have, PANEL),
+          () => {
+            for (const half of [0, 16]) f.do(v128.store(row, v128.load(from, half), half));
+          },
+          () => {
+            for (const half of [0, 16]) f.do(v128.store(row, f32x4.const(0), half));
+            f.for(0, i32.shl(have, 2), 4, (at) => f.do(i32.store(i32.add(row, at), i32.load(i32.add(from, at)))));
+          },
+        );
+        f.bump(row, panelBytes);
       });
-      f.bump(v, 4 * PANEL);
+      f.bump(v, stride);
+      f.bump(to, 4 * PANEL);
     });
   });
 }
-
-const roundUpOnce = (keys: Expr<"i32">): I32 => roundUp(keys, PANEL);
 
 /** Adds f(q, stride, have, head, scale, to): rows times the scale, filled with zeros to a multiple of four. */
 function addPackQueries(m: Module): Call {
@@ -210,15 +208,13 @@ function addSoftmax(m: Module, instructions: Instructions): Call {
     const top = f.let(f32x4.pmax(tops[0], tops[1]));
     const lanes = [0, 1, 2, 3].map((i): Expr<"f32"> => f32x4.extract(top, i));
     f.set(top, f32x4.splat(lanes.reduce(f32.max)));
-    const sums = [f.let(f32x4.const(0)), f.let(f32x4.const(0))];
-    f.for(row, end, 32, (at) => {
-      for (const [i, sum] of sums.entries()) {
-        const power = f.let(exp(f, maddOf(instructions), f32x4.sub(v128.load(at, 16 * i), top)));
-        f.do(v128.store(at, power, 16 * i));
-        f.set(sum, f32x4.add(sum, power));
-      }
+    const sum = f.let(f32x4.const(0));
+    f.for(row, end, 16, (at) => {
+      const power = f.let(exp(f, maddOf(instructions), f32x4.sub(v128.load(at), top)));
+      f.do(v128.store(at, power));
+      f.set(sum, f32x4.add(sum, power));
     });
-    f.do(f32.store(inverse, f32.div(f32.const(1), total(f.let(f32x4.add(sums[0], sums[1]))))));
+    f.do(f32.store(inverse, f32.div(f32.const(1), total(sum))));
   });
 }
 

@@ -1,20 +1,9 @@
-import { type Body, type Call, i32, i32x4, int, type Local, type Module, select, v128 } from "./assembler.ts";
-import { maddOf } from "./math.ts";
+import { type Body, type Call, i32, int, type Local, type Module, select, v128 } from "./assembler.ts";
+import { type Instructions, maddOf } from "./math.ts";
 
-/** How f32 rows and panels are multiplied: as many sums as the registers of x64 hold, without one that is spilled. */
-export interface Block {
-  /** Rows of x in a block. */
-  readonly rows: number;
-  /** x lies in packed groups of four rows, column by column, instead of row by row. */
-  readonly packed: boolean;
-}
-
-/** Steps along the depth in one turn of the loop. */
-const UNROLL = 4;
-
-/** Blocks of row-major x: with multiply-add one register fewer is in use at a time. */
-export function blockOf(madd: boolean): Block {
-  return madd ? { rows: 6, packed: false } : { rows: 5, packed: false };
+/** Rows of a block of f32: as many sums as leave all that the loop holds in x64's registers. */
+export function blockRows(madd: boolean): number {
+  return madd ? 6 : 4;
 }
 
 /**
@@ -37,40 +26,34 @@ export function rowPointers(
 
 /**
  * `out[r][c] = sum over k of x[r][k] w[k][c]` for a block of rows and the eight columns of a panel: f(x, stride, have, w,
- * bytes, out, outStride). `bytes` is four times the depth, a multiple of four. All rows of `out` are written.
+ * bytes, out, outStride). `bytes` is four times the depth, 1 at least. All rows of `out` are written. The loop is not
+ * unrolled: engines that schedule instructions spill sums over where a turn is long, and the others gain nothing.
  */
-export function addBlock(m: Module, block: Block, madd: boolean): Call {
+export function addBlock(m: Module, { madd }: Pick<Instructions, "madd">): Call {
   return m.function(
     ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
     (f, x, stride, have, w, bytes, out, outStride) => {
       const multiply = maddOf({ madd });
-      const rows = block.packed ? [x] : rowPointers(f, block.rows, x, stride, have);
-      const sums = Array.from({ length: 2 * block.rows }, () => f.local("v128"));
-      const end = f.let(i32.add(x, block.packed ? i32.mul(bytes, block.rows) : bytes));
-      const [low, high, four] = [f.local("v128"), f.local("v128"), f.local("v128")];
-      const element = f.local("v128");
+      const rows = rowPointers(f, blockRows(madd), x, stride, have);
+      const sums = rows.map(() => [f.local("v128"), f.local("v128")]);
+      const end = f.let(i32.add(x, bytes));
+      const [low, high, element] = [f.local("v128"), f.local("v128"), f.local("v128")];
       f.repeat(
         () => {
-          for (let k = 0; k < UNROLL; k++) {
-            f.set(low, v128.load(w, 32 * k));
-            f.set(high, v128.load(w, 32 * k + 16));
-            if (block.packed) f.set(four, v128.load(x, 16 * k));
-            for (let r = 0; r < block.rows; r++) {
-              f.set(
-                element,
-                block.packed ? i32x4.shuffle(four, four, [r, r, r, r]) : v128.load32_splat(rows[r], 4 * k),
-              );
-              f.set(sums[2 * r], multiply(element, low, sums[2 * r]));
-              f.set(sums[2 * r + 1], multiply(element, high, sums[2 * r + 1]));
-            }
+          f.set(low, v128.load(w));
+          f.set(high, v128.load(w, 16));
+          for (const [r, row] of rows.entries()) {
+            f.set(element, v128.load32_splat(row));
+            f.set(sums[r][0], multiply(element, low, sums[r][0]));
+            f.set(sums[r][1], multiply(element, high, sums[r][1]));
           }
-          for (const row of rows) f.bump(row, block.packed ? 16 * UNROLL : 4 * UNROLL);
-          f.bump(w, 32 * UNROLL);
+          for (const row of rows) f.bump(row, 4);
+          f.bump(w, 32);
         },
         () => i32.ne(x, end),
       );
-      for (let r = 0; r < block.rows; r++) {
-        f.do(v128.store(out, sums[2 * r]), v128.store(out, sums[2 * r + 1], 16));
+      for (const [left, right] of sums) {
+        f.do(v128.store(out, left), v128.store(out, right, 16));
         f.bump(out, outStride);
       }
     },

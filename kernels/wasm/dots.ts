@@ -37,8 +37,8 @@ interface Dots {
   begin(f: Body, rows: readonly Local<"i32">[], scales: Local<"i32">, sums: readonly Local<"v128">[]): void;
   /** Multiplies one word of a row with those of four columns, and adds. */
   step(x: V128, w: V128, sum: V128): V128;
-  /** Where x's words are, pass by pass; between passes sums are shifted to the left by seven bits. */
-  readonly passes: readonly number[];
+  /** How often the panel's words are multiplied by as many of x; before the second time sums are shifted by seven bits. */
+  readonly passes: number;
   /** x has a scale of its own for the group, there. */
   readonly scale?: number;
 }
@@ -59,9 +59,12 @@ function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
       f.repeat(
         () => {
           dots.begin(f, rows, scales, sums);
-          for (const [pass, at] of dots.passes.entries()) {
-            if (pass > 0) for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
-            addPass(f, dots, rows, codes, at, sums);
+          for (let pass = 0; pass < dots.passes; pass++) {
+            if (pass > 0) {
+              for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
+              f.bump(codes, -dots.words * ROW);
+            }
+            addPass(f, dots, rows, codes, sums);
           }
           // Half a panel after the other, so that few scales are loaded and held.
           for (const half of [0, 1]) {
@@ -69,12 +72,13 @@ function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
             for (const [r, row] of rows.entries()) {
               const at = 32 * r + 16 * half;
               const number = f32x4.convert_i32x4_s(sums[2 * r + half]);
-              const scaled = dots.scale ? f32x4.mul(number, v128.load32_splat(row, dots.scale)) : number;
+              const scaled = dots.scale
+                ? f32x4.mul(number, v128.load32_splat(row, dots.scale - 4 * dots.words))
+                : number;
               f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, at)), at));
             }
           }
-          for (const row of rows) f.bump(row, dots.groupBytes);
-          f.bump(codes, dots.words * ROW);
+          for (const row of rows) f.bump(row, dots.groupBytes - 4 * dots.words * dots.passes);
           f.bump(scales, SCALES);
         },
         () => i32.ne(x, end),
@@ -83,24 +87,30 @@ function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
   );
 }
 
+/** Multiplies all words of a group and leaves rows and codes behind them. */
 function addPass(
   f: Body,
   dots: Dots,
   rows: readonly Local<"i32">[],
   codes: Local<"i32">,
-  at: number,
   sums: readonly Local<"v128">[],
 ): void {
   const [low, high, element] = [f.local("v128"), f.local("v128"), f.local("v128")];
-  for (let word = 0; word < dots.words; word++) {
-    f.set(low, v128.load(codes, word * ROW));
-    f.set(high, v128.load(codes, word * ROW + 16));
-    for (const [r, row] of rows.entries()) {
-      f.set(element, v128.load32_splat(row, at + 4 * word));
-      f.set(sums[2 * r], dots.step(element, low, sums[2 * r]));
-      f.set(sums[2 * r + 1], dots.step(element, high, sums[2 * r + 1]));
-    }
-  }
+  const end = f.let(i32.add(codes, dots.words * ROW));
+  f.repeat(
+    () => {
+      f.set(low, v128.load(codes));
+      f.set(high, v128.load(codes, 16));
+      for (const [r, row] of rows.entries()) {
+        f.set(element, v128.load32_splat(row));
+        f.set(sums[2 * r], dots.step(element, low, sums[2 * r]));
+        f.set(sums[2 * r + 1], dots.step(element, high, sums[2 * r + 1]));
+        f.bump(row, 4);
+      }
+      f.bump(codes, ROW);
+    },
+    () => i32.ne(codes, end),
+  );
 }
 
 /** Sums begin with what the panel says of a column: x lies above what it means. */
@@ -124,7 +134,7 @@ export function addShorts(m: Module, instructions: Instructions): Call {
       for (const sum of sums) f.set(sum, i32x4.const(0));
     },
     step: (x, w, sum) => i32x4.add(i32x4.dot_i16x8_s(x, w), sum),
-    passes: [0],
+    passes: 1,
   };
   return addDots(m, dots, instructions);
 }
@@ -137,7 +147,7 @@ export function addPlanes(m: Module, instructions: Instructions): Call {
     words: 8,
     begin: beginOfColumns,
     step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
-    passes: [0, 32],
+    passes: 2,
   };
   return addDots(m, dots, instructions);
 }
@@ -150,7 +160,7 @@ export function addBytes(m: Module, instructions: Instructions): Call {
     words: 8,
     begin: beginOfColumns,
     step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
-    passes: [0],
+    passes: 1,
     scale: X_GROUP.i8.scale,
   };
   return addDots(m, dots, instructions);
@@ -169,7 +179,7 @@ export function addNibbles(m: Module, instructions: Instructions): Call {
       }
     },
     step: (x, w, sum) => i8x16.relaxed_dot_add(x, w, sum),
-    passes: [0],
+    passes: 1,
     scale: X_GROUP.i8.scale,
   };
   return addDots(m, dots, instructions);

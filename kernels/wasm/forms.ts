@@ -1,6 +1,6 @@
 import type { ActivationForm } from "./activations.ts";
 import type { Module } from "./assembler.ts";
-import { addBlock, blockOf } from "./block.ts";
+import { addBlock, blockRows as floatRows } from "./block.ts";
 import { addBytes, addNibbles, addPlanes, addShorts, DOT_ROWS } from "./dots.ts";
 import { addHalves, addI14, I14_TOP } from "./encode.ts";
 import {
@@ -81,7 +81,7 @@ export function scratchBytes(form: WeightForm, depth: number): number {
 /** Rows of a form's blocks. */
 export function blockRows(form: WeightForm, { madd }: Instructions): number {
   const arithmetic = FORMS[form][1];
-  return arithmetic === "f32" ? blockOf(madd).rows : DOT_ROWS[arithmetic];
+  return arithmetic === "f32" ? floatRows(madd) : DOT_ROWS[arithmetic];
 }
 
 /** What x becomes before a form multiplies it; undefined where it stays. */
@@ -96,7 +96,7 @@ export function activationOf(form: WeightForm, { dot8 }: Instructions): Activati
 function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
   const [stored, arithmetic] = FORMS[form];
   const multiply = {
-    f32: (m: Module) => addBlock(m, blockOf(instructions.madd), instructions.madd),
+    f32: (m: Module) => addBlock(m, instructions),
     i16: (m: Module) => addShorts(m, instructions),
     i8x2: (m: Module) => addPlanes(m, instructions),
     i8: (m: Module) => (stored === "q4" ? addNibbles : addBytes)(m, instructions),
@@ -119,4 +119,9 @@ export function linearModule(form: WeightForm, instructions: Instructions): Modu
 /** What makes rows of a storage from floats; undefined where floats are stored. */
 export function encoderOf(stored: Stored): AddEncode | undefined {
   return { f32: undefined, f16: addHalves, i14: addI14, q8: addQ8, q4: addQ4 }[stored];
+}
+
+/** The forms that an engine of these instructions runs. */
+export function formsOf({ dot }: Instructions): WeightForm[] {
+  return (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
 }

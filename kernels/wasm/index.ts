@@ -5,13 +5,14 @@
  * on any thread, and what comes out does not depend on it; steps run one after another. A chunk takes some ten milliseconds at most.
  *
  * Activations are f32, row-major, each row padded with zeros to a multiple of 32 columns (strides below are in columns);
- * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16. Every kernel writes its own padding.
+ * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16; no block ends at 4 GiB itself.
+ * Every kernel writes its own padding.
  */
 
 import { type ActivationForm, activations } from "./activations.ts";
 import type { Module } from "./assembler.ts";
 import { ATTENTION, attention, attentionScratch } from "./attention.ts";
-import { activationOf, encoderOf, FORMS, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
+import { activationOf, encoderOf, formsOf, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
 import { LAYER_NORM, layerNorm } from "./layer-norm.ts";
 import type { Instructions } from "./math.ts";
 import { MEAN, mean } from "./mean.ts";
@@ -20,10 +21,10 @@ import { packRows } from "./pack-rows.ts";
 import { floatBits, padded } from "./params.ts";
 import { ROWS, rows } from "./rows.ts";
 
-export { FORMS, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
+export { FORMS, formsOf, rowBytes, type Stored, type WeightForm, weightBytes } from "./forms.ts";
 export { type Addend, type LinearCall, linearSteps, temporaryBytes } from "./linear-steps.ts";
 export type { Instructions } from "./math.ts";
-export { packRowsStep, packStep, type Source } from "./pack-steps.ts";
+export { type FloatSource, packRowsStep, packStep, type Source } from "./pack-steps.ts";
 export { probe } from "./probe.ts";
 
 /** Which kernel a step runs; `kernelModule` emits it. */
@@ -54,11 +55,6 @@ export function kernelModule(
   memory: { readonly shared: boolean },
 ): Uint8Array<ArrayBuffer> {
   return emit(name, instructions).assemble(memory);
-}
-
-/** The forms that an engine of these instructions runs. */
-export function formsOf({ dot }: Instructions): WeightForm[] {
-  return (Object.keys(FORMS) as WeightForm[]).filter((form) => dot || !FORMS[form][1].startsWith("i8"));
 }
 
 /** Every kernel that may run on an engine of these instructions. */
@@ -175,7 +171,10 @@ export interface Columns {
 }
 
 /** Multiply-adds of a chunk of attention: some milliseconds. */
-const CHUNK = 2 ** 26;
+const CHUNK = 1e8;
+
+/** What every block of queries is a divisor of. */
+const BLOCKS = 30;
 
 /** Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads * head]. */
 export function attentionStep(call: {
@@ -195,7 +194,8 @@ export function attentionStep(call: {
   const { q, k, v, batch, queries, keys, heads, head } = call;
   const at = ({ address, offset }: Columns) => address + 4 * offset;
   const item = ({ stride, single }: Columns, tokens: number) => (single ? 0 : 4 * stride * tokens);
-  const chunkQueries = Math.max(60, Math.min(queries, Math.floor(CHUNK / (keys * head))));
+  const least = Math.max(1, Math.ceil((queries * keys * head) / CHUNK));
+  const chunkQueries = Math.ceil(queries / least / BLOCKS) * BLOCKS;
   const queryChunks = Math.ceil(queries / chunkQueries);
   const params = ATTENTION.write({
     q: at(q),

@@ -7,7 +7,7 @@ import { padded } from "./params.ts";
 import { PAIRS } from "./quantise.ts";
 import { KINDS } from "./widen.ts";
 
-/** Rows of a matrix in memory, one after another. */
+/** Rows of a matrix in memory, one after another, at any address. */
 export interface Source {
   readonly address: number;
   /**
@@ -21,6 +21,11 @@ export interface Source {
   readonly depth: number;
   /** Address of an i32 that becomes 1 where a weight is not finite; 0 before. */
   readonly flag: number;
+}
+
+/** Rows of floats. */
+export interface FloatSource extends Source {
+  readonly dtype: "F32" | "F16" | "BF16";
 }
 
 /** Weights of a chunk. */
@@ -61,9 +66,8 @@ export function packStep(form: WeightForm, source: Source, first: number, weight
 }
 
 /** Rounds rows of floats to padded rows of codes, and their scales, in the layout of packed chunks. */
-export function packRowsStep(stored: Stored, source: Source, codesAt: number, scalesAt: number): Step {
+export function packRowsStep(stored: Stored, source: FloatSource, codesAt: number, scalesAt: number): Step {
   const { rows, depth, dtype } = source;
-  if (dtype === "Q8" || dtype === "Q4") throw new Error(`Rows of ${dtype} are packed as they are.`);
   const { codes, scales } = rowBytes(stored, depth);
   const chunkRows = Math.max(1, Math.floor(CHUNK / padded(depth)));
   const params = PACK_ROWS.write({

@@ -1,4 +1,4 @@
-import { type Body, type Expr, type F32, f32, i32, type Local } from "./assembler.ts";
+import { type Body, type Expr, type F32, f32, i32, int, type Local, min, select } from "./assembler.ts";
 
 /** A block of 32-bit words in memory that describes a step to its kernel, each with a name. */
 export interface Layout<N extends string> {
@@ -29,6 +29,17 @@ export function floatBits(value: number): number {
 /** A word that holds a float32's bits. */
 export function asFloat(word: Expr<"i32">): F32 {
   return f32.reinterpret_i32(word);
+}
+
+/** How many tokens of an item count: `lengths[item]`, i32, or all where `lengths` is 0; 1 at least. */
+export function addLength(f: Body, lengths: Expr<"i32">, item: Expr<"i32">, all: Expr<"i32">): Local<"i32"> {
+  const length = f.let(all);
+  f.when(lengths, () => {
+    const own = f.let(i32.load(i32.add(lengths, i32.shl(item, 2))));
+    f.set(length, min(length, own));
+    f.set(length, select(length, int(1), length));
+  });
+  return length;
 }
 
 /** Weights that share a scale, and what widths are padded to. */

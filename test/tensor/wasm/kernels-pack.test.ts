@@ -1,6 +1,14 @@
 import * as fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FORMS, packRowsStep, packStep, rowBytes, type Source, weightBytes } from "../../../kernels/wasm/index.ts";
+import {
+  type FloatSource,
+  FORMS,
+  packRowsStep,
+  packStep,
+  rowBytes,
+  type Source,
+  weightBytes,
+} from "../../../kernels/wasm/index.ts";
 import { float32ToHalf, toFloat32 } from "../../../src/support/numbers.ts";
 import { padRows } from "../../../src/tensor/packing.ts";
 import { packRows } from "../../../src/tensor/quantise.ts";
@@ -18,7 +26,7 @@ function bytesOf(values: Float32Array, dtype: Float): Uint8Array {
   return new Uint8Array(Uint16Array.from(bits, (word) => word >>> 16).buffer);
 }
 
-function sourceOf(m: Machine, values: Float32Array, depth: number, dtype: Float = "F32"): Source {
+function sourceOf(m: Machine, values: Float32Array, depth: number, dtype: Float = "F32"): FloatSource {
   const bytes = bytesOf(values, dtype);
   // Rows lie as a file has them: at any address.
   const address = m.allocate(bytes.length + 1) + 1;
@@ -27,7 +35,7 @@ function sourceOf(m: Machine, values: Float32Array, depth: number, dtype: Float 
 }
 
 /** Rows rounded by the kernel, row-major. */
-function rounded(m: Machine, source: Source, stored: "f32" | "f16" | "q8" | "q4") {
+function rounded(m: Machine, source: FloatSource, stored: "f32" | "f16" | "q8" | "q4") {
   const { codes, scales } = rowBytes(stored, source.depth);
   const [codesAt, scalesAt] = [codes, scales].map((bytes) => m.allocate(bytes * source.rows));
   m.run(packRowsStep(stored, source, codesAt, scalesAt));
@@ -94,7 +102,7 @@ describe("rounding weights", () => {
             .map((number) => number * 2 ** power)
             .map((number) => (Number.isFinite(number) ? number : 0));
           new Float32Array(m.memory.buffer, at, 64).set(values);
-          const source: Source = { address: at, dtype: "F32", rows: 1, depth: 64, flag: at + 512 };
+          const source: FloatSource = { address: at, dtype: "F32", rows: 1, depth: 64, flag: at + 512 };
           const { codes, scales } = rowBytes(stored, 64);
           m.again(packRowsStep(stored, source, at + 1024, at + 2048));
           const wanted = expected(values, 64, stored);

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { i32, Module, v128 } from "../../../kernels/wasm/assembler.ts";
 import {
   attentionStep,
   kernelModule,
@@ -7,6 +8,7 @@ import {
   meanStep,
   rowsStep,
 } from "../../../kernels/wasm/index.ts";
+import { exp2, gelu, maddOf } from "../../../kernels/wasm/math.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
 import * as shape from "../../../src/tensor/shape.ts";
 import * as reference from "../../judge/reference.ts";
@@ -52,6 +54,40 @@ for (const engine of ENGINES) {
           expect([name, WebAssembly.validate(kernelModule(name, engine, { shared }))]).toEqual([name, true]);
         }
       }
+    });
+
+    it("exp2 and gelu err as they say", () => {
+      const m = new Module();
+      m.function(["i32", "i32", "i32"], (f, from, below, apart) => {
+        f.for(from, below, 16, (at) => {
+          const x = f.let(v128.load(at));
+          f.do(v128.store(i32.add(at, apart), exp2(f, maddOf(engine), x)));
+          f.do(v128.store(i32.add(i32.add(at, apart), apart), gelu(f, maddOf(engine), x)));
+        });
+      });
+      const memory = new WebAssembly.Memory({ initial: 32 });
+      const { exports } = new WebAssembly.Instance(new WebAssembly.Module(m.assemble({ shared: false })), {
+        env: { memory },
+      });
+      const count = 100_000;
+      const [x, powers, made] = [0, 1, 2].map((part) => new Float32Array(memory.buffer, 4 * count * part, count));
+      x.set(x.map((_, i) => -126 + (253 * i) / count));
+      (exports.run as (from: number, below: number, apart: number) => void)(0, 4 * count, 4 * count);
+      let relative = 0;
+      let absolute = 0;
+      for (let i = 0; i < count; i++) {
+        relative = Math.max(relative, Math.abs(powers[i] / 2 ** x[i] - 1));
+        absolute = Math.max(absolute, Math.abs(made[i] - reference.geluTanh(x[i])) / Math.max(1, Math.abs(x[i])));
+      }
+      expect(relative).toBeLessThan(3.5e-7);
+      expect(absolute).toBeLessThan(1e-6);
+      x.set([-1000, 1000, 0, -1e30, 1e30, -127, 128, -0]);
+      (exports.run as (from: number, below: number, apart: number) => void)(0, 32, 4 * count);
+      expect([...powers.subarray(0, 2)].map((power) => power > 1)).toEqual([false, true]);
+      expect(powers[0]).toBe(0);
+      expect([...made.subarray(0, 5)].map((value, i) => Math.abs(value - Math.max(0, x[i])) < 1e-6)).not.toContain(
+        false,
+      );
     });
 
     for (const [rows, width, scale, massive] of NORM) {
