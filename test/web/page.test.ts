@@ -57,8 +57,10 @@ describe("the page", () => {
     ]);
     expect(shown[0][1]).toBeGreaterThan(95);
     expect(shown[5][1]).toBeLessThan(1);
-    expect(await page.textContent("#model-button")).toMatch(/demo\s+f32 · CPU/);
-    expect(await page.textContent("#running")).toContain("WebGPU found no graphics hardware: models run on the CPU");
+    expect(await page.textContent("#model-button")).toMatch(/demo\s+f16 · CPU/);
+    expect(await page.textContent("#running")).toMatch(
+      /^WebGPU found no graphics hardware. Models run on the CPU: 1 thread, simd.*; on every core once the page is reloaded\.$/,
+    );
     expect(await page.textContent("#announcer")).toMatch(/^$|a dog and a banana/);
     // What counts as good among web vitals.
     expect(await page.evaluate(() => globalThis.shifted)).toBeLessThan(0.1);
@@ -131,7 +133,7 @@ describe("the page", () => {
       await prefixWorker(page, "delete WorkerNavigator.prototype.gpu;");
     });
     await bars(page, "a dog and a banana");
-    expect(await page.textContent("#running")).toMatch(/^This browser has no WebGPU: .*\.$/);
+    expect(await page.textContent("#running")).toMatch(/^This browser has no WebGPU\. Models run on the CPU: .*\.$/);
     expect(faults).toEqual([]);
     await page.close();
   });
@@ -320,6 +322,8 @@ describe("a second visit", () => {
       const { page, faults } = await website.visit(context);
       await bars(page, "a dog and a banana");
       expect(await page.evaluate(() => crossOriginIsolated)).toBe(true);
+      const cores = await page.evaluate(() => Math.min(navigator.hardwareConcurrency, 16));
+      expect(await page.textContent("#running")).toContain(`Models run on the CPU: ${cores} thread`);
       const ready = await page.evaluate(async () => {
         const worker = new Worker("thread.js");
         const memory = new WebAssembly.Memory({ initial: 1, maximum: 1, shared: true });
@@ -375,7 +379,7 @@ describe("a second visit", () => {
     await page.waitForFunction(() => document.querySelector("#title-classify")?.textContent === "What is it?");
     await bars(page, "a dog and a banana");
     const caches = await page.evaluate(async () => globalThis.caches.keys());
-    expect(caches).toEqual([`siglip page ${website.url} newer`]);
+    expect(caches.filter((name) => name.startsWith("siglip page"))).toEqual([`siglip page ${website.url} newer`]);
     await context.close();
   });
 });

@@ -20,11 +20,12 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const { image, text, table } = parameters(known);
   const onDevice = (towers.includes("image") ? image : 0) + (towers.includes("text") ? text : 0);
   const read = onDevice + (towers.includes("text") ? table : 0);
-  const cpu = backend === "cpu" || !navigator.gpu;
-  const precision = dtype ?? (cpu ? "f32" : "f16");
+  const plain = backend === "cpu";
+  const cpu = plain || backend === "wasm" || !navigator.gpu;
+  const precision = dtype ?? (plain ? "f32" : "f16");
   const taken = bytes((onDevice * BITS[storedAs(precision)]) / 8);
   const size = `Transfers ${bytes(read * 4)} once, then takes ${taken} on the device as ${precision}.`;
-  return size + (cpu ? " On the CPU a picture takes minutes." : "");
+  return size + (cpu ? ` On the CPU a picture takes ${plain ? "minutes" : "some seconds"}.` : "");
 }
 
 /** Bytes, rate and time left. */

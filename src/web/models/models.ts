@@ -39,13 +39,11 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
 }
 
 function showModel({ name, device, warnings }: RemoteModel): void {
-  const where = device.backend === "cpu" ? "CPU" : "GPU";
+  const where = device.backend === "webgpu" ? "GPU" : "CPU";
   byId("model-dot", HTMLElement).className = "dot";
   byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");
   byId("model-device", HTMLElement).textContent = `${device.dtype} · ${where}`;
-  const lacking = device.backend === "cpu" ? withoutGpu() : undefined;
-  const runs = lacking ?? `Runs on ${device.adapter ?? "the CPU"}.`;
-  showRunning([runs, ...warnings].join(" "), lacking || warnings.length > 0 ? "warn" : "muted");
+  showRunning([describeRunning(device), ...warnings].join(" "), warnings.length > 0 ? "warn" : "muted");
 }
 
 function showFailure(message: string): void {
@@ -60,10 +58,15 @@ function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
   running.className = `running ${how}`;
 }
 
-/** Why a model runs on the CPU, where nobody asked for that. */
-function withoutGpu(): string | undefined {
-  const slow = "models run on the CPU, slowly if large.";
-  if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
-  if (!isSecureContext) return `WebGPU wants a page that comes by https: ${slow}`;
-  return navigator.gpu ? `WebGPU found no graphics hardware: ${slow}` : `This browser has no WebGPU: ${slow}`;
+/** Where a model runs, and why not on the GPU where nobody asked for that. */
+function describeRunning({ backend, adapter }: RemoteModel["device"]): string {
+  if (backend === "webgpu") return `Runs on ${adapter}.`;
+  const alone = backend === "wasm" && !crossOriginIsolated && isSecureContext;
+  const how = [adapter && `: ${adapter}`, alone && "; on every core once the page is reloaded"]
+    .filter(Boolean)
+    .join("");
+  if (byId("backend", HTMLSelectElement).value !== "auto") return `Runs on the CPU${how}.`;
+  if (!isSecureContext) return `WebGPU wants a page that comes by https. Models run on the CPU${how}.`;
+  const why = navigator.gpu ? "WebGPU found no graphics hardware" : "This browser has no WebGPU";
+  return `${why}. Models run on the CPU${how}.`;
 }
