@@ -48,14 +48,14 @@ export function showDevice(info: DeviceInfo | null): string {
   if (!info)
     return aligned([
       ["adapter", "none: install npm's webgpu and a driver"],
-      ["auto", "runs on the CPU"],
+      ["auto", "runs in WebAssembly"],
     ]);
   const { vendor, architecture, description, software, features, limits, forms } = info;
   const chosen = Object.entries(forms).sort();
   return aligned([
     ["adapter", plain([vendor, architecture, description].filter(Boolean).join(" "))],
     ["kind", software ? "software" : "hardware"],
-    ["auto", software ? "runs on the CPU" : "runs on it"],
+    ["auto", software ? "runs in WebAssembly" : "runs on it"],
     ...FEATURES.map((name) => [
       name.replace("chromium-experimental-", ""),
       features.includes(name as never) ? "yes" : "no",

@@ -12,6 +12,7 @@ import { readDevice, showDevice } from "./device.ts";
 import { addCacheOption } from "./model.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson, style, tell } from "./terminal.ts";
+import { readWasm, showWasm } from "./wasm.ts";
 
 /** What the headers say of a tower's tensors. */
 interface WeightCount {
@@ -37,22 +38,24 @@ interface InfoOptions {
   readonly cache: boolean;
 }
 
-/** `siglip info`: what a model is, by its headers, and what WebGPU adapter there is. */
+/** `siglip info`: what a model is, by its headers, and what models run on here. */
 export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
     .command("info")
-    .description("Describe a model without reading its weights, or the WebGPU adapter.")
+    .description("Describe a model without reading its weights, or what models run on here.")
     .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
-    .option("--device", "describe the WebGPU adapter")
+    .option("--device", "describe the WebGPU adapter and the WebAssembly engine")
     .option("--json", "print JSON");
   addCacheOption(command).action(async (name: string | undefined, { device, json, cache }: InfoOptions) => {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
     const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
-    if (json) return printJson({ ...model, adapter });
+    const wasm = device ? await readWasm() : undefined;
+    if (json) return printJson({ ...model, adapter, wasm });
     if (model) print(showModel(model));
     if (model && device) print();
     if (adapter !== undefined) print(showDevice(adapter));
+    if (wasm !== undefined) print(`\n${showWasm(wasm)}`);
   });
 }
 

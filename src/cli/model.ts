@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Tower } from "../model/towers.ts";
 import { nodePlatform } from "../node/platform.ts";
 import { Siglip } from "../node.ts";
@@ -9,13 +9,14 @@ import type { WeightDType } from "../tensor/program.ts";
 import { Progress } from "./progress.ts";
 import { tell } from "./terminal.ts";
 
-const DTYPES = ["f32", "f16", "q8", "q4"] as const satisfies readonly WeightDType[];
+const DTYPES = ["f32", "f16", "q8", "i8", "q4"] as const satisfies readonly WeightDType[];
 
 /** Options that every command has which runs a model. */
 export interface RunOptions {
   readonly model: string;
   readonly backend: "auto" | BackendName;
   readonly dtype?: WeightDType;
+  readonly threads?: number;
   /** False where nothing from a network is to be kept. */
   readonly cache?: boolean;
   readonly json?: boolean;
@@ -25,12 +26,19 @@ export interface RunOptions {
 export function addRunOptions(command: Command): Command {
   return command
     .addOption(
-      new Option("--backend <name>", "auto takes a hardware GPU, else the CPU")
+      new Option("--backend <name>", "auto takes a hardware GPU, else WebAssembly")
         .choices(["auto", ...BACKEND_NAMES])
         .default("auto"),
     )
-    .addOption(new Option("--dtype <name>", "weights (default: f16 on webgpu, f32 on cpu)").choices(DTYPES))
+    .addOption(new Option("--dtype <name>", "weights (default: f16, f32 on cpu)").choices(DTYPES))
+    .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseThreads)
     .option("--json", "print JSON");
+}
+
+function parseThreads(text: string): number {
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1) return threads;
+  throw new InvalidArgumentError("Wanted a whole number from 1.");
 }
 
 export function addModelOption(command: Command): Command {
@@ -57,6 +65,7 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
       backend: options.backend,
       dtype: options.dtype,
       cache: options.cache,
+      threads: options.threads,
       towers,
       signal,
       onProgress: ({ loaded, total, bytesPerSecond }) => progress.update(loaded, total, bytesPerSecond),

@@ -185,7 +185,7 @@ describe("a folder of photos", () => {
         const id = `many/${i}`;
         transaction.objectStore("pictures").put({ id, folder: "many", path: `${i}.jpg` }, id);
         const embedding = Float32Array.from({ length: 144 }, () => Math.random() - 0.5);
-        transaction.objectStore("embeddings").put(embedding, ["demo f32", id]);
+        transaction.objectStore("embeddings").put(embedding, ["demo f16", id]);
       }
       await new Promise((resolve) => {
         transaction.oncomplete = resolve;

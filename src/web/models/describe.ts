@@ -20,11 +20,10 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const { image, text, table } = parameters(known);
   const onDevice = (towers.includes("image") ? image : 0) + (towers.includes("text") ? text : 0);
   const read = onDevice + (towers.includes("text") ? table : 0);
-  const cpu = backend === "cpu" || !navigator.gpu;
-  const precision = dtype ?? (cpu ? "f32" : "f16");
+  const precision = dtype ?? (backend === "cpu" ? "f32" : "f16");
   const taken = bytes((onDevice * BITS[storedAs(precision)]) / 8);
   const size = `Transfers ${bytes(read * 4)} once, then takes ${taken} on the device as ${precision}.`;
-  return size + (cpu ? " On the CPU a picture takes minutes." : "");
+  return size + (backend === "cpu" ? " Written to be read, it takes minutes for a picture." : "");
 }
 
 /** Bytes, rate and time left. */

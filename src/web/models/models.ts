@@ -39,12 +39,13 @@ export function startModels(): Pick<AppContext, "model" | "onModel"> {
 }
 
 function showModel({ name, device, warnings }: RemoteModel): void {
-  const where = device.backend === "cpu" ? "CPU" : "GPU";
+  const where = device.backend === "webgpu" ? "GPU" : "CPU";
   byId("model-dot", HTMLElement).className = "dot";
   byId("model-name", HTMLElement).textContent = name.replace(/^google\//, "");
   byId("model-device", HTMLElement).textContent = `${device.dtype} · ${where}`;
-  const lacking = device.backend === "cpu" ? withoutGpu() : undefined;
-  const runs = lacking ?? `Runs on ${device.adapter ?? "the CPU"}.`;
+  const lacking = device.backend === "webgpu" ? undefined : withoutGpu(device.adapter);
+  const place = device.backend === "webgpu" ? device.adapter : ["the CPU", device.adapter].filter(Boolean).join(", ");
+  const runs = lacking ?? `Runs on ${place}.`;
   showRunning([runs, ...warnings].join(" "), lacking || warnings.length > 0 ? "warn" : "muted");
 }
 
@@ -61,9 +62,9 @@ function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
 }
 
 /** Why a model runs on the CPU, where nobody asked for that. */
-function withoutGpu(): string | undefined {
-  const slow = "models run on the CPU, slowly if large.";
-  if (byId("backend", HTMLSelectElement).value === "cpu") return undefined;
+function withoutGpu(engine = "one thread"): string | undefined {
+  const slow = `models run on the CPU (${engine}).`;
+  if (byId("backend", HTMLSelectElement).value !== "auto") return undefined;
   if (!isSecureContext) return `WebGPU wants a page that comes by https: ${slow}`;
   return navigator.gpu ? `WebGPU found no graphics hardware: ${slow}` : `This browser has no WebGPU: ${slow}`;
 }
