@@ -25,7 +25,7 @@ export async function readWasm(): Promise<WasmInfo | null> {
     return forms;
   };
   for (const dtype of DTYPES) {
-    const opened = await open({ named: false, dtype, gpu, withoutGpu, chosenForms, runtime: nodePlatform.threads() });
+    const opened = await open({ named: false, dtype, gpu, withoutGpu, chosenForms, threading: nodePlatform.threads });
     if (!opened) return null;
     engine = opened.adapter;
     opened.close();
