@@ -7,7 +7,6 @@ import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
 import { keptForms } from "./storage/chosen-forms.ts";
-import { browserThreads } from "./threads.ts";
 
 /**
  * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
@@ -33,7 +32,8 @@ export const browserPlatform: Platform<BrowserImage> = {
     return globalThis.navigator?.gpu;
   },
   chosenForms: keptForms,
-  threads: browserThreads,
+  // A chunk of its own: pages with a GPU need no threads.
+  threads: async () => (await import("./threads.ts")).browserThreads(),
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
   withoutGpu: "use a browser and a page (https) with WebGPU",
   async decode(image, options = {}) {

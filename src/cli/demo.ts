@@ -54,7 +54,7 @@ interface Example {
 }
 
 function introduce({ backend, adapter, dtype }: Siglip["device"], auto: boolean): void {
-  const place = adapter ?? (auto ? "no hardware GPU was found" : "as asked for");
+  const place = adapter ?? (auto ? "no hardware GPU was found, nor SIMD" : "as asked for");
   print(
     aligned([
       ["model", "demo: knows emoji, not photos"],

@@ -1,10 +1,6 @@
-import { type Instructions, probe } from "../../kernels/wasm/index.ts";
 import { keptForms } from "../node/cache/chosen-forms.ts";
 import { findGpu } from "../node/gpu.ts";
-import { nodeThreads } from "../node/threads.ts";
 import { bytes, grouped } from "../support/units.ts";
-import { wasmFormsKey } from "../tensor/wasm/open.ts";
-import { MOST_THREADS } from "../tensor/wasm/pool.ts";
 import { isSoftware } from "../tensor/webgpu/device.ts";
 import { chosenFormsKey } from "../tensor/webgpu/open.ts";
 import { SOFTWARE } from "../tensor/webgpu/options.ts";
@@ -34,37 +30,6 @@ export interface DeviceInfo {
   readonly forms: Readonly<Record<string, string>>;
 }
 
-/** What the wasm backend would run on. */
-export interface WasmInfo {
-  readonly threads: number;
-  /** Beyond fixed-width SIMD; null where the engine lacks even that. */
-  readonly instructions: Instructions | null;
-  /** Forms of linear maps: what trials have chosen so far, by dtype. */
-  readonly forms: Readonly<Record<string, string>>;
-}
-
-/** Asks the engine as loading a model does. */
-export function readWasm(): WasmInfo {
-  const instructions = probe() ?? null;
-  const threads = Math.min(nodeThreads().cores, MOST_THREADS);
-  const forms = instructions ? Object.fromEntries(keptForms(wasmFormsKey(instructions, threads))) : {};
-  return { threads, instructions, forms };
-}
-
-/** Threads, instructions and forms in words. */
-export function showWasm({ threads, instructions, forms }: WasmInfo): string {
-  if (!instructions) return aligned([["wasm", "this engine has no SIMD"]]);
-  const { madd, dot, dot8 } = instructions;
-  const yes = (has: boolean) => (has ? "yes" : "no");
-  const chosen = Object.entries(forms).sort();
-  return aligned([
-    ["wasm", `${threads} ${threads === 1 ? "thread" : "threads"}, SIMD`],
-    ["relaxed multiply-add", yes(madd)],
-    ["relaxed dot product", dot ? `yes, ${dot8 ? "8" : "7"} bits` : "no"],
-    ...(chosen.length > 0 ? chosen : [["forms", "chosen by trial when a model is first loaded"]]),
-  ]);
-}
-
 /** Asks for the adapter as loading a model does; null where there is none. */
 export async function readDevice(): Promise<DeviceInfo | null> {
   const gpu = await findGpu();
@@ -83,14 +48,14 @@ export function showDevice(info: DeviceInfo | null): string {
   if (!info)
     return aligned([
       ["adapter", "none: install npm's webgpu and a driver"],
-      ["auto", "runs on wasm"],
+      ["auto", "runs in WebAssembly"],
     ]);
   const { vendor, architecture, description, software, features, limits, forms } = info;
   const chosen = Object.entries(forms).sort();
   return aligned([
     ["adapter", plain([vendor, architecture, description].filter(Boolean).join(" "))],
     ["kind", software ? "software" : "hardware"],
-    ["auto", software ? "runs on wasm" : "runs on it"],
+    ["auto", software ? "runs in WebAssembly" : "runs on it"],
     ...FEATURES.map((name) => [
       name.replace("chromium-experimental-", ""),
       features.includes(name as never) ? "yes" : "no",

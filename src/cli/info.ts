@@ -8,11 +8,12 @@ import type { SiglipConfig } from "../model/config.ts";
 import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
-import { readDevice, readWasm, showDevice, showWasm } from "./device.ts";
+import { readDevice, showDevice } from "./device.ts";
 import { addCacheOption } from "./model.ts";
 import { readPrograms, showPrograms } from "./program.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson, style, tell } from "./terminal.ts";
+import { readWasm, showWasm } from "./wasm.ts";
 
 /** What the headers say of a tower's tensors. */
 interface WeightCount {
@@ -39,7 +40,7 @@ interface InfoOptions {
   readonly cache: boolean;
 }
 
-/** `siglip info`: what a model is, by its headers, and what WebGPU adapter there is. */
+/** `siglip info`: what a model is, by its headers, and what models run on here. */
 export function addInfo(program: Command, signal: AbortSignal): void {
   const command = program
     .command("info")
@@ -52,13 +53,13 @@ export function addInfo(program: Command, signal: AbortSignal): void {
     if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
     const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
-    const wasm = device ? readWasm() : undefined;
+    const wasm = device ? await readWasm() : undefined;
     const programs = model && program ? readPrograms(model.config, "f16") : undefined;
     if (json) return printJson({ ...model, adapter, wasm, programs });
     if (model) print(programs ? showPrograms(programs) : showModel(model));
     if (model && device) print();
-    if (wasm !== undefined) print(`${showWasm(wasm)}\n`);
     if (adapter !== undefined) print(showDevice(adapter));
+    if (wasm !== undefined) print(`\n${showWasm(wasm)}`);
   });
 }
 

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
+import { addCache } from "./cache.ts";
 import { addClassify } from "./classify.ts";
 import { addDemo } from "./demo.ts";
 import { addDownload } from "./download.ts";
@@ -37,7 +38,12 @@ addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
 addInfo(program, interrupt.signal);
 addDownload(program, interrupt.signal);
-for (const command of program.commands) command.showHelpAfterError(`Try: siglip ${command.name()} --help`);
+addCache(program);
+for (const command of program.commands) {
+  const name = `siglip ${command.name()}`;
+  command.showHelpAfterError(`Try: ${name} --help`);
+  for (const inner of command.commands) inner.showHelpAfterError(`Try: ${name} ${inner.name()} --help`);
+}
 program.showHelpAfterError("Try: siglip --help");
 
 try {

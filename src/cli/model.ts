@@ -1,5 +1,5 @@
 import { stat } from "node:fs/promises";
-import { type Command, Option } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Tower } from "../model/towers.ts";
 import { nodePlatform } from "../node/platform.ts";
 import { Siglip } from "../node.ts";
@@ -31,10 +31,16 @@ export function addRunOptions(command: Command): Command {
         .choices(["auto", ...BACKEND_NAMES])
         .default("auto"),
     )
-    .addOption(new Option("--dtype <name>", "weights (default: f16, on cpu f32)").choices(DTYPES))
-    .option("--threads <count>", "threads of the wasm backend (default: the machine's cores, at most 16)", Number)
+    .addOption(new Option("--dtype <name>", "weights (default: f16, f32 on cpu)").choices(DTYPES))
+    .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseThreads)
     .option("--max-pixels <n>", "refuse larger pictures (default: 178956970, PIL's limit)", Number)
     .option("--json", "print JSON");
+}
+
+function parseThreads(text: string): number {
+  const threads = Number(text);
+  if (Number.isInteger(threads) && threads >= 1) return threads;
+  throw new InvalidArgumentError("Wanted a whole number from 1.");
 }
 
 export function addModelOption(command: Command): Command {
@@ -60,8 +66,8 @@ export async function openModel(options: RunOptions, towers: readonly Tower[], s
     const model = await Siglip.load(options.model, {
       backend: options.backend,
       dtype: options.dtype,
-      threads: options.threads,
       cache: options.cache,
+      threads: options.threads,
       towers,
       maxPixels: options.maxPixels,
       signal,

@@ -63,7 +63,7 @@ export async function loadModel<Image>(
     signal?.throwIfAborted();
     const { gpu, withoutGpu, chosenForms } = platform;
     opened = await openBackend(options.backend ?? "auto", {
-      ...{ gpu, withoutGpu, chosenForms, runtime: platform.threads() },
+      ...{ gpu, withoutGpu, chosenForms, threading: platform.threads },
       ...options,
     });
     const { backend, adapter, close } = opened;

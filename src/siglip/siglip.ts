@@ -30,7 +30,7 @@ export interface Platform<Image> {
   /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
   keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
   /** What there is for threads. */
-  threads(): Threads;
+  threads(): Threads | Promise<Threads>;
   /** What a user can do where there is no adapter; part of an error's sentence. */
   readonly withoutGpu: string;
 }

@@ -19,7 +19,7 @@ export interface OpenOptions {
   /** How many threads compute, where a backend has threads. */
   readonly threads?: number;
   /** What the runtime has for threads. */
-  readonly runtime: Threads;
+  readonly threading: () => Threads | Promise<Threads>;
   /** Kernel forms to use instead of those that trials choose. */
   readonly forms?: Pinned;
 }

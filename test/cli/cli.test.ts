@@ -46,7 +46,8 @@ describe("siglip demo", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^model +demo/);
     // Which one it is depends on the machine.
-    expect(stdout).toMatch(/backend +(webgpu|wasm), f16 weights \(.+\)\n/);
+    const places = String.raw`webgpu, f16 weights \(.+\)|wasm, f16 weights \(\d+ threads?, simd.*\)|cpu, f32 weights \(.+\)`;
+    expect(stdout).toMatch(new RegExp(`backend +(${places})\n`));
     expect(stdout).toMatch(/two-cats\.png\n {2}█+.? +90\.[789] % {2}2 cats\n/);
     expect(stdout).toMatch(/three-birds\.png\n {2}█+.? +98\.\d % {2}3 birds\n/);
     expect(stdout).toMatch(/Loaded in \d.* s, classified in \d.* s\. Try/);
@@ -219,7 +220,8 @@ describe("siglip info", () => {
     });
     expect(table.stdout).toMatch(/^demo\n +image +text\nparameters +1,529,040 +942,504\n/);
     expect(table.stdout).toMatch(/\ntokenizer +unigram, 1,400 pieces\n/);
-    const { adapter } = JSON.parse(device.stdout);
+    const { adapter, wasm } = JSON.parse(device.stdout);
+    expect(wasm).toMatchObject({ engine: expect.stringMatching(/^\d+ threads?, simd/), forms: expect.any(Object) });
     if (adapter) expect(adapter).toMatchObject({ software: expect.any(Boolean), features: expect.any(Array) });
     else expect(adapter).toBeNull();
   });
@@ -314,6 +316,7 @@ describe("bad input", () => {
         ["classify", "--labels", "a", "b"],
         /wanted pictures and labels, found none; name the pictures first, or after --/,
       ],
+      [["demo", "--threads", "two"], /'--threads <n>' argument 'two' is invalid\. Wanted a whole number/],
       [["classify", "--labels", picture], /wanted pictures and labels, found pictures alone/],
       [
         ["classify", picture, "--labels", "a", "--backend", "gpu"],

@@ -34,7 +34,7 @@ const gpu = () => findGpu();
 const { backend, adapter } = await openBackend(name as BackendName, {
   ...{ dtype, gpu, withoutGpu: "install a driver" },
   chosenForms: () => new Map(),
-  runtime: nodeThreads(),
+  threading: nodeThreads,
 });
 const peak = () => process.resourceUsage().maxRSS * 1024;
 

@@ -8,12 +8,13 @@ import { Memory } from "./memory.ts";
 import { Pool } from "./pool.ts";
 
 /** Opens the backend where the engine has SIMD. */
-export const open: Open = async ({ named, dtype = "f16", threads, runtime, chosenForms }) => {
+export const open: Open = async ({ named, dtype = "f16", threads, threading, chosenForms }) => {
   const instructions = typeof WebAssembly === "object" ? probe() : undefined;
   if (!instructions) {
     if (!named) return undefined;
     throw mismatch("no-device", "backend", "WebAssembly with SIMD", "none", `load with backend "cpu"`);
   }
+  const runtime = await threading();
   const memory = new Memory({ shared: typeof runtime.ways !== "string" && threads !== 1 });
   const pool = await Pool.open({ memory, runtime, threads });
   const kernels = new Kernels(pool, memory, instructions);

@@ -116,6 +116,28 @@ describe("siglip download", () => {
   });
 });
 
+describe("siglip cache", () => {
+  it("lists what is kept, and deletes it", async () => {
+    expect((await run(["cache", "list"])).stdout).toBe("Nothing is kept.\n");
+    expect((await run(["download", ID])).code).toBe(0);
+    const [table, json] = await Promise.all([run(["cache", "list"]), run(["cache", "list", "--json"])]);
+    expect(table.stdout).toMatch(/^5\.\d+ MB {2}google\/demo\n$/);
+    const [kept, ...others] = JSON.parse(json.stdout);
+    expect(others).toEqual([]);
+    expect(kept).toMatchObject({ model: ID, complete: true });
+    const ends = await Promise.all([
+      run(["cache", "rm", "google/none"]),
+      run(["cache", "rm"]),
+      run(["cache", "rm", ID, "--all"]),
+    ]);
+    expect(ends.map(({ code }) => code)).toEqual([1, 2, 2]);
+    expect(ends[0].stderr).toMatch(/google\/none: wanted a model that is kept, found none of that name; see siglip/);
+    expect((await run(["cache", "rm", ID])).stdout).toMatch(/^Deleted google\/demo, 5\.\d+ MB\.\n$/);
+    expect(JSON.parse((await run(["cache", "list", "--json"])).stdout)).toEqual([]);
+    expect((await run(["cache", "rm", "--all"])).stdout).toBe("Nothing was kept.\n");
+  });
+});
+
 describe("--no-cache", () => {
   it("leaves nothing on this machine", async () => {
     const out = join(home, "out.jsonl");
