@@ -1,9 +1,10 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { bundle } from "../../browser/bundle.ts";
-import { noChromium, openChromium } from "../../browser/chromium.ts";
+import { noChromium } from "../../browser/chromium.ts";
 import { inChromium } from "../../browser/setup.ts";
 import { type Site, serve } from "../../browser/site.ts";
+import { openChromium } from "../../harness/shared.ts";
 import { toyModules } from "./toys.ts";
 import type { ToyModules, Trial } from "./trial.ts";
 
