@@ -1,5 +1,6 @@
 import { isSoftware, toldBy } from "../../src/tensor/webgpu/device.ts";
 import { type Pinned, SOFTWARE } from "../../src/tensor/webgpu/options.ts";
+import { keepPipelines } from "./pipelines.ts";
 
 /** A device that tests share within one worker process, and what it is called in a report. */
 export interface Gpu {
@@ -47,22 +48,6 @@ async function openReal(): Promise<Gpu | NoGpu> {
   if (!("reason" in gpu)) keepPipelines(gpu.device);
   else if (wanted) throw new Error(`SIGLIP_ADAPTER is "${wanted}" but ${gpu.reason}; unset it, or name another.`);
   return gpu;
-}
-
-/** What was compiled on the device. */
-const pipelines: GPUComputePipeline[] = [];
-
-/**
- * Keeps all pipelines of a device: as long as one is there, Dawn gives it again for the same shader and layout, of whatever
- * backend. To compile is nearly all that small cases cost a software adapter.
- */
-function keepPipelines(device: GPUDevice): void {
-  const create = device.createComputePipelineAsync.bind(device);
-  device.createComputePipelineAsync = async (descriptor) => {
-    const pipeline = await create(descriptor);
-    pipelines.push(pipeline);
-    return pipeline;
-  };
 }
 
 /**
