@@ -41,8 +41,8 @@ export class CacheFolder {
     const bytes = await this.read(name);
     try {
       return bytes && decodeJson(bytes);
-    } catch (error) {
-      throw unreadable(name, reasonOf(error));
+    } catch {
+      throw unreadable(name, "no JSON");
     }
   }
 
