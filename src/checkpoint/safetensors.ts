@@ -4,13 +4,13 @@
  * another. Usable alone as `siglip/safetensors`. Whatever is wrong with a file or an argument is told by a SiglipError.
  * @module siglip/safetensors
  */
-import { mismatch, SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 
+export { type ErrorCode, SiglipError } from "../support/error.ts";
 export { asTyped, type DType, elementSize, type TypedArrays } from "./dtype.ts";
 export { type ByteRange, bytesSource, type Source } from "./source.ts";
-export { SiglipError };
 
 /** Where one tensor lies in its file. */
 export interface TensorInfo {

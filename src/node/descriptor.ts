@@ -1,4 +1,5 @@
 import { close, closeSync, constants, fstat, fsync, open, read, type Stats, write } from "node:fs";
+import { lstat } from "node:fs/promises";
 
 /** For `Descriptor.open`: a symbolic link in the place of the file is an error (ELOOP); Windows knows no such thing. */
 export const NO_FOLLOW = constants.O_NOFOLLOW ?? 0;
@@ -27,6 +28,10 @@ export class Descriptor {
 
   /** Opens a file; `flags` are those of open(2). */
   static async open(path: string, flags: number): Promise<Descriptor> {
+    // Not every runtime heeds that flag.
+    if (flags & NO_FOLLOW && (await lstat(path).catch(() => undefined))?.isSymbolicLink()) {
+      throw Object.assign(new Error(`ELOOP: a symbolic link, open '${path}'`), { code: "ELOOP" });
+    }
     // A pipe in the place of a file would block.
     const all = flags | (constants.O_NONBLOCK ?? 0);
     return new Descriptor(await new Promise<number>((resolve, reject) => open(path, all, settled(resolve, reject))));

@@ -17,6 +17,7 @@ import { SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
 import { exif } from "../harness/pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
+import { browserStorage, hubCache } from "./planted.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
 import { CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TRAINED } from "./seeds.ts";
 
@@ -251,4 +252,14 @@ const headers: Target = {
   },
 };
 
-export const TARGETS: readonly Target[] = [safetensors, index, config, sentencepiece, png, jpeg, headers];
+export const TARGETS: readonly Target[] = [
+  safetensors,
+  index,
+  config,
+  sentencepiece,
+  png,
+  jpeg,
+  headers,
+  hubCache,
+  browserStorage,
+];

@@ -8,7 +8,7 @@ import { pattern } from "../long/interrupt.ts";
 import { type Hub, serveHub } from "./hub.ts";
 import { digest } from "./server.ts";
 
-// A Hub and empty caches for each test of a file that imports this.
+// A Hub and empty caches for each test of a file that calls `useHubCaches`.
 
 export const ID = "google/tiny";
 /** Larger than what is looked through whenever it is opened. */
@@ -23,20 +23,24 @@ export const sha256 = digest("sha256", WEIGHTS);
 export let hub: Hub;
 export let home = "";
 export let warnings: string[] = [];
-beforeEach(async () => {
-  hub = await serveHub();
-  home = mkdtempSync(join(tmpdir(), "siglip-hub-"));
-  vi.stubEnv("HF_HOME", join(home, "hf"));
-  vi.stubEnv("HF_HUB_CACHE", "");
-  vi.stubEnv("HF_HUB_OFFLINE", "");
-  vi.stubEnv("XDG_CACHE_HOME", join(home, "cache"));
-  warnings = [];
-});
-afterEach(async () => {
-  vi.unstubAllEnvs();
-  await hub[Symbol.asyncDispose]();
-  rmSync(home, { recursive: true });
-});
+
+/** To be called by each file, since files of one worker share this module. */
+export function useHubCaches(): void {
+  beforeEach(async () => {
+    hub = await serveHub();
+    home = mkdtempSync(join(tmpdir(), "siglip-hub-"));
+    vi.stubEnv("HF_HOME", join(home, "hf"));
+    vi.stubEnv("HF_HUB_CACHE", "");
+    vi.stubEnv("HF_HUB_OFFLINE", "");
+    vi.stubEnv("XDG_CACHE_HOME", join(home, "cache"));
+    warnings = [];
+  });
+  afterEach(async () => {
+    vi.unstubAllEnvs();
+    await hub[Symbol.asyncDispose]();
+    rmSync(home, { recursive: true });
+  });
+}
 
 export const open = (revision = "main", more: Partial<KeptFilesOptions> = {}) =>
   keptHubFiles(

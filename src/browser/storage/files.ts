@@ -1,4 +1,5 @@
 import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
+import { arrays } from "../../checkpoint/dtype.ts";
 import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import { bytesSource, type Source } from "../../checkpoint/source.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
@@ -8,7 +9,7 @@ import type { Tower } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { mismatch, type SiglipError } from "../../support/error.ts";
 import type { StoredDType } from "../../tensor/program.ts";
-import { type CacheFolder, decodeJson, encodeJson } from "./folder.ts";
+import { type CacheFolder, decodeJson, encodeJson, unreadable } from "./folder.ts";
 import { KeptWeights } from "./weights.ts";
 
 /** Which model a folder is a copy of; the file `manifest` in it. */
@@ -34,7 +35,7 @@ export async function isComplete(folder: CacheFolder, towers: readonly Tower[]):
   const names = await folder.names();
   for (const tower of towers) {
     const files = await folder.readJson<string[]>(tower).catch(() => undefined);
-    if (!files?.every((file) => names.has(file))) return false;
+    if (!Array.isArray(files) || !files.every((file) => names.has(file))) return false;
   }
   return true;
 }
@@ -82,14 +83,17 @@ export class CachedFiles implements ModelFiles {
   }
 
   async weights(signal?: AbortSignal): Promise<KeptWeights> {
-    let bytes = await this.read("tensors");
-    if (!bytes) {
-      bytes = encodeTensors(await this.fetch(signal));
+    let tensors = await this.readTensors();
+    if (!tensors) {
+      const bytes = encodeTensors(await this.fetch(signal));
       await this.folder.replace("tensors", bytes).catch(() => {});
+      tensors = decodeJson<TensorInfo[]>(bytes);
     }
-    const tensors = decodeJson<TensorInfo[]>(bytes);
     const order: string[] = [];
-    for (const tower of TOWERS) order.push(...((await this.folder.readJson<string[]>(tower).catch(() => [])) ?? []));
+    for (const tower of TOWERS) {
+      const files = await this.folder.readJson<string[]>(tower).catch(() => []);
+      if (Array.isArray(files)) order.push(...files.map(String));
+    }
     this.kept = new KeptWeights({
       name: this.name,
       folder: this.folder,
@@ -173,6 +177,18 @@ export class CachedFiles implements ModelFiles {
     return bytes;
   }
 
+  /** What `tensors` holds, where that is what was written there. */
+  private async readTensors(): Promise<TensorInfo[] | undefined> {
+    try {
+      const tensors = await this.folder.readJson<TensorInfo[]>("tensors");
+      if (tensors === undefined || (Array.isArray(tensors) && tensors.every(isTensor))) return tensors;
+      this.options.onWarning(unreadable("tensors", "no list of tensors").message);
+    } catch (error) {
+      this.options.onWarning((error as Error).message);
+    }
+    return undefined;
+  }
+
   private async read(file: string): Promise<Uint8Array | undefined> {
     try {
       return await this.folder.read(file);
@@ -198,4 +214,15 @@ async function readWhole(source: Source | undefined, signal?: AbortSignal): Prom
 /** What the file `tensors` says: all of a checkpoint's, wherever they lie. */
 export function encodeTensors({ tensors }: Checkpoint): Uint8Array {
   return encodeJson([...tensors.values()].map(({ source: _, ...info }) => info));
+}
+
+function isTensor(info: TensorInfo | null): boolean {
+  const isSize = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0;
+  if (typeof info !== "object" || info === null || typeof info.name !== "string") return false;
+  return (
+    typeof info.dtype === "string" &&
+    Object.hasOwn(arrays, info.dtype) &&
+    Array.isArray(info.shape) &&
+    [...info.shape, info.begin, info.end].every(isSize)
+  );
 }

@@ -39,7 +39,11 @@ export class CacheFolder {
   /** What `encodeJson` made a file of; rejects like `read`. */
   async readJson<Value>(name: string): Promise<Value | undefined> {
     const bytes = await this.read(name);
-    return bytes && decodeJson(bytes);
+    try {
+      return bytes && decodeJson(bytes);
+    } catch {
+      throw unreadable(name, "no JSON");
+    }
   }
 
   /**
@@ -118,7 +122,7 @@ function isAbsent(error: unknown): boolean {
   return (error as Error)?.name === "NotFoundError";
 }
 
-function unreadable(name: string, found: string): SiglipError {
+export function unreadable(name: string, found: string): SiglipError {
   return mismatch("storage", name, "this part of the model from the browser's cache", found, "it is fetched again");
 }
 

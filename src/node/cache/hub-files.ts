@@ -325,7 +325,7 @@ class HubFiles implements KeptFiles {
   private async linked(file: string, etag = ""): Promise<KeptFile | undefined> {
     if (!isOid(etag)) return undefined;
     const path = await this.repository.link(this.commit!, file, etag).catch(() => undefined);
-    return path === undefined ? undefined : this.whole(path);
+    return path && (await this.isIntact(path, SMALL)) ? this.whole(path) : undefined;
   }
 
   /** A file of a snapshot. Since there is something of this commit, the revision means it from now on for everybody. */

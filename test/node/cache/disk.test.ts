@@ -1,6 +1,8 @@
 import { existsSync, lstatSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import files from "node:fs/promises";
+import { syncBuiltinESMExports } from "node:module";
 import { dirname, join } from "node:path";
-import { beforeEach, describe, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import { Descriptor } from "../../../src/node/descriptor.ts";
 import {
   download,
@@ -14,24 +16,30 @@ import {
   put,
   read,
   sha256,
+  useHubCaches,
   WEIGHTS,
   warnings,
 } from "../../harness/hub-caches.ts";
 
-// What file systems refuse, as if this one did.
-const refused = vi.hoisted(() => new Map<string, string>());
-vi.mock("node:fs/promises", async (original) => {
-  const real = await original<typeof import("node:fs/promises")>();
-  const refuse =
-    (name: "symlink" | "link") =>
-    async (...paths: [string, string]) => {
+useHubCaches();
+
+// What file systems refuse, as if this one did; named imports of Node's own modules follow what the modules hold.
+const refused = new Map<string, string>();
+const real = { symlink: files.symlink, link: files.link };
+beforeAll(() => {
+  for (const name of ["symlink", "link"] as const) {
+    files[name] = async (...paths: Parameters<typeof files.link>) => {
       const code = refused.get(name);
       if (code) throw Object.assign(new Error(code), { code });
       return real[name](...paths);
     };
-  return { ...real, symlink: refuse("symlink"), link: refuse("link") };
+  }
+  syncBuiltinESMExports();
 });
-
+afterAll(() => {
+  Object.assign(files, real);
+  syncBuiltinESMExports();
+});
 beforeEach(() => refused.clear());
 
 describe("a file system", () => {

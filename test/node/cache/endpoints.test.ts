@@ -1,8 +1,22 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { FILES, hub, hubFolder, ID, model, open, parts, put, WEIGHTS, warnings } from "../../harness/hub-caches.ts";
+import {
+  FILES,
+  hub,
+  hubFolder,
+  ID,
+  model,
+  open,
+  parts,
+  put,
+  useHubCaches,
+  WEIGHTS,
+  warnings,
+} from "../../harness/hub-caches.ts";
 import { type Content, digest, type FileServer, serveFiles } from "../../harness/server.ts";
+
+useHubCaches();
 
 // A second Hub that answers for the same model, and says of its commit and contents whatever it likes.
 

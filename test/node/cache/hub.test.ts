@@ -18,10 +18,13 @@ import {
   put,
   read,
   sha256,
+  useHubCaches,
   WEIGHTS,
   warnings,
 } from "../../harness/hub-caches.ts";
 import { bytesServed, digest } from "../../harness/server.ts";
+
+useHubCaches();
 
 it("lies where Hugging Face's variables say", () => {
   const home = homedir();

@@ -16,9 +16,12 @@ import {
   put,
   read,
   sha256,
+  useHubCaches,
   WEIGHTS,
   warnings,
 } from "../../harness/hub-caches.ts";
+
+useHubCaches();
 
 /** A link where the cache will look or write, to a file that is none of its business. */
 function plant(path: string, victim = join(home, "victim")): void {

@@ -3,7 +3,21 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { deleteCached, listCached } from "../../../src/node/cache/list.ts";
 import { keptUrlFiles } from "../../../src/node/cache/url-files.ts";
-import { download, FILES, home, hub, hubFolder, ID, model, put, read, WEIGHTS } from "../../harness/hub-caches.ts";
+import {
+  download,
+  FILES,
+  home,
+  hub,
+  hubFolder,
+  ID,
+  model,
+  put,
+  read,
+  useHubCaches,
+  WEIGHTS,
+} from "../../harness/hub-caches.ts";
+
+useHubCaches();
 
 const LARGE = WEIGHTS.length;
 
