@@ -1,8 +1,8 @@
 import { f32x4, i8x16, i32x4, Module, type V128, v128 } from "../../kernels/wasm/assembler.ts";
 
 /**
- * What a register loop does, by instruction: the most that a kernel can reach on this core, in G multiply-adds x 2 a second. A product
- * is of a sum where it could else be taken out of the loop.
+ * What a register loop does, by instruction: the most that a kernel can reach on this core, in G multiply-adds x 2 a
+ * second. A product is of a sum where it could else be taken out of the loop.
  */
 const LOOPS: Readonly<Record<string, { lanes: number; step: (a: V128, b: V128, sum: V128) => V128 }>> = {
   "multiply and add": { lanes: 4, step: (a, b, sum) => f32x4.add(f32x4.mul(sum, a), b) },

@@ -18,8 +18,9 @@ import { random } from "../../test/judge/reference.ts";
 import { ceilings } from "./ceilings.ts";
 
 /**
- * Every form of a linear map on one thread, at SigLIP so400m's shapes: `tsx bench/wasm/linear.ts [form ...]`. Each is held
- * against float64 before it is timed. A time is the sum of the best of each chunk's, which others on the machine disturb least.
+ * Every form of a linear map on one thread, at SigLIP so400m's shapes: `tsx bench/wasm/linear.ts [form ...]`. Each is
+ * held against float64 before it is timed. A time is the sum of the best of each chunk's, which others on the machine
+ * disturb least.
  */
 
 /** Rows, depth, out. */
@@ -142,16 +143,20 @@ function measure(bench: Bench, instructions: Instructions, form: WeightForm, sha
   const rounding = times.length > 1 ? `, of it x ${times[0].toFixed(2)} ms` : "";
   const million = ((out * depth) / packed / 1e3).toFixed(0);
   const share = ((100 * rate) / ceilingOf(form, instructions)).toFixed(0);
-  return `${rate.toFixed(1).padStart(6)} G (${share}%)  ${total.toFixed(2)} ms${rounding}; error ${(error / power).toExponential(1)}; packed at ${million} M/s`;
+  return [
+    `${rate.toFixed(1).padStart(6)} G (${share}%)`,
+    `${total.toFixed(2)} ms${rounding}`,
+    `error ${(error / power).toExponential(1)}`,
+    `packed at ${million} M/s`,
+  ].join("; ");
 }
 
 const instructions = probe();
 if (!instructions) throw new Error("This engine has no SIMD.");
 const asked = process.argv.slice(2);
 const top = ceilings();
-console.log(
-  `Node ${process.version}, ${JSON.stringify(instructions)}; one thread, G multiply-adds x 2 a second (of what registers alone do)`,
-);
+console.log(`Node ${process.version}, ${JSON.stringify(instructions)}; one thread`);
+console.log("G multiply-adds x 2 a second, as a share of what registers alone do");
 for (const [name, rate] of Object.entries(top)) console.log(`  registers only, ${name}: ${rate.toFixed(1)}`);
 for (const shape of SHAPES) {
   console.log(shape.join(" x "));

@@ -30,15 +30,18 @@ export const ACTIVATIONS = layout(
 );
 
 /**
- * What x becomes. `i8` has a scale a group, unsigned with 64 or 128 added (7 or 8 bits) for weights of 8 bits, or signed and
- * with even elements of eight before odd ones for weights of 4.
+ * What x becomes. `i8` has a scale a group, unsigned with 64 or 128 added (7 or 8 bits) for weights of 8 bits, or
+ * signed and with even elements of eight before odd ones for weights of 4.
  */
 export type ActivationForm = "i16" | "i8x2" | "i8-7" | "i8-8" | "i8-signed";
 
 /** The greatest integer of 14 bits. */
 const TOP = 8191;
 
-/** The greatest magnitude of all lanes, in each; not a number where one is not. As integers, magnitudes keep their order. */
+/**
+ * The greatest magnitude of all lanes, in each; not a number where one is not. As integers, magnitudes keep their
+ * order.
+ */
 export function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
   const most = f.let(vectors.map((lanes) => v128.and(lanes, i32x4.const(0x7fffffff))).reduce(i32x4.max_u));
   for (const order of [

@@ -1,6 +1,7 @@
 /**
  * A small assembler for WebAssembly: instructions are functions of expressions, so that a kernel reads as its formula.
- * An expression is what computes a value, not the value: one that is used twice is computed twice, unless `let` keeps it.
+ * An expression is what computes a value, not the value: one that is used twice is computed twice, unless `let` keeps
+ * it.
  */
 
 export type Type = "i32" | "f32" | "f64" | "v128";

@@ -6,8 +6,8 @@ import { addLength, asFloat, layout } from "./params.ts";
 import { transpose } from "./transpose.ts";
 
 /**
- * How attention is told what to do. Strides are bytes between tokens, `Item` those between items (0 where one serves all);
- * q, k, v and y point at the first column of the first head.
+ * How attention is told what to do. Strides are bytes between tokens, `Item` those between items (0 where one serves
+ * all); q, k, v and y point at the first column of the first head.
  */
 export const ATTENTION = layout(
   "q",
@@ -52,8 +52,8 @@ export function attentionScratch(keys: number, head: number): number {
 const roundUp = (value: Expr<"i32">, to: number) => i32.and(i32.add(value, to - 1), -to);
 
 /**
- * `softmax(q kᵀ / sqrt(head)) v`, one head at a time: its keys and values are packed once, then blocks of queries pass them by
- * the same kernel as a linear map's. Only a block's scores exist at a time.
+ * `softmax(q kᵀ / sqrt(head)) v`, one head at a time: its keys and values are packed once, then blocks of queries pass
+ * them by the same kernel as a linear map's. Only a block's scores exist at a time.
  */
 export function attention(instructions: Instructions): Module {
   const m = new Module();
@@ -118,7 +118,10 @@ export function attention(instructions: Instructions): Module {
   return m;
 }
 
-/** Adds f(k, stride, keys, head, to): keys in panels of eight, transposed; the last is repeated, features filled with zeros. */
+/**
+ * Adds f(k, stride, keys, head, to): keys in panels of eight, transposed; the last is repeated, features filled with
+ * zeros.
+ */
 function addPackKeys(m: Module): Call {
   return m.function(["i32", "i32", "i32", "i32", "i32"], (f, k, stride, keys, head, to) => {
     const whole = f.let(i32.and(head, -4));
@@ -218,7 +221,9 @@ function addSoftmax(m: Module, instructions: Instructions): Call {
   });
 }
 
-/** Adds f(tile, inverses, have, width, y, yStride): the columns of a block that there are, times 1 over the row's sum. */
+/**
+ * Adds f(tile, inverses, have, width, y, yStride): the columns of a block that there are, times 1 over the row's sum.
+ */
 function addFinish(m: Module): Call {
   return m.function(["i32", "i32", "i32", "i32", "i32", "i32"], (f, tile, inverses, have, width, y, yStride) => {
     f.for(0, have, 1, (r) => {

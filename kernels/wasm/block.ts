@@ -7,8 +7,8 @@ export function blockRows(madd: boolean): number {
 }
 
 /**
- * Pointers to `count` rows, the first at `x`, `stride` bytes apart; where there are only `have`, the last is repeated, so
- * that nothing beyond is read.
+ * Pointers to `count` rows, the first at `x`, `stride` bytes apart; where there are only `have`, the last is repeated,
+ * so that nothing beyond is read.
  */
 export function rowPointers(
   f: Body,
@@ -25,9 +25,9 @@ export function rowPointers(
 }
 
 /**
- * `out[r][c] = sum over k of x[r][k] w[k][c]` for a block of rows and the eight columns of a panel: f(x, stride, have, w,
- * bytes, out, outStride). `bytes` is four times the depth, 1 at least. All rows of `out` are written. The loop is not
- * unrolled: engines that schedule instructions spill sums over where a turn is long, and the others gain nothing.
+ * `out[r][c] = sum over k of x[r][k] w[k][c]` for a block of rows and the eight columns of a panel: f(x, stride, have,
+ * w, bytes, out, outStride). `bytes` is four times the depth, 1 at least. All rows of `out` are written. The loop is
+ * not unrolled: engines that schedule instructions spill sums over where a turn is long, and the others gain nothing.
  */
 export function addBlock(m: Module, { madd }: Pick<Instructions, "madd">): Call {
   return m.function(

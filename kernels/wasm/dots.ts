@@ -37,15 +37,17 @@ interface Dots {
   begin(f: Body, rows: readonly Local<"i32">[], scales: Local<"i32">, sums: readonly Local<"v128">[]): void;
   /** Multiplies one word of a row with those of four columns, and adds. */
   step(x: V128, w: V128, sum: V128): V128;
-  /** How often the panel's words are multiplied by as many of x; before the second time sums are shifted by seven bits. */
+  /**
+   * How often the panel's words are multiplied by as many of x; before the second time sums are shifted by seven bits.
+   */
   readonly passes: number;
   /** x has a scale of its own for the group, there. */
   readonly scale?: number;
 }
 
 /**
- * Adds f(x, stride, have, codes, bytes, tile, scales): integer sums of groups of 32, each converted, scaled and added to f32
- * sums, which lie in `tile` (eight columns a row); the integers take all registers.
+ * Adds f(x, stride, have, codes, bytes, tile, scales): integer sums of groups of 32, each converted, scaled and added
+ * to f32 sums, which lie in `tile` (eight columns a row); the integers take all registers.
  */
 function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
   return m.function(

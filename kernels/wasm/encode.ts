@@ -26,9 +26,9 @@ function clamped(value: V128, inverse: V128): V128 {
 }
 
 /**
- * f32 to integers of 14 bits in groups of 32. Weights become halves first, so that a checkpoint and a copy of it that is kept in half
- * precision give the same codes. The greatest weight is rounded up to a half, so that its code stays within:
- * as a part of it, half a step is 2^-14, where a half itself may be off by 2^-12.
+ * f32 to integers of 14 bits in groups of 32. Weights become halves first, so that a checkpoint and a copy of it that
+ * is kept in half precision give the same codes. The greatest weight is rounded up to a half, so that its code stays
+ * within: as a part of it, half a step is 2^-14, where a half itself may be off by 2^-12.
  */
 export const addI14: AddEncode = (m) =>
   m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, scales) => {

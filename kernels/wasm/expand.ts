@@ -19,8 +19,8 @@ export type AddExpand = (m: Module) => Call;
 const ROW = 32;
 
 /**
- * For each group: `rows` rows of words by way of `each`, which returns the `factor` vectors that become of a word of four
- * columns, in order.
+ * For each group: `rows` rows of words by way of `each`, which returns the `factor` vectors that become of a word of
+ * four columns, in order.
  */
 function addExpand(
   rows: number,
@@ -94,8 +94,9 @@ export const nibblesToBytes = addExpand(4, 2, (_, words) => [
 export const SCALES = 64;
 
 /**
- * Adds f(codes, scales, groups, to): a panel's scales as f32 times `factor` and, where `offset` is not 0, `offset` times the sum
- * of a group's weights of 8 bits, by which sums of products with an x that lies so far above 0 are too large.
+ * Adds f(codes, scales, groups, to): a panel's scales as f32 times `factor` and, where `offset` is not 0, `offset`
+ * times the sum of a group's weights of 8 bits, by which sums of products with an x that lies so far above 0 are too
+ * large.
  */
 export function addScales(factor: number, offset: number): AddExpand {
   return (m) =>

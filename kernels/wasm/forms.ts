@@ -24,8 +24,8 @@ export const STORED = { f32: 32, f16: 16, i14: 16, q8: 8, q4: 4 } as const;
 export type Stored = keyof typeof STORED;
 
 /**
- * How x is multiplied: as floats; as integers of 14 bits a row, in two bytes (`i16`) or in two planes of 7 bits (`i8x2`); or as
- * integers of 7 or 8 bits with a scale for each group of 32 (`i8`).
+ * How x is multiplied: as floats; as integers of 14 bits a row, in two bytes (`i16`) or in two planes of 7 bits
+ * (`i8x2`); or as integers of 7 or 8 bits with a scale for each group of 32 (`i8`).
  */
 export type Arithmetic = "f32" | "i16" | "i8x2" | "i8";
 

@@ -1,6 +1,9 @@
 import { type Body, f32x4, i32x4, type Local, type V128, v128 } from "./assembler.ts";
 
-/** Four halves, sign-extended to 32 bits, as f32. Exact where they are finite; infinities and NaNs become 65536 and more. */
+/**
+ * Four halves, sign-extended to 32 bits, as f32. Exact where they are finite; infinities and NaNs become 65536 and
+ * more.
+ */
 export function finiteHalf(halves: V128): V128 {
   return scaled(v128.and(i32x4.shl(halves, 13), i32x4.const(0x8fffe000 | 0)));
 }
@@ -19,8 +22,8 @@ function scaled(bits: V128): V128 {
 }
 
 /**
- * Four f32 to halves in the low 16 bits of each lane, rounded to nearest even; what lies above 65504 + half a step becomes
- * infinity. Values must be numbers.
+ * Four f32 to halves in the low 16 bits of each lane, rounded to nearest even; what lies above 65504 + half a step
+ * becomes infinity. Values must be numbers.
  */
 export function toHalf(f: Body, value: Local<"v128">): V128 {
   const magnitude = f.let(v128.and(value, i32x4.const(0x7fffffff)));

@@ -1,12 +1,13 @@
 /**
- * Inference in WebAssembly: kernels, each a module that imports one memory ("env" "memory") and exports
- * `run(params, chunk, scratch)`. `params` is the address of the step's words, `chunk` the piece of its work to do, `scratch`
- * the address of `step.scratch` bytes of the calling thread's own, a multiple of 64. Chunks of a step may run in any order
- * on any thread, and what comes out does not depend on it; steps run one after another. A chunk takes some ten milliseconds at most.
+ * Inference in WebAssembly: kernels, each a module that imports one memory ("env" "memory") and exports `run(params,
+ * chunk, scratch)`. `params` is the address of the step's words, `chunk` the piece of its work to do, `scratch` the
+ * address of `step.scratch` bytes of the calling thread's own, a multiple of 64. Chunks of a step may run in any order
+ * on any thread, and what comes out does not depend on it; steps run one after another. A chunk takes some ten
+ * milliseconds at most.
  *
- * Activations are f32, row-major, each row padded with zeros to a multiple of 32 columns (strides below are in columns);
- * biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16; no block ends at 4 GiB itself.
- * Every kernel writes its own padding.
+ * Activations are f32, row-major, each row padded with zeros to a multiple of 32 columns (strides below are in
+ * columns); biases and norms likewise. Addresses are bytes, unsigned, and multiples of 16; no block ends at 4 GiB
+ * itself. Every kernel writes its own padding.
  */
 
 import { type ActivationForm, activations } from "./activations.ts";
@@ -48,7 +49,10 @@ export interface Step {
   readonly scratch: number;
 }
 
-/** The bytes of a kernel. A shared memory is one with a maximum. Emitting takes some milliseconds: keep what is compiled. */
+/**
+ * The bytes of a kernel. A shared memory is one with a maximum. Emitting takes some milliseconds: keep what is
+ * compiled.
+ */
 export function kernelModule(
   name: KernelName,
   instructions: Instructions,
@@ -111,7 +115,10 @@ export function layerNormStep(call: {
   return { kernel: "layerNorm", params, chunks: Math.ceil(call.rows / CHUNK_ROWS), scratch: 0 };
 }
 
-/** The mean over the tokens of x [batch, tokens, width]: y [batch, width]. `lengths` (0: none): i32 [batch], 1 to `tokens`. */
+/**
+ * The mean over the tokens of x [batch, tokens, width]: y [batch, width]. `lengths` (0: none): i32 [batch], 1 to
+ * `tokens`.
+ */
 export function meanStep(call: {
   readonly x: number;
   readonly xStride: number;
@@ -176,7 +183,10 @@ const CHUNK = 1e8;
 /** What every block of queries is a divisor of. */
 const BLOCKS = 30;
 
-/** Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads * head]. */
+/**
+ * Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads *
+ * head].
+ */
 export function attentionStep(call: {
   readonly q: Columns;
   readonly k: Columns;

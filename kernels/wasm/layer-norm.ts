@@ -24,8 +24,9 @@ export function total(sums: V128): Expr<"f32"> {
 }
 
 /**
- * `(x - mean) / sqrt(variance + eps) * weight + bias`. The variance is that of the differences from the mean: E[x²] - E[x]²
- * cancels where one feature is a hundred times the others. x, weight and bias are padded with zeros, and so is y.
+ * `(x - mean) / sqrt(variance + eps) * weight + bias`. The variance is that of the differences from the mean: E[x²] -
+ * E[x]² cancels where one feature is a hundred times the others. x, weight and bias are padded with zeros, and so is
+ * y.
  */
 export function layerNorm(instructions: Instructions): Module {
   const m = new Module();

@@ -11,8 +11,8 @@ import { KINDS } from "./widen.ts";
 export interface Source {
   readonly address: number;
   /**
-   * Floats as a checkpoint stores them, without padding; or codes made before, padded rows, which only a form that stores
-   * the same takes: Q8 bytes, Q4 nibbles, and `scales`.
+   * Floats as a checkpoint stores them, without padding; or codes made before, padded rows, which only a form that
+   * stores the same takes: Q8 bytes, Q4 nibbles, and `scales`.
    */
   readonly dtype: "F32" | "F16" | "BF16" | "Q8" | "Q4";
   /** Address of the half-precision scales of Q8 and Q4. */
@@ -35,8 +35,8 @@ const CHUNK = 2 ** 18;
 const WIDTH = { F32: 4, F16: 2, BF16: 2 } as const;
 
 /**
- * Packs rows from `first` on, which begins a panel (a multiple of 8), into the packed matrix at `weight`. A source that is no
- * whole number of panels ends the matrix: what its last panel lacks is filled with zeros.
+ * Packs rows from `first` on, which begins a panel (a multiple of 8), into the packed matrix at `weight`. A source
+ * that is no whole number of panels ends the matrix: what its last panel lacks is filled with zeros.
  */
 export function packStep(form: WeightForm, source: Source, first: number, weight: number): Step {
   const stored = FORMS[form][0];

@@ -5,7 +5,10 @@ import { PAIRS } from "./quantise.ts";
 import { transpose } from "./transpose.ts";
 import { addWiden } from "./widen.ts";
 
-/** How packing is told what to do: whole panels of rows as a checkpoint stores them, or of codes and scales made before. */
+/**
+ * How packing is told what to do: whole panels of rows as a checkpoint stores them, or of codes and scales made
+ * before.
+ */
 export const PACK = layout(
   "source",
   /** Scales of packed rows, half precision; with them the source's are codes. */
@@ -28,7 +31,9 @@ export const PACK = layout(
   "chunkPanels",
 );
 
-/** Turns one row of f32 into codes and scales; adds f(row, padded, codes, scales). PAIRS bytes after the row are free. */
+/**
+ * Turns one row of f32 into codes and scales; adds f(row, padded, codes, scales). PAIRS bytes after the row are free.
+ */
 export type AddEncode = (m: Module) => Call;
 
 /** Bytes of scratch: a wide row, eight coded ones and their scales. */

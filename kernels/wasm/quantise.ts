@@ -5,8 +5,8 @@ import type { AddEncode } from "./pack.ts";
 import { GROUP } from "./params.ts";
 
 /**
- * Rounding to 8 and 4 bits as src/tensor/quantise.ts does it, in float64 and in the same order, so that codes and scales are
- * the same in every bit.
+ * Rounding to 8 and 4 bits as src/tensor/quantise.ts does it, in float64 and in the same order, so that codes and
+ * scales are the same in every bit.
  */
 
 /** Bytes that follow a wide row in scratch: two groups in float64, element by element. */

@@ -18,7 +18,10 @@ function text(name: KernelName, instructions: Instructions): string {
   return wat;
 }
 
-/** Of the innermost loop without a store that has most of these instructions: how many of each, and how many vectors it holds in locals. */
+/**
+ * Of the innermost loop without a store that has most of these instructions: how many of each, and how many vectors it
+ * holds in locals.
+ */
 function hottest(wat: string, instruction: string) {
   const loops = wat
     .split(/\bfunc \(/)
@@ -45,7 +48,8 @@ function hottest(wat: string, instruction: string) {
   return loops.filter(({ stores }) => stores === 0).sort((a, b) => b[instruction] - a[instruction])[0];
 }
 
-// x64 gives fifteen registers to vectors and some eleven to pointers: one more of either and the loop takes twice as long.
+// x64 gives fifteen registers to vectors and some eleven to pointers: one more of either and the loop takes twice as
+// long.
 it("holds what the loops of f32 hold in registers", () => {
   for (const name of ["linear-f32-f32", "attention"] as const) {
     const block = { loads: 2 + 6, stores: 0, vectors: 12 + 3, pointers: 6 + 2 };

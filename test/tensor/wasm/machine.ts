@@ -21,7 +21,10 @@ export function nameOf({ madd, dot, dot8 }: Instructions): string {
 type Run = (params: number, chunk: number, scratch: number) => void;
 type Numbers = Float32Array | Uint8Array | Int8Array | Uint16Array | Int32Array | Uint32Array;
 
-/** One memory and the kernels on it. What has not been written is NaN; steps run their chunks backwards, on two scratches. */
+/**
+ * One memory and the kernels on it. What has not been written is NaN; steps run their chunks backwards, on two
+ * scratches.
+ */
 export class Machine {
   readonly memory: WebAssembly.Memory;
   private readonly instructions: Instructions;
