@@ -13,7 +13,8 @@ type ReadTile = (
   height: number,
 ) => Uint8Array | Uint8ClampedArray;
 
-interface Reader {
+/** How pixels are read. */
+export interface Reader {
   readonly read: ReadTile;
   /** The longest side of a tile; less than TILE. */
   readonly side: number;
@@ -32,6 +33,8 @@ export async function readBitmap(
 ): Promise<Pixels> {
   const { width, height } = bitmap;
   checkSize(width, height, name, maxPixels);
+  // On demand: files of JPEG and PNG, most of what there is, are opaque or have a reader of their own.
+  const { webgl } = await import("./webgl.ts");
   const { read, side } = webgl() ?? canvas;
   const data = new Uint8Array(3 * width * height);
   const tileWidth = Math.min(width, side);
@@ -54,43 +57,6 @@ export async function readBitmap(
     }
   }
   return { width, height, data };
-}
-
-let context: WebGL2RenderingContext | null = null;
-
-/** One context serves all pictures, because a page may have only some; a lost one is replaced. */
-function webgl(): Reader | undefined {
-  if (!context || context.isContextLost()) context = openWebGl();
-  const gl = context;
-  if (!gl) return undefined;
-  return {
-    side: gl.getParameter(gl.MAX_TEXTURE_SIZE),
-    read(bitmap, x, y, width, height) {
-      const rgba = new Uint8Array(4 * width * height);
-      // Where the rectangle begins in the source. [WebGL 2.0, 3.7.6]
-      gl.pixelStorei(gl.UNPACK_SKIP_PIXELS, x);
-      gl.pixelStorei(gl.UNPACK_SKIP_ROWS, y);
-      gl.texImage2D(gl.TEXTURE_2D, 0, gl.RGBA8, width, height, 0, gl.RGBA, gl.UNSIGNED_BYTE, bitmap);
-      gl.readPixels(0, 0, width, height, gl.RGBA, gl.UNSIGNED_BYTE, rgba);
-      const error = gl.getError();
-      // A lost context leaves zeros and soon says nothing any more.
-      if (error !== gl.NO_ERROR || gl.isContextLost()) {
-        const found = error ? `error ${error}` : "that its context was lost";
-        throw mismatch("device-lost", "WebGL", "a picture's pixels", found, "try again");
-      }
-      return rgba;
-    },
-  };
-}
-
-function openWebGl(): WebGL2RenderingContext | null {
-  const gl = new OffscreenCanvas(1, 1).getContext("webgl2", { antialias: false, depth: false });
-  if (!gl) return null;
-  const texture = gl.createTexture();
-  gl.bindTexture(gl.TEXTURE_2D, texture);
-  gl.bindFramebuffer(gl.FRAMEBUFFER, gl.createFramebuffer());
-  gl.framebufferTexture2D(gl.FRAMEBUFFER, gl.COLOR_ATTACHMENT0, gl.TEXTURE_2D, texture, 0);
-  return gl;
 }
 
 const canvas: Reader = {
