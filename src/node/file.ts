@@ -161,7 +161,7 @@ const reasons = new Map([
   ["EDQUOT", "no quota left on the disk"],
   ["EFBIG", "a limit on the size of files"],
   ["EMFILE", "too many files open"],
-  ["ELOOP", "a symbolic link, which is not followed here"],
+  ["ELOOP", "a symbolic link, which is not followed here or leads in a circle"],
   ["EBADF", "that it was closed already"],
 ]);
 

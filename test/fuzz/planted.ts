@@ -103,7 +103,7 @@ async function readAll(mood: Random, endpoint?: string): Promise<Map<string, Uin
 
 export const hubCache: Target = {
   name: "hub-cache",
-  cases: 40,
+  cases: 25,
   bound: () => 64 * 2 ** 20,
   make(random) {
     // Of each: which place, whether a link, and what.

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { cacheFolder } from "./folders.ts";
 
@@ -21,8 +21,11 @@ export function keptForms(adapter: string): Map<string, string> {
       mkdirSync(dirname(file), { recursive: true });
       // Read again: another process may have chosen meanwhile. A rename leaves no half-written file.
       const all = { ...readAll(), [adapter]: Object.fromEntries(map) };
-      writeFileSync(`${file}.${process.pid}`, JSON.stringify(all, undefined, 1));
-      renameSync(`${file}.${process.pid}`, file);
+      const temporary = `${file}.${process.pid}`;
+      // Never through a link that somebody put there.
+      rmSync(temporary, { force: true });
+      writeFileSync(temporary, JSON.stringify(all, undefined, 1), { flag: "wx" });
+      renameSync(temporary, file);
     } catch {}
     return map;
   };

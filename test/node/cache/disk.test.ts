@@ -25,7 +25,7 @@ useHubCaches();
 
 // What file systems refuse, as if this one did; named imports of Node's own modules follow what the modules hold.
 const refused = new Map<string, string>();
-const real = { symlink: files.symlink, link: files.link };
+const real = { symlink: files.symlink, link: files.link, mkdir: files.mkdir };
 beforeAll(() => {
   for (const name of ["symlink", "link"] as const) {
     files[name] = async (...paths: Parameters<typeof files.link>) => {
@@ -34,6 +34,12 @@ beforeAll(() => {
       return real[name](...paths);
     };
   }
+  const { mkdir } = real;
+  files.mkdir = (async (...args: Parameters<typeof mkdir>) => {
+    const code = refused.get("mkdir");
+    if (code) throw Object.assign(new Error(code), { code });
+    return mkdir(...args);
+  }) as typeof mkdir;
   syncBuiltinESMExports();
 });
 afterAll(() => {
@@ -113,6 +119,22 @@ describe("a file system", () => {
     await expect(download()).rejects.toThrow(/wanted to write this file, found a part of the path/);
     hub.cdn.misbehave("", { ranges: false });
     expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
+  });
+
+  it("that is read-only, or not for this user, is told of by that reason", async () => {
+    hub.publish(ID, FILES);
+    for (const [code, reason] of [
+      ["EROFS", "a read-only file system"],
+      ["EACCES", "that its permissions forbid it"],
+    ]) {
+      refused.set("mkdir", code);
+      expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
+      expect((await read("spiece.model"))?.equals(FILES["spiece.model"])).toBe(true);
+      expect(warnings.splice(0).join()).toContain(`wanted to write this file, found ${reason}; check the path`);
+    }
+    refused.clear();
+    expect((await read("model.safetensors", "main", 2 ** 20))?.equals(WEIGHTS.subarray(0, 2 ** 20))).toBe(true);
+    expect(warnings).toEqual([]);
   });
 
   it("where Hugging Face's cache cannot be written keeps the whole file in ours", async () => {
