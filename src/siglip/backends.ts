@@ -2,15 +2,15 @@ import { mismatch } from "../support/error.ts";
 import type { Open, OpenedBackend, OpenOptions } from "../tensor/open.ts";
 import { open as openWebGpu } from "../tensor/webgpu/open.ts";
 
+/** What a user can name a backend by. */
+export type BackendName = "webgpu" | "wasm" | "cpu";
+
 /** Every backend by its name, in the order in which "auto" tries them. All but the first are loaded where they are wanted. */
-const BACKENDS = {
+const BACKENDS: Readonly<Record<BackendName, Open>> = {
   webgpu: openWebGpu,
   wasm: async (options) => (await import("../tensor/wasm/open.ts")).open(options),
   cpu: async (options) => (await import("../tensor/cpu.ts")).open(options),
-} as const satisfies Readonly<Record<string, Open>>;
-
-/** What a user can name a backend by. */
-export type BackendName = keyof typeof BACKENDS;
+};
 
 /** The names of all backends. */
 export const BACKEND_NAMES = Object.keys(BACKENDS) as readonly BackendName[];

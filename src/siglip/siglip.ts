@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import type { ModelFiles } from "../files/model-files.ts";
 import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
