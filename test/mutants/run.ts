@@ -43,16 +43,16 @@ function stale({ file, find }: Mutant): string | undefined {
     : `the table is stale: ${file} has ${JSON.stringify(find)} ${count} times, wanted once`;
 }
 
-/** The mutants whose tests pass on the tree as it is; of the others it is told why they are not tried. */
+/** The mutants of one test file whose tests pass on the tree as it is; of the others it is told why they are not tried. */
 async function triable(mutants: readonly Mutant[], folder: string): Promise<Mutant[]> {
-  const files = [...new Set(mutants.map(({ killedBy }) => killedBy[0]))];
-  const { cases, broken } = await runTests(folder, files, mutants.map(({ killedBy }) => killedBy[1]).join("|"));
-  if (broken !== undefined) throw new Error(`The tests do not run on the tree as it is: ${broken}`);
+  const [file] = mutants[0].killedBy;
+  const { cases, broken } = await runTests(folder, file, mutants.map(({ killedBy }) => killedBy[1]).join("|"));
   return mutants.filter((mutant) => {
-    const [file, pattern] = mutant.killedBy;
-    const named = cases.filter((one) => one.file === file && new RegExp(pattern).test(one.name));
+    const [, pattern] = mutant.killedBy;
+    const named = cases.filter(({ name }) => new RegExp(pattern).test(name));
     const failed = named.find(({ status }) => status === "failed");
-    if (named.length === 0) fail(mutant, `the table is stale: no test of ${file} is called ${pattern}`);
+    if (broken !== undefined) fail(mutant, `${file} does not load on the tree as it is: ${broken.split("\n")[0]}`);
+    else if (named.length === 0) fail(mutant, `the table is stale: no test of ${file} is called ${pattern}`);
     else if (failed) fail(mutant, `"${failed.name}" fails on the tree as it is: ${failed.message.split("\n")[0]}`);
     else if (named.some(({ status }) => status === "passed")) return true;
     else console.log(`skipped  ${mutant.name}: its tests are skipped here`);
@@ -69,24 +69,20 @@ function survived({ cases, broken }: Result): string | undefined {
   return odd && `it fails for another reason: ${odd.message.split("\n")[0]}`;
 }
 
-/** Tries mutants of a queue in one copy, until none is left. */
-async function tryAll(queue: Mutant[], folder: string): Promise<void> {
-  for (let mutant = queue.shift(); mutant; mutant = queue.shift()) {
-    const { name, file, find, replace, killedBy } = mutant;
-    const path = join(folder, file);
-    const sound = readFileSync(path, "utf8");
-    const start = performance.now();
-    const change = async (text: string) => {
-      writeFileSync(path, text);
-      // Kernels are embedded in modules.
-      if (file.startsWith("kernels/")) await execute("npm", ["run", "prepare"], { cwd: folder });
-    };
-    await change(sound.replace(find, () => replace));
-    const why = survived(await runTests(folder, [killedBy[0]], killedBy[1]));
-    await change(sound);
-    if (why) fail(mutant, why);
-    else console.log(`killed   ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
-  }
+/** Tries a mutant in a copy, which is then as it was. */
+async function tryOne(mutant: Mutant, folder: string): Promise<void> {
+  const { name, file, find, replace, killedBy } = mutant;
+  const path = join(folder, file);
+  const sound = readFileSync(path, "utf8");
+  const start = performance.now();
+  writeFileSync(
+    path,
+    sound.replace(find, () => replace),
+  );
+  const why = survived(await runTests(folder, ...killedBy));
+  writeFileSync(path, sound);
+  if (why) fail(mutant, why);
+  else console.log(`killed   ${name} (${((performance.now() - start) / 1000).toFixed(1)} s)`);
 }
 
 const fresh = chosen.filter((mutant) => {
@@ -94,11 +90,19 @@ const fresh = chosen.filter((mutant) => {
   if (why) fail(mutant, why);
   return !why;
 });
+const byTest = [...new Set(fresh.map(({ killedBy }) => killedBy[0]))].map((test) =>
+  fresh.filter(({ killedBy }) => killedBy[0] === test),
+);
 const folders: string[] = [];
 try {
   for (let i = 0; i < Math.min(2, availableParallelism()); i++) folders.push(await copyTree());
-  const queue = await triable(fresh, folders[0]);
-  await Promise.all(folders.map((folder) => tryAll(queue, folder)));
+  await Promise.all(
+    folders.map(async (folder) => {
+      for (let mutants = byTest.shift(); mutants; mutants = byTest.shift()) {
+        for (const mutant of await triable(mutants, folder)) await tryOne(mutant, folder);
+      }
+    }),
+  );
 } finally {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 }

@@ -11,6 +11,11 @@ export interface Mutant {
   readonly killedBy: readonly [file: string, pattern: string];
 }
 
+const GOLDEN = "test/model/golden.test.ts";
+const CONFORMANCE = "test/tensor/conformance.test.ts";
+/** The smallest golden case, on the backend that compiles nothing. */
+const ON_CPU = "tiny-ragged on cpu";
+
 /** Faults that are easily made and hard to see, one or more in every part that computes or decides something. */
 export const MUTANTS: readonly Mutant[] = [
   {
@@ -131,5 +136,82 @@ export const MUTANTS: readonly Mutant[] = [
     find: "|| a - b",
     replace: "|| b - a",
     killedBy: ["test/siglip/search.test.ts", "the one added first"],
+  },
+  {
+    name: "model: queries and keys are swapped",
+    file: "src/model/transformer.ts",
+    find: "part(fused, 0, hidden), part(fused, 1, hidden)",
+    replace: "part(fused, 1, hidden), part(fused, 0, hidden)",
+    killedBy: [GOLDEN, ON_CPU],
+  },
+  {
+    name: "model: the last layer is skipped",
+    file: "src/model/transformer.ts",
+    find: "    x = encoderBlock(",
+    replace: "    if (index < blocks.length - 1) x = encoderBlock(",
+    killedBy: [GOLDEN, ON_CPU],
+  },
+  {
+    name: "model: pictures have no positions",
+    file: "src/model/vision.ts",
+    find: "add: w.positions, ",
+    replace: "",
+    killedBy: [GOLDEN, ON_CPU],
+  },
+  {
+    name: "model: a text is its first position",
+    file: "src/model/text.ts",
+    find: "(item + 1) * positions - 1",
+    replace: "item * positions",
+    killedBy: [GOLDEN, ON_CPU],
+  },
+  {
+    name: "program: a buffer is free one operation too early",
+    file: "src/tensor/program.ts",
+    find: "values[id].last <= index)",
+    replace: "values[id].last <= index + 1)",
+    killedBy: [CONFORMANCE, "in a row .*f32 weights\\) direct"],
+  },
+  {
+    name: "quantise: a group takes the scale before its own",
+    file: "src/tensor/quantise.ts",
+    find: "Math.floor(at / GROUP)",
+    replace: "Math.max(0, Math.floor(at / GROUP) - 1)",
+    killedBy: [CONFORMANCE, "linear \\[5,101\\].*q4 weights\\) on cpu"],
+  },
+  {
+    name: "kernels: the bias is dropped",
+    file: "kernels/parts/epilogue.wgsl",
+    find: "sums + bias[column]",
+    replace: "sums",
+    killedBy: [CONFORMANCE, "linear \\[3,48\\].*f32 weights\\) direct"],
+  },
+  {
+    name: "kernels: tanh is not clamped",
+    file: "kernels/parts/gelu.wgsl",
+    find: "tanh(clamp(inner, vec4(-15.0), vec4(15.0)))",
+    replace: "tanh(inner)",
+    killedBy: ["test/tensor/webgpu/kernels.test.ts", "GELU asks tanh"],
+  },
+  {
+    name: "kernels: keys beyond the last are not masked",
+    file: "kernels/attention.wgsl",
+    find: "j < KEYS && first_key + j < shape.keys",
+    replace: "j < KEYS",
+    killedBy: [CONFORMANCE, "heads of 7, 19 queries.*f32 weights\\) direct"],
+  },
+  {
+    name: "kernels: the scales of two groups are swapped",
+    file: "kernels/parts/codes.wgsl",
+    find: "at / 4u % 2u == 1u",
+    replace: "at / 4u % 2u == 0u",
+    killedBy: [CONFORMANCE, "linear \\[5,101\\].*q4 weights\\) direct"],
+  },
+  {
+    name: "webgpu: an abort between two submits is ignored",
+    file: "src/tensor/webgpu/queue.ts",
+    find: "      signal?.throwIfAborted();\n",
+    replace: "",
+    killedBy: ["test/tensor/webgpu/webgpu.test.ts", "submits nothing more once a forward is aborted"],
   },
 ];
