@@ -1,10 +1,11 @@
 // One row of the comparison in a process of its own: prints its figures as lines of JSON.
 import { goldenInputs, type Layer, layerInputs, layerReference } from "./inputs.ts";
 import { jaxLayer } from "./jax.ts";
+import { litertLayer } from "./litert.ts";
 import { type Loaded, measure, type Task } from "./measure.ts";
-import type { DType } from "./onnx.ts";
 import { type OrtEngine, ortTower } from "./ort.ts";
-import { ourAdapter, ourLayer, ourTower } from "./ours.ts";
+import { type Ours, ourAdapter, ourLayer, ourTower } from "./ours.ts";
+import type { TfliteDType } from "./tflite.ts";
 import { torchTower } from "./torch.ts";
 
 const task: Task = JSON.parse(process.argv[2]);
@@ -19,12 +20,12 @@ try {
 process.stdout.write("", () => process.exit(0));
 
 async function run(task: Task): Promise<void> {
-  const { engine, dtype } = task;
+  const { engine, dtype, threads } = task;
   const { config, pictures, embeddings } = await goldenInputs(task.case, task.batch);
   if (engine.startsWith("linear-")) {
     const layer = layerInputs(config);
     await measure(
-      () => loadLayer(engine, dtype, layer),
+      () => loadLayer(task, layer),
       async () => layerReference(layer),
       task,
       tell,
@@ -34,24 +35,23 @@ async function run(task: Task): Promise<void> {
     const load = () => {
       if (engine === "torch") return torchTower(dtype, files, pictures);
       return engine.startsWith("ours-")
-        ? ourTower(engine === "ours-cpu" ? "cpu" : "webgpu", dtype, config, files, pictures)
-        : ortTower(engine as OrtEngine, files, pictures);
+        ? ourTower(oursOf(task), config, files, pictures)
+        : ortTower(engine as OrtEngine, files, pictures, threads);
     };
     await measure(load, async () => embeddings, task, tell);
   }
 }
 
-function loadLayer(engine: string, dtype: DType, layer: Layer): Promise<Loaded> {
-  switch (engine) {
-    case "linear-ours-cpu":
-      return ourLayer("cpu", dtype, layer);
-    case "linear-ours-webgpu":
-      return ourLayer("webgpu", dtype, layer);
-    case "linear-jax-wasm":
-      return jaxLayer("wasm", dtype, layer);
-    default:
-      return jaxLayer("webgpu", dtype, layer);
-  }
+function loadLayer(task: Task, layer: Layer): Promise<Loaded> {
+  const { engine, dtype, threads = 1 } = task;
+  if (engine === "linear-litert") return litertLayer(dtype as TfliteDType, layer, threads);
+  if (engine.startsWith("linear-ours-")) return ourLayer(oursOf(task), layer);
+  return jaxLayer(engine === "linear-jax-wasm" ? "wasm" : "webgpu", dtype, layer, threads);
+}
+
+function oursOf({ engine, dtype, threads }: Task): Ours {
+  const name = engine.split("-").at(-1) as Ours["name"];
+  return { name, dtype: dtype as Ours["dtype"], threads };
 }
 
 /** An error's first line, short enough for a table. */

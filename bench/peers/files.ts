@@ -7,7 +7,8 @@ import type { SiglipConfig } from "../../src/model/config.ts";
 import { writeFileAtomic } from "../../src/node/file.ts";
 import { float32ToHalf } from "../../src/support/numbers.ts";
 import { syntheticData, syntheticShapes } from "../../test/judge/synthetic.ts";
-import type { DType, External } from "./onnx.ts";
+import type { DType } from "./measure.ts";
+import type { External, Float } from "./onnx.ts";
 import { type Attention, imageTower } from "./tower.ts";
 
 /** Survives the `npm ci` in this folder. */
@@ -16,10 +17,12 @@ const GOLDEN = fileURLToPath(new URL("../../test/golden/", import.meta.url));
 
 /** The same image tower for everybody. */
 export interface ModelFiles {
-  /** For us and for PyTorch: `model.safetensors`, in the precision that is measured, and `config.json`. */
+  /** Where files may be put. */
   readonly folder: string;
-  /** For onnxruntime: the graph with attention written in either way, and their external weights. */
-  readonly onnx?: Record<Attention, Graph> & { readonly weights: string };
+  /** For us and for PyTorch: a folder of `model.safetensors`, in float32 or in the float16 that is measured, and `config.json`. */
+  readonly checkpoint: string;
+  /** For onnxruntime: the graph with attention written in either way, if there are both, and their external weights. */
+  readonly onnx?: { readonly fused: Graph; readonly plain?: Graph; readonly weights: string };
 }
 
 /** An ONNX file, and how many nodes of each type it has. */
@@ -32,9 +35,12 @@ interface OnnxProto {
   onnx: { ModelProto: { encode(model: object): { finish(): Uint8Array } } };
 }
 
+/** The case whose weights may be at hand, as SIGLIP_FULL_DIR says. */
+const REAL = "so400m-384";
+
 /**
  * Writes what is missing; the weights are written once and kept (so400m-384: 1.7 GB in f32, 0.9 GB in f16, as safetensors and,
- * if `onnx`, for onnxruntime).
+ * if `onnx`, for onnxruntime, for which there are 0.5 GB in int8 and 0.3 GB in int4, too).
  */
 export async function modelFiles(
   name: string,
@@ -45,31 +51,47 @@ export async function modelFiles(
 ): Promise<ModelFiles> {
   const folder = join(CACHE, `${name}-${dtype}`);
   await mkdir(folder, { recursive: true });
-  const checkpoint = join(folder, "model.safetensors");
-  if (sizeOf(checkpoint) === undefined) {
-    await writeFileAtomic(checkpoint, writeSafetensors(tensors(config, dtype), [["format", "pt"]]));
-  }
-  await copyFile(join(GOLDEN, name, "config.json"), join(folder, "config.json"));
+  const checkpoint = (name === REAL && process.env.SIGLIP_FULL_DIR) || (await ownCheckpoint(name, config, dtype));
+  if (!onnx) return { folder, checkpoint };
 
-  if (!onnx) return { folder };
   const weights = join(folder, "weights.bin");
   const { onnx: proto } = ((await import("onnx-proto" as string)) as { default: OnnxProto }).default;
+  const product = dtype === "int8" || dtype === "int4" ? dtype : "float";
+  const options = { dtype: dtype === "f16" ? dtype : "f32", product, batch, file: "weights.bin" } as const;
   const write = async (attention: Attention) => {
-    const { model, external, nodes } = imageTower(config.vision, { dtype, batch, attention, file: "weights.bin" });
+    const { model, external, nodes } = imageTower(config.vision, { ...options, attention });
     const last = external.at(-1)!;
     if (sizeOf(weights) !== last.offset + last.bytes) await writeFileAtomic(weights, padded(external));
     const path = join(folder, `${attention}-batch-${batch}.onnx`);
     await writeFile(path, proto.ModelProto.encode(model).finish());
     return { path, nodes };
   };
-  return { folder, onnx: { fused: await write("fused"), plain: await write("plain"), weights } };
+  const fused = await write("fused");
+  return {
+    folder,
+    checkpoint,
+    onnx: { fused, plain: product === "float" ? await write("plain") : undefined, weights },
+  };
+}
+
+/** All but the measurement of float16 starts from float32. */
+async function ownCheckpoint(name: string, config: SiglipConfig, dtype: DType): Promise<string> {
+  const precision = dtype === "f16" ? "f16" : "f32";
+  const folder = join(CACHE, `${name}-${precision}`);
+  await mkdir(folder, { recursive: true });
+  const path = join(folder, "model.safetensors");
+  if (sizeOf(path) === undefined) {
+    await writeFileAtomic(path, writeSafetensors(tensors(config, precision), [["format", "pt"]]));
+  }
+  await copyFile(join(GOLDEN, name, "config.json"), join(folder, "config.json"));
+  return folder;
 }
 
 function sizeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
-function* tensors(config: SiglipConfig, dtype: DType) {
+function* tensors(config: SiglipConfig, dtype: Float) {
   const shapes = [...syntheticShapes(config)].filter(([name]) => !name.startsWith("text_model."));
   for (const tensor of syntheticData(new Map(shapes))) {
     yield dtype === "f32"

@@ -22,6 +22,12 @@ const FILES: Record<string, readonly string[]> = {
     join(own, "onnxruntime-common", "dist", "esm"),
   ],
   jax: [join(own, "@jax-js", "jax", "dist")],
+  litert: [
+    ...["dist/index.js", "wasm/litert_wasm_threaded_internal.js", "wasm/litert_wasm_threaded_internal.wasm"].map(
+      (file) => join(own, "@litertjs", "core", file),
+    ),
+    join(own, "@litertjs", "wasm-utils", "dist", "index.js"),
+  ],
 };
 
 const PARTS: Record<string, readonly string[]> = {
@@ -31,6 +37,7 @@ const PARTS: Record<string, readonly string[]> = {
   "ort-webgpu-plain": ["ort-node"],
   "ort-wasm": ["ort-web"],
   "linear-ours-webgpu": ["dawn"],
+  "linear-litert": ["litert"],
   "linear-jax-wasm": ["jax"],
   "linear-jax-webgpu": ["jax", "dawn"],
 };

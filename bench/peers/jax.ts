@@ -1,7 +1,7 @@
 import { findGpu } from "../../src/node/gpu.ts";
 import { type Layer, sampled, transposed } from "./inputs.ts";
-import type { Loaded } from "./measure.ts";
-import type { DType } from "./onnx.ts";
+import type { DType, Loaded } from "./measure.ts";
+import { giveWorkers } from "./workers.ts";
 
 interface JaxArray {
   /** Another reference: an operation consumes the one it is given. */
@@ -27,7 +27,9 @@ interface Jax {
 }
 
 /** One linear layer through jax-js, compiled by its `jit`. */
-export async function jaxLayer(device: "wasm" | "webgpu", dtype: DType, layer: Layer): Promise<Loaded> {
+export async function jaxLayer(device: "wasm" | "webgpu", dtype: DType, layer: Layer, threads = 1): Promise<Loaded> {
+  // It has as many workers as `navigator` has cores, where there is a `Worker`; else all is done in the caller's thread.
+  if (threads > 1) giveWorkers(threads);
   // jax-js looks for WebGPU in a page only; Node gets the same Dawn that we use.
   if (device === "webgpu") {
     const navigator = { gpu: await findGpu(), userAgent: "Node" };

@@ -1,11 +1,16 @@
 import type { Values } from "../../src/model/towers.ts";
+import type { WeightDType } from "../../src/tensor/program.ts";
 import type { ModelFiles } from "./files.ts";
-import type { DType } from "./onnx.ts";
+
+/** Precisions: ours, and the integers of others, which are not the same arithmetic. */
+export type DType = WeightDType | "int8" | "int4";
 
 /** What one child process measures. */
 export interface Task {
   readonly engine: string;
   readonly dtype: DType;
+  /** Of the engines that are told. */
+  readonly threads?: number;
   readonly case: string;
   readonly batch: number;
   /** For the engines that run a tower. */
@@ -16,7 +21,7 @@ export interface Task {
 
 /** Something loaded, ready to run. */
 export interface Loaded {
-  /** What it runs on, where that is another device or another program. */
+  /** What it runs on or as, where the engine's name does not tell. */
   readonly on?: string;
   /** Largest resident memory of that program, in bytes. */
   readonly peak?: () => number;
@@ -41,6 +46,8 @@ export interface Figures {
   distance?: number;
   /** The largest absolute difference between a result's element and its reference. */
   difference?: number;
+  /** Squared differences over squared values of the reference, both summed over all elements. */
+  nmse?: number;
   /** See `Loaded`. */
   on?: string;
   /** Why there is a first run only. */
@@ -50,9 +57,18 @@ export interface Figures {
 
 /**
  * The largest 1 - cosine that counts as the same result. A float32 tower stays below 1e-9; float16 all through, residual
- * stream included, costs some 1e-5 to 1e-4; anything really wrong (a bias or a head mixed up) costs more than 1e-2.
+ * stream included, costs some 1e-5 to 1e-4; anything really wrong (a bias or a head mixed up) costs more than 1e-2. For our own
+ * integers it is what the project promises; what others make of theirs is shown, and has only to be an embedding of the picture.
  */
-export const ALLOWED: Record<DType, number> = { f32: 1e-7, f16: 1e-3 };
+export const ALLOWED: Record<DType, number> = {
+  f32: 1e-7,
+  f16: 1e-3,
+  q8: 2e-4,
+  i8: 1e-3,
+  q4: 0.04,
+  int8: 0.3,
+  int4: 0.3,
+};
 
 /** Seconds that the timed runs of one row may take in all, and how many they are at most. */
 const BUDGET = 10;
@@ -109,6 +125,7 @@ function compareRows(actual: Float32Array, expected: Values) {
   }
   let distance = 0;
   let difference = 0;
+  let [error, power] = [0, 0];
   for (let start = 0; start < actual.length; start += width) {
     let [dot, aa, ee] = [0, 0, 0];
     const offset = start % expected.data.length;
@@ -116,7 +133,9 @@ function compareRows(actual: Float32Array, expected: Values) {
       const [a, e] = [actual[start + i], expected.data[offset + i]];
       [dot, aa, ee] = [dot + a * e, aa + a * a, ee + e * e];
       difference = Math.max(difference, Math.abs(a - e));
+      error += (a - e) ** 2;
     }
+    power += ee;
     // 1 - cosine as half the squared distance of the unit vectors: no digits cancel.
     let square = 0;
     for (let i = 0; i < width; i++) {
@@ -125,5 +144,5 @@ function compareRows(actual: Float32Array, expected: Values) {
     // NaN has to stay.
     if (!(square / 2 <= distance)) distance = square / 2;
   }
-  return { cosine: 1 - distance, distance, difference };
+  return { cosine: 1 - distance, distance, difference, nmse: error / power };
 }

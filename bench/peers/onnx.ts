@@ -1,10 +1,12 @@
 import { float32ToHalf } from "../../src/support/numbers.ts";
 
-/** Precision of a graph's weights and activations. */
-export type DType = "f32" | "f16";
+/** Precision of a graph's activations, and of weights that are not stored in another way. */
+export type Float = "f32" | "f16";
 
 /** Element types of onnx.proto3's TensorProto. */
-const ELEMENT = { f32: 1, i64: 7, f16: 10 } as const;
+const ELEMENT = { f32: 1, u8: 2, i8: 3, i64: 7, f16: 10 } as const;
+/** Bytes of one element of an external weight. */
+const BYTES = { f32: 4, f16: 2, u8: 1, i8: 1 } as const;
 /** Attribute types of onnx.proto3's AttributeProto. */
 const ATTRIBUTE = { float: 1, int: 2, ints: 7 } as const;
 /** Where external tensors begin: a page, as onnx's own external_data_helper aligns them. */
@@ -23,7 +25,7 @@ type Attribute = number | readonly number[] | { float: number };
 
 /** Builds an ONNX model of one precision (opset 20, and onnxruntime's own operators) whose weights lie in an external file. */
 export class Graph {
-  readonly dtype: DType;
+  readonly dtype: Float;
   /** In the order of their offsets. */
   readonly external: External[] = [];
   private readonly file: string;
@@ -32,7 +34,7 @@ export class Graph {
   private readonly counts = new Map<string, number>();
 
   /** `file` is the external file's name, relative to the model's. */
-  constructor(dtype: DType, file: string) {
+  constructor(dtype: Float, file: string) {
     this.dtype = dtype;
     this.file = file;
   }
@@ -45,6 +47,16 @@ export class Graph {
   /** Adds a node of ONNX's own operators and names its output. An empty input name is one left out. */
   node(type: string, inputs: readonly string[], attributes: Record<string, Attribute> = {}): string {
     return this.add("", type, inputs, attributes, 1)[0];
+  }
+
+  /** The same for nodes of several outputs. */
+  several(type: string, inputs: readonly string[], outputs: number): string[] {
+    return this.add("", type, inputs, {}, outputs, Array<boolean>(outputs).fill(true));
+  }
+
+  /** Adds a Cast. */
+  cast(value: string, to: keyof typeof ELEMENT): string {
+    return this.node("Cast", [value], { to: ELEMENT[to] });
   }
 
   /** Adds a node of onnxruntime's operators; `outputs` marks those that are wanted. */
@@ -64,16 +76,12 @@ export class Graph {
 
   /** Adds weights of one shape that lie behind each other; `values` makes them all. */
   weights(names: readonly string[], shape: readonly number[], values: () => Float32Array): string[] {
-    const bytes = shape.reduce((a, b) => a * b, 1) * (this.dtype === "f32" ? 4 : 2);
-    const last = this.external.at(-1);
-    const offset = last ? Math.ceil((last.offset + last.bytes) / ALIGNMENT) * ALIGNMENT : 0;
-    this.external.push({ offset, bytes: bytes * names.length, make: () => this.encode(values()) });
-    for (const [index, name] of names.entries()) {
-      const external = { location: this.file, offset: offset + index * bytes, length: bytes };
-      const externalData = Object.entries(external).map(([key, value]) => ({ key, value: String(value) }));
-      this.initializers.push({ name, dims: shape, dataType: ELEMENT[this.dtype], dataLocation: 1, externalData });
-    }
-    return [...names];
+    return this.place(names, this.dtype, shape, () => this.encode(values()));
+  }
+
+  /** Adds a weight of any type; `make` is called for its bytes when the external file is written. */
+  raw(name: string, type: keyof typeof BYTES, shape: readonly number[], make: () => Uint8Array): string {
+    return this.place([name], type, shape, make)[0];
   }
 
   /** Adds a number in the graph's precision. */
@@ -92,7 +100,7 @@ export class Graph {
 
   /** A float32 input in the graph's precision, as onnx's float16 converter casts it when the outer types are kept. */
   input(name: string): string {
-    return this.dtype === "f32" ? name : this.node("Cast", [name], { to: ELEMENT.f16 });
+    return this.dtype === "f32" ? name : this.cast(name, "f16");
   }
 
   /** Gives a result its outer name, in float32. */
@@ -124,6 +132,24 @@ export class Graph {
         output: values(outputs),
       },
     };
+  }
+
+  private place(
+    names: readonly string[],
+    type: keyof typeof BYTES,
+    shape: readonly number[],
+    make: () => Uint8Array,
+  ): string[] {
+    const bytes = shape.reduce((a, b) => a * b, 1) * BYTES[type];
+    const last = this.external.at(-1);
+    const offset = last ? Math.ceil((last.offset + last.bytes) / ALIGNMENT) * ALIGNMENT : 0;
+    this.external.push({ offset, bytes: bytes * names.length, make });
+    for (const [index, name] of names.entries()) {
+      const external = { location: this.file, offset: offset + index * bytes, length: bytes };
+      const externalData = Object.entries(external).map(([key, value]) => ({ key, value: String(value) }));
+      this.initializers.push({ name, dims: shape, dataType: ELEMENT[type], dataLocation: 1, externalData });
+    }
+    return [...names];
   }
 
   private encode(values: Float32Array): Uint8Array {

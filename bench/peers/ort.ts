@@ -10,6 +10,7 @@ interface OrtTensor {
 
 /** What we use of onnxruntime-node and onnxruntime-web alike. */
 interface Ort {
+  env: { wasm: { numThreads: number } };
   Tensor: new (type: "float32", data: Float32Array, shape: readonly number[]) => OrtTensor;
   InferenceSession: {
     create(
@@ -35,13 +36,20 @@ const WAYS = {
 /** The names of the ways to run onnxruntime. */
 export type OrtEngine = keyof typeof WAYS;
 
-/** The tower through onnxruntime, with its default number of threads and all graph optimisations. */
-export async function ortTower(engine: OrtEngine, { onnx }: ModelFiles, pictures: Pictures): Promise<Loaded> {
+/** The tower through onnxruntime, with all graph optimisations. */
+export async function ortTower(
+  engine: OrtEngine,
+  { onnx }: ModelFiles,
+  pictures: Pictures,
+  threads: number | undefined,
+): Promise<Loaded> {
   const { name, options } = WAYS[engine];
   const module = (await import(name)) as Ort & { default?: Ort };
-  const { InferenceSession, Tensor } = module.default ?? module;
-  const session = await InferenceSession.create(onnx![engine.endsWith("-plain") ? "plain" : "fused"].path, {
+  const { InferenceSession, Tensor, env } = module.default ?? module;
+  if (engine === "ort-wasm" && threads) env.wasm.numThreads = threads;
+  const session = await InferenceSession.create(onnx![engine.endsWith("-plain") ? "plain" : "fused"]!.path, {
     ...options,
+    ...(engine === "ort-cpu" && threads && { intraOpNumThreads: threads }),
     graphOptimizationLevel: "all",
     logSeverityLevel: 3,
     // The native package finds the weights beside the graph by itself.

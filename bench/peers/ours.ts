@@ -3,10 +3,13 @@ import type { SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
+import { nodeThreads } from "../../src/node/threads.ts";
 import type { Backend } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import type { RowChunk } from "../../src/tensor/packing.ts";
-import { Recorder } from "../../src/tensor/program.ts";
+import { Recorder, type WeightDType } from "../../src/tensor/program.ts";
+import { WasmBackend } from "../../src/tensor/wasm/backend.ts";
+import { open as openWasm } from "../../src/tensor/wasm/open.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
 import { deviceOptions } from "../../src/tensor/webgpu/open.ts";
@@ -14,7 +17,6 @@ import { arrived } from "../lib/arrived.ts";
 import type { ModelFiles } from "./files.ts";
 import { type Layer, normalised, type Pictures, sampled } from "./inputs.ts";
 import type { Loaded } from "./measure.ts";
-import type { DType } from "./onnx.ts";
 
 /** What the adapter says of itself. */
 export interface Adapter {
@@ -35,37 +37,53 @@ export async function ourAdapter(): Promise<Adapter | undefined> {
   return { vendor, architecture, device, description, software: opened.software, features };
 }
 
+/** One of our backends. */
+export interface Ours {
+  readonly name: "cpu" | "wasm" | "webgpu";
+  readonly dtype: WeightDType;
+  readonly threads?: number;
+}
+
 /** As `Siglip.load` opens it; kernel forms are tried anew, none are remembered. */
-async function open(backend: "cpu" | "webgpu", dtype: DType): Promise<Backend> {
-  if (backend === "cpu") return new CpuBackend();
+async function open({ name, dtype, threads }: Ours): Promise<{ backend: Backend; on?: string }> {
+  if (name === "cpu") return { backend: new CpuBackend() };
+  if (name === "wasm") {
+    const { backend, adapter } = (await openWasm({
+      ...{ named: true, dtype, threads, runtime: nodeThreads() },
+      ...{ gpu: async () => undefined, withoutGpu: "", chosenForms: () => new Map() },
+    }))!;
+    return { backend, on: `${adapter}; ${backend instanceof WasmBackend ? backend.forms[dtype] : ""}` };
+  }
   const opened = await openDevice(await findGpu());
   if (!opened) throw new Error("a WebGPU adapter was wanted, none found");
-  return new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype));
+  return { backend: new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype)) };
 }
 
 /** Our image tower, from a safetensors file. */
 export async function ourTower(
-  name: "cpu" | "webgpu",
-  dtype: DType,
+  ours: Ours,
   config: SiglipConfig,
-  { folder }: ModelFiles,
+  { checkpoint }: ModelFiles,
   { pixels, width }: Pictures,
 ): Promise<Loaded> {
-  const backend = await open(name, dtype);
-  const files = await folderFiles(folder);
-  const towers = await loadTowers(backend, await openCheckpoint(files), config, { dtype, towers: ["image"] });
+  const { backend, on } = await open(ours);
+  const files = await folderFiles(checkpoint);
+  const towers = await loadTowers(backend, await openCheckpoint(files), config, {
+    dtype: ours.dtype,
+    towers: ["image"],
+  });
   await files.close();
   // A first small read, so that everything uploaded has arrived.
   await arrived(backend);
   const run = async () => normalised((await towers.image(pixels)).data, width);
-  return { output: run, run };
+  return { on, output: run, run };
 }
 
 /** One linear layer of ours. A timed run waits for the result by reading its last row. */
-export async function ourLayer(name: "cpu" | "webgpu", dtype: DType, layer: Layer): Promise<Loaded> {
+export async function ourLayer(ours: Ours, layer: Layer): Promise<Loaded> {
   const { rows, depth, out } = layer;
-  const backend = await open(name, dtype);
-  const weight = { name: "fc1", shape: [out, depth], dtype };
+  const { backend, on } = await open(ours);
+  const weight = { name: "fc1", shape: [out, depth], dtype: ours.dtype };
   const bias = { name: "bias", shape: [out], dtype: "f32" } as const;
   const input = { name: "x", shape: [rows, depth], dtype: "f32" } as const;
   await backend.weight(weight, chunk(layer));
@@ -78,6 +96,7 @@ export async function ourLayer(name: "cpu" | "webgpu", dtype: DType, layer: Laye
   timed.output("y", timed.rows(timed.linear(input, { weight, bias }), [rows - 1]));
   const [all, last] = [whole.finish(), timed.finish()];
   return {
+    on,
     output: async () => sampled((await backend.run(all, {})).y, out),
     run: () => backend.run(last, {}),
   };

@@ -1,51 +1,59 @@
-// Our image tower beside onnxruntime's, PyTorch's and jax-js's: see README.md.
+// Our image tower beside onnxruntime's and PyTorch's, a linear layer of ours beside jax-js's and LiteRT.js's: see README.md.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { cpus, loadavg } from "node:os";
+import { availableParallelism, cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { probe } from "../../kernels/wasm/index.ts";
 import { environment } from "../lib/results.ts";
-import { modelFiles } from "./files.ts";
+import { earlierRows, withRow } from "./earlier.ts";
+import { DTYPES, ENGINES, type Wanted, wantedRows } from "./engines.ts";
+import { type ModelFiles, modelFiles } from "./files.ts";
+import { goalTable } from "./goals.ts";
 import { goldenInputs } from "./inputs.ts";
 import { installedBytes } from "./installed.ts";
-import { ALLOWED, type Figures, type Task } from "./measure.ts";
-import type { DType } from "./onnx.ts";
+import { ALLOWED, type DType, type Figures, type Task } from "./measure.ts";
 import type { Adapter } from "./ours.ts";
-import { type Row, ratio, table } from "./table.ts";
+import { ratio, table } from "./table.ts";
 
-const ENGINES = [
-  ...["ours-webgpu", "ort-webgpu", "ort-webgpu-plain", "torch", "ort-cpu", "ort-wasm", "ours-cpu"],
-  ...["linear-ours-webgpu", "linear-jax-webgpu", "linear-jax-wasm", "linear-ours-cpu"],
-];
 /** Golden cases; NaFlex has another graph. */
 const CASES = ["so400m-384", "tiny-hd72", "tiny-hd64", "tiny-giant", "tiny-ragged"];
-const PACKAGES = ["onnxruntime-node", "onnxruntime-web", "@jax-js/jax"];
-const USAGE = `usage: run.ts [--case so400m-384] [--dtype f32,f16] [--only ${ENGINES.join(",")}] [--batch N] [--limit SECONDS] [--out FILE]`;
+const PACKAGES = ["onnxruntime-node", "onnxruntime-web", "@jax-js/jax", "@litertjs/core"];
+const USAGE = `usage: run.ts [--case so400m-384] [--only ${Object.keys(ENGINES).join()}]
+  [--dtype ${DTYPES.join()}] [--threads 1,2] [--batch N] [--limit SECONDS] [--out FILE] [--prepare]`;
 
 const options = readOptions();
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
-const wantsOrt = options.engines.some((engine) => engine.startsWith("ort-"));
-if ((wantsOrt || options.engines.some((engine) => engine.includes("jax"))) && !existsSync(here("node_modules"))) {
+const { config, batch, own } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
+const task = { case: options.case, batch, limit: options.limit };
+const { adapter } = (await child({ ...task, engine: "adapter", dtype: "f32", limit: 60 })) as { adapter?: Adapter };
+const engines =
+  options.engines ?? Object.keys(ENGINES).filter((name) => !ENGINES[name].gpu || adapter?.software === false);
+const wanted = wantedRows(engines, options.dtypes, options.threads);
+if (wanted.length === 0) fail("None of these engines is measured in these precisions.");
+if (wanted.some(({ engine }) => /ort|jax|litert/.test(engine)) && !existsSync(here("node_modules"))) {
   fail("The peers are not installed; run npm --prefix bench/peers ci.");
 }
 
-const { config, batch, own } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
-const { adapter } = (await child({ engine: "adapter", dtype: "f32", case: options.case, batch, limit: 60 })) as {
-  adapter?: Adapter;
-};
+const forGpu = engines.some((name) => ENGINES[name].gpu);
+const gpu = adapter && `${adapter.description || adapter.device}${adapter.software ? " (software)" : ""}`;
 console.log(
-  `${options.case}, batch ${batch}, on ${adapter ? `${adapter.description || adapter.device}${adapter.software ? " (software)" : ""}` : "no WebGPU adapter"} and ${cpus()[0].model}, ${cpus().length} cores`,
+  `${options.case}, batch ${batch}, on ${forGpu ? `${gpu ?? "no WebGPU adapter"} and ` : ""}${cpus()[0].model}, ${cpus().length} cores`,
 );
+const relaxed = probe()?.madd ?? false;
+if (!relaxed) {
+  console.log(
+    `Node ${process.versions.node} has no relaxed SIMD, Node 24 has: ours-wasm runs its plain forms, and LiteRT.js has one thread only.`,
+  );
+}
 
+const environs = environment();
 const graph: Record<string, object> = {};
-const rows: Row[] = [];
 const results = {
-  environment: environment(),
+  environment: environs,
   case: options.case,
   batch,
-  /** Some of the rows were asked for. */
-  part: options.engines.length < ENGINES.length,
-  adapter: adapter ?? null,
+  adapter: (forGpu && adapter) || null,
   versions: Object.fromEntries(PACKAGES.map((name) => [name, version(name)])),
   allowedDistance: ALLOWED,
   limitSeconds: options.limit,
@@ -53,23 +61,42 @@ const results = {
 };
 const out = options.out ?? here(`../results/peers-${slug()}.json`);
 mkdirSync(here("../results"), { recursive: true });
+const { dropped, ...earlier } = earlierRows(out, results);
+if (dropped) console.log(dropped);
+let { rows } = earlier;
+Object.assign(graph, earlier.onnxNodes);
 
-for (const dtype of options.dtypes) {
-  console.log(`${dtype}: the checkpoint, and the same tower as ONNX, in node_modules/.cache …`);
-  const files = await modelFiles(options.case, config, dtype, batch, wantsOrt);
-  if (files.onnx) graph[dtype] = { fused: files.onnx.fused.nodes, plain: files.onnx.plain.nodes };
-  for (const engine of options.engines) {
-    process.stdout.write(`${engine} ${dtype} … `);
-    const [busy] = loadavg();
-    const figures = await child({ engine, dtype, case: options.case, batch, files, limit: options.limit });
-    rows.push({ engine, dtype, installed: await installedBytes(engine), busy, ...figures });
-    console.log(figures.error ?? figures.note ?? `${figures.median!.toPrecision(3)} s`);
-    // What is known so far survives a run that is broken off.
-    const measured = rows.map((row) => ({ ...row, ...ratio(row, rows) }));
-    writeFileSync(out, `${JSON.stringify({ ...results, rows: measured }, undefined, 2)}\n`);
-  }
+const written = new Map<DType, ModelFiles>();
+for (const row of wanted) {
+  const files = row.engine.startsWith("linear-") ? undefined : await filesFor(row.dtype);
+  if (options.prepare) continue;
+  process.stdout.write(`${row.engine} ${row.dtype}${row.threads ? `, threads: ${row.threads}` : ""} … `);
+  const [busy] = loadavg();
+  const figures = await child({ ...task, ...row, files });
+  const commit = `${environs.commit.slice(0, 7)}${environs.dirty ? "+" : ""}`;
+  rows = withRow(rows, { ...row, installed: await installedBytes(row.engine), busy, commit, ...figures });
+  console.log(figures.error ?? figures.note ?? `${figures.median!.toPrecision(3)} s`);
+  // What is known so far survives a run that is broken off.
+  const measured = rows.map((one) => ({ ...one, ...ratio(one, rows) }));
+  writeFileSync(out, `${JSON.stringify({ ...results, rows: measured }, undefined, 2)}\n`);
 }
-console.log(`\n${table(rows)}\n\n${out}`);
+if (!options.prepare) {
+  console.log(`\n${table(rows)}`);
+  const goals = options.case === CASES[0] && batch === own ? goalTable(rows, config, relaxed) : "";
+  console.log(`\n${goals && `Least times:\n\n${goals}\n\n`}${out}`);
+}
+
+/** The tower's files in a precision, written once. */
+async function filesFor(dtype: DType): Promise<ModelFiles> {
+  const known = written.get(dtype);
+  if (known) return known;
+  console.log(`${dtype}: the checkpoint, and the same tower as ONNX, in node_modules/.cache …`);
+  const onnx = wanted.some((row: Wanted) => row.engine.startsWith("ort-") && row.dtype === dtype);
+  const files = await modelFiles(options.case, config, dtype, batch, onnx);
+  if (files.onnx) graph[dtype] = { fused: files.onnx.fused.nodes, plain: files.onnx.plain?.nodes };
+  written.set(dtype, files);
+  return files;
+}
 
 /** Runs one row in a process of its own, which is ended at its limit; what it told until then is kept. */
 async function child(task: Task): Promise<Figures & Record<string, unknown>> {
@@ -114,11 +141,13 @@ function readOptions() {
   const { values } = parseArgs({
     options: {
       case: { type: "string", default: "so400m-384" },
-      dtype: { type: "string", default: "f32,f16" },
-      only: { type: "string", default: ENGINES.join() },
+      dtype: { type: "string", default: DTYPES.join() },
+      only: { type: "string" },
+      threads: { type: "string", default: [...new Set([1, Math.min(availableParallelism(), 16)])].join() },
       batch: { type: "string" },
       limit: { type: "string", default: "600" },
       out: { type: "string" },
+      prepare: { type: "boolean", default: false },
       help: { type: "boolean" },
     },
   });
@@ -138,11 +167,15 @@ function readOptions() {
   };
   return {
     case: list("case", values.case, CASES)[0],
-    dtypes: list("dtype", values.dtype, ["f32", "f16"]) as DType[],
-    engines: list("only", values.only, ENGINES),
+    dtypes: list("dtype", values.dtype, DTYPES) as DType[],
+    /** By default those that this machine has something for. */
+    engines: values.only === undefined ? undefined : list("only", values.only, Object.keys(ENGINES)),
+    threads: values.threads.split(",").map((count) => whole("threads", count)),
     batch: values.batch === undefined ? undefined : whole("batch", values.batch),
     limit: whole("limit", values.limit),
     out: values.out,
+    /** Only the models' files are written. */
+    prepare: values.prepare,
   };
 }
 
@@ -158,17 +191,16 @@ function version(name: string): string | undefined {
 }
 
 /**
- * The adapter's name and whatever differs from the whole: case, batch, a single dtype, "part" for some rows only. No run
- * writes over the result of one that did more.
+ * What the rows ran on, Node's major version, and whatever differs from the whole: case, batch. Rows that were measured by
+ * several commands stand in one file.
  */
 function slug(): string {
-  const name = (adapter?.device || adapter?.description || "cpu").toLowerCase();
+  const name = ((forGpu && (adapter?.device || adapter?.description)) || cpus()[0].model).toLowerCase();
   const parts = [
     name.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
-    options.case !== "so400m-384" && options.case,
+    `node-${process.versions.node.split(".")[0]}`,
+    options.case !== CASES[0] && options.case,
     batch !== own && `batch-${batch}`,
-    options.dtypes.length === 1 && options.dtypes[0],
-    results.part && "part",
   ];
   return parts.filter(Boolean).join("-");
 }

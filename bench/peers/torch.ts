@@ -5,21 +5,20 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import type { ModelFiles } from "./files.ts";
 import { normalised, type Pictures } from "./inputs.ts";
-import type { Loaded } from "./measure.ts";
-import type { DType } from "./onnx.ts";
+import type { DType, Loaded } from "./measure.ts";
 
 const SCRIPT = fileURLToPath(new URL("hugging-face.py", import.meta.url));
 
 /** Hugging Face's own model in PyTorch, on CUDA where that is there, with scaled dot product attention. */
 export async function torchTower(
   dtype: DType,
-  { folder }: ModelFiles,
+  { folder, checkpoint }: ModelFiles,
   { pixels, shape, width }: Pictures,
 ): Promise<Loaded> {
   const inputs = join(folder, "pixels.bin");
   const outputs = join(folder, "embeddings.bin");
   await writeFile(inputs, pixels);
-  const python = spawn("python3", [SCRIPT, folder, dtype, inputs, JSON.stringify(shape)]);
+  const python = spawn("python3", [SCRIPT, checkpoint, dtype, inputs, JSON.stringify(shape)]);
   let complaint = "";
   python.on("error", ({ message }) => (complaint = message));
   python.stdin.on("error", () => {}); // that it has ended, its silence tells

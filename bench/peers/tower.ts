@@ -1,7 +1,7 @@
 import type { VisionConfig } from "../../src/model/config.ts";
 import { syntheticTensor } from "../../test/judge/synthetic.ts";
-import { transposed } from "./inputs.ts";
-import { type DType, Graph } from "./onnx.ts";
+import { type Float, Graph } from "./onnx.ts";
+import { type Product, products } from "./products.ts";
 
 /** The names of the tower's input [batch, 3, size, size] and output [batch, hidden]. */
 export const INPUT = "pixel_values";
@@ -16,24 +16,30 @@ export type Attention = "fused" | "plain";
 /**
  * The image tower on synthetic weights as an ONNX graph: the nodes that PyTorch's exporter writes, after the fusions of
  * onnxruntime's transformer optimizer (`onnxruntime/python/tools/transformers`) and its float16 converter. The batch is fixed,
- * so that nothing is left to be inferred when it runs. The external file is the same for every batch and either attention.
+ * so that nothing is left to be inferred when it runs. `product` is how weights of linear layers are stored and multiplied. The external
+ * file is the same for every batch and either attention.
  */
 export function imageTower(
   config: VisionConfig,
-  { dtype, batch, attention, file }: { dtype: DType; batch: number; attention: Attention; file: string },
+  options: { dtype: Float; product: Product; batch: number; attention: Attention; file: string },
 ) {
+  const { dtype, product, batch, attention, file } = options;
   const g = new Graph(dtype, file);
   const { hidden, mlp, tokens, heads, patchSize, imageSize, channels } = config;
   const epsilon = { float: config.eps };
 
   const plain = (name: string, shape: number[]) => g.weight(name, shape, () => syntheticTensor(name, shape));
-  /** Rows of a torch weight [out, in] as MatMul takes them, [in, out]. */
-  const matrix = (name: string, shape: number[], from = 0, to = shape[0]) =>
-    g.weight(`${name}.${from}.T`, [shape[1], to - from], () =>
-      transposed(syntheticTensor(name, shape, from, to), to - from, shape[1]),
-    );
+  const multiply = products(g, product);
+  /** x times rows `from` to `to` of a torch weight [out, in]. */
+  const matmulRows = (x: string, name: string, shape: number[], from: number, to: number) =>
+    multiply(x, {
+      name: `${name}.${from}`,
+      out: to - from,
+      depth: shape[1],
+      rows: () => syntheticTensor(name, shape, from, to),
+    });
   const matmul = (x: string, name: string, out: number, depth: number) =>
-    g.node("MatMul", [x, matrix(`${name}.weight`, [out, depth])]);
+    matmulRows(x, `${name}.weight`, [out, depth], 0, out);
   const bias = (name: string, width: number) => plain(`${name}.bias`, [width]);
   const norm = (name: string) => [plain(`${name}.weight`, [hidden]), bias(name, hidden)];
   const layerNorm = (x: string, name: string) =>
@@ -112,7 +118,7 @@ export function imageTower(
   const head = "vision_model.head";
   const projections = `${head}.attention.in_proj_weight`;
   const project = (input: string, third: number) =>
-    g.node("MatMul", [input, matrix(projections, [3 * hidden, hidden], third * hidden, (third + 1) * hidden)]);
+    matmulRows(input, projections, [3 * hidden, hidden], third * hidden, (third + 1) * hidden);
   const probe = g.node("Expand", [
     plain(`${head}.probe`, [1, 1, hidden]),
     g.integers("probe_shape", [batch, 1, hidden]),
