@@ -1,7 +1,7 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { orientationOf, startsWith } from "./exif.ts";
-import { inflate } from "./inflate.ts";
 import { checkSize } from "./pixels.ts";
+import { readProfile, readText, type Text } from "./png-texts.ts";
 
 /** Colour types of the PNG specification (third edition, 11.2.1): their samples a pixel and their bit depths. */
 const COLOUR_TYPES = new Map([
@@ -11,9 +11,6 @@ const COLOUR_TYPES = new Map([
   [4, { channels: 2, depths: [8, 16] }],
   [6, { channels: 4, depths: [8, 16] }],
 ]);
-
-/** Most bytes that a compressed text may hold: PIL's limit. */
-const TEXT_LIMIT = 1 << 20;
 
 /** What the header of a PNG says. */
 export interface PngHeader {
@@ -118,8 +115,6 @@ function readHeader(body: Uint8Array, name: string, maxPixels: number): PngHeade
   return { width, height, depth, colourType, channels: kind.channels, interlaced: interlace === 1 };
 }
 
-type Text = readonly [type: string, rest: Uint8Array];
-
 /** The chunks that may say how a picture is turned: `eXIf`, ImageMagick's raw profile, and XMP. The last of each kind counts. */
 class Texts {
   private exif?: Uint8Array;
@@ -137,41 +132,12 @@ class Texts {
 
   /** Reads what counts, and how it turns the picture. */
   async orientation(): Promise<number> {
-    const exif = this.exif ?? (this.profile && fromHex(await readText(this.profile)));
-    return orientationOf({ exif, xmp: this.xmp && (await readText(this.xmp)) });
+    const { exif, profile, xmp } = this;
+    return orientationOf({
+      exif: exif ?? (profile && (await readProfile(profile))),
+      xmp: xmp && (await readText(xmp)),
+    });
   }
-}
-
-/** What follows a text chunk's keyword; characters past ASCII do not matter here. Empty for what is malformed. */
-async function readText([type, rest]: Text): Promise<string> {
-  let compressed = type === "zTXt";
-  if (compressed) rest = rest.subarray(1);
-  else if (type === "iTXt") {
-    compressed = rest[0] !== 0;
-    if (rest.length < 2 || (compressed && rest[1] !== 0)) return "";
-    rest = rest.subarray(2);
-    // A language and the keyword in that language.
-    for (let i = 0; i < 2; i++) rest = rest.subarray(ending(rest) + 1);
-  }
-  if (!compressed) return latin1(rest);
-  const { data, broken } = await inflate(rest, TEXT_LIMIT);
-  return broken ? "" : latin1(data);
-}
-
-/** Where a text ends: at a zero, or with the bytes. */
-function ending(bytes: Uint8Array): number {
-  const end = bytes.indexOf(0);
-  return end < 0 ? bytes.length : end;
-}
-
-function latin1(bytes: Uint8Array): string {
-  return new TextDecoder("latin1").decode(bytes);
-}
-
-/** The bytes of a raw profile: a line feed, its name, its length, then lines of hexadecimal digits. */
-function fromHex(profile: string): Uint8Array {
-  const digits = profile.split("\n").slice(3).join("").replace(/\s/g, "");
-  return Uint8Array.from({ length: digits.length >> 1 }, (_, i) => Number.parseInt(digits.slice(2 * i, 2 * i + 2), 16));
 }
 
 const CRC = Uint32Array.from({ length: 256 }, (_, n) => {
