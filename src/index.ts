@@ -5,7 +5,6 @@
 
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
 import type { CachedModel } from "./browser/storage/cache.ts";
-import { demoFiles } from "./files/demo.ts";
 import { listFiles } from "./files/list.ts";
 import type { ModelFiles } from "./files/model-files.ts";
 import { type LoadOptions, loadModel } from "./siglip/load.ts";
@@ -45,7 +44,7 @@ export async function deleteCached(model?: CachedModel | string): Promise<void> 
 }
 
 async function findFiles(model: string | URL | Iterable<File>, options: LoadOptions): Promise<ModelFiles> {
-  if (model === "demo") return demoFiles();
+  if (model === "demo") return (await import("./files/demo.ts")).demoFiles();
   if (typeof model === "string" || model instanceof URL) {
     // A chunk of its own: files that were chosen, and the demo, need none of it.
     const { networkFiles } = await import("./network/network-files.ts");

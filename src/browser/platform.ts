@@ -6,7 +6,6 @@ import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
-import { keptForms } from "./storage/chosen-forms.ts";
 
 /**
  * A picture: a URL (a string may be relative to the page), a picture file as Blob, File or bytes, whatever the platform can draw
@@ -31,7 +30,7 @@ export const browserPlatform: Platform<BrowserImage> = {
   async gpu() {
     return globalThis.navigator?.gpu;
   },
-  chosenForms: keptForms,
+  chosenForms: async (adapter) => (await import("./storage/chosen-forms.ts")).keptForms(adapter),
   // A chunk of its own: pages with a GPU need no threads.
   threads: async () => (await import("./threads.ts")).browserThreads(),
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),

@@ -52,7 +52,7 @@ export class Classifier<Image> {
     wanted: string | readonly string[],
     options: ClassifierOptions,
   ): Promise<Classifier<Image>> {
-    checkOptions("classify", options, OPTIONS);
+    await checkOptions("classify", options, OPTIONS);
     const { templates = [DEFAULT_TEMPLATE], signal } = options;
     const labels = typeof wanted === "string" ? [wanted] : wanted;
     if (!Array.isArray(labels) || labels.length === 0) {

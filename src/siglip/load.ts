@@ -48,7 +48,7 @@ export async function loadModel<Image>(
   platform: Platform<Image>,
   options: LoadOptions = {},
 ): Promise<LoadedModel<Image>> {
-  checkLoadOptions(options);
+  await checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn, maxPixels, decode } = options;
   checkPictureOptions(options);
   const towers = checkTowers(options.towers ?? ["image", "text"]);

@@ -114,7 +114,7 @@ export class Siglip<Image = unknown> {
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(images, "embedImages", "pictures");
-    checkOptions("embedImages", options, EMBED);
+    await checkOptions("embedImages", options, EMBED);
     const { platform, pictures, config, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
       const { tokens, patchSize, channels } = config.vision;
@@ -132,7 +132,7 @@ export class Siglip<Image = unknown> {
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
     const items = list(texts, "embedTexts", "strings");
-    checkOptions("embedTexts", options, EMBED);
+    await checkOptions("embedTexts", options, EMBED);
     const { tokenizer, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly string[]) => {
       if (!tokenizer)
