@@ -1,6 +1,6 @@
 import { describe } from "vitest";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
-import { onEvery } from "../harness/backends.ts";
+import { BACKENDS, onEvery } from "../harness/backends.ts";
 import { onGpu } from "../harness/cases.ts";
 import { TINY } from "../harness/golden.ts";
 import { forTest } from "../harness/gpu.ts";
@@ -15,10 +15,13 @@ describe("golden files", () => {
 });
 
 // In f32 the above is closer than any bound on the cosine.
-for (const dtype of ["f16", "q8", "q4"] as const) {
+for (const dtype of ["f16", "q8", "i8", "q4"] as const) {
   describe(`${dtype} weights`, () => {
-    onEvery("keep the golden embeddings", { precision: dtype }, (backend) => holdCosine(backend, dtype));
+    for (const { name, test } of BACKENDS.filter(({ dtypes }) => dtypes.includes(dtype))) {
+      test(`keep the golden embeddings on ${name}`, { precision: dtype }, (backend) => holdCosine(backend, dtype));
+    }
 
+    if (dtype === "i8") return; // wasm's own
     onGpu(
       "keep the golden embeddings on webgpu, f16 activations",
       { precision: `${dtype}, f16 activations`, features: ["shader-f16"] },
