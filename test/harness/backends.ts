@@ -21,13 +21,17 @@ export interface Judged {
 const WEIGHTS = ["f32", "f16", "q8", "q4"] as const;
 const DTYPES = ["f32", "f16", "q8", "i8", "q4"] as const;
 
-type Test = (
-  name: string,
-  options: { precision: string; skip?: string; timeout?: number },
-  body: (backend: Backend) => Promise<void>,
-) => void;
+interface TestOptions {
+  readonly precision: string;
+  readonly skip?: string;
+  readonly timeout?: number;
+  /** One backend for all tests that say so; `disposeKept` is to be called at the end of their file. */
+  readonly keep?: boolean;
+}
 
-/** Every backend, and how a test of it is declared; the backend is new and is disposed afterwards. */
+type Test = (name: string, options: TestOptions, body: (backend: Backend) => Promise<void>) => void;
+
+/** Every backend, and how a test of it is declared; the backend is new and is disposed afterwards, unless it is to be kept. */
 export const BACKENDS: readonly (Judged & { readonly test: Test })[] = [
   {
     name: "cpu",
@@ -48,22 +52,28 @@ export const BACKENDS: readonly (Judged & { readonly test: Test })[] = [
     gate: () => GATE.f32,
     dtypes: WEIGHTS,
     golden: BOUND.f32,
-    test: (name, options, body) =>
-      onGpu(name, options, ({ device }) => using(new WebGpuBackend(device, forTest(device)), body)),
+    test: (name, { keep, ...options }, body) =>
+      onGpu(name, options, ({ device }) => {
+        const open = async () => new WebGpuBackend(device, forTest(device));
+        return using(keep ? `webgpu ${options.precision}` : undefined, open, body);
+      }),
   },
 ];
 
 /** Declares a test on every backend. */
 export function onEvery(
   name: string,
-  options: { precision: string; skip?: string; timeout?: number },
+  options: TestOptions,
   body: (backend: Backend, judged: Judged) => Promise<void>,
 ): void {
   for (const judged of BACKENDS) judged.test(`${name} on ${judged.name}`, options, (b) => body(b, judged));
 }
 
-function onHost(backend: string, open: (options: { precision: string }) => Promise<Backend>): Test {
-  return (name, options, body) => tallied(name, { backend, ...options }, async () => using(await open(options), body));
+function onHost(backend: string, open: (options: TestOptions) => Promise<Backend>): Test {
+  return (name, { keep, ...options }, body) =>
+    tallied(name, { backend, ...options }, () =>
+      using(keep ? `${backend} ${options.precision}` : undefined, () => open(options), body),
+    );
 }
 
 /** With the form of a dtype that is tried first; every form has tests of its own. */
@@ -73,7 +83,25 @@ async function openWasm({ precision }: { precision: string }): Promise<Backend> 
   return opened!.backend;
 }
 
-async function using(backend: Backend, body: (backend: Backend) => Promise<void>): Promise<void> {
+const kept = new Map<string, Promise<Backend>>();
+
+/** Disposes of the backends that tests have kept. */
+export async function disposeKept(): Promise<void> {
+  for (const backend of kept.values()) (await backend).dispose();
+  kept.clear();
+}
+
+/** Runs a test on a backend: the one that is kept by that name, if it has one. */
+async function using(
+  name: string | undefined,
+  open: () => Promise<Backend>,
+  body: (backend: Backend) => Promise<void>,
+): Promise<void> {
+  if (name !== undefined) {
+    if (!kept.has(name)) kept.set(name, open());
+    return body(await kept.get(name)!);
+  }
+  const backend = await open();
   try {
     await body(backend);
   } finally {

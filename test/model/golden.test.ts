@@ -1,7 +1,11 @@
 import { describe } from "vitest";
-import { onEvery } from "../harness/backends.ts";
+import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
+import { BACKENDS, onEvery } from "../harness/backends.ts";
+import { onGpu } from "../harness/cases.ts";
 import { TINY } from "../harness/golden.ts";
+import { forTest } from "../harness/gpu.ts";
 import { goldenInForms, holdGolden } from "./golden.ts";
+import { holdCosine } from "./precision.ts";
 
 describe("golden files", () => {
   for (const name of TINY) {
@@ -9,3 +13,23 @@ describe("golden files", () => {
   }
   goldenInForms("tiny-ragged", "tile-64x64", "32x32");
 });
+
+// In f32 the above is closer than any bound on the cosine.
+for (const dtype of ["f16", "q8", "i8", "q4"] as const) {
+  describe(`${dtype} weights`, () => {
+    for (const { name, test } of BACKENDS.filter(({ dtypes }) => dtypes.includes(dtype))) {
+      test(`keep the golden embeddings on ${name}`, { precision: dtype }, (backend) => holdCosine(backend, dtype));
+    }
+
+    if (dtype === "i8") return; // wasm's own
+    onGpu(
+      "keep the golden embeddings on webgpu, f16 activations",
+      { precision: `${dtype}, f16 activations`, features: ["shader-f16"] },
+      async ({ device }) => {
+        const backend = new WebGpuBackend(device, { ...forTest(device), activations: "f16" });
+        await holdCosine(backend, dtype);
+        backend.dispose();
+      },
+    );
+  });
+}

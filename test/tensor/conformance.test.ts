@@ -1,17 +1,18 @@
-import { describe } from "vitest";
+import { afterAll, describe } from "vitest";
 import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
-import { BACKENDS } from "../harness/backends.ts";
+import { BACKENDS, disposeKept } from "../harness/backends.ts";
 import { compare } from "../judge/compare.ts";
 import { attention, cases, linear, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./webgpu/on-device.ts";
 import { everyAttention, everyLinear } from "./webgpu/on-forms.ts";
 
 describe("every backend", () => {
+  afterAll(disposeKept);
   for (const { name, gate, dtypes, test } of BACKENDS) {
     if (name === "webgpu") continue; // below, in its forms
     for (const dtype of dtypes) {
       for (const one of cases) {
-        test(`${one.name} (${dtype} weights) on ${name}`, { precision: dtype }, async (b) => {
+        test(`${one.name} (${dtype} weights) on ${name}`, { precision: dtype, keep: true }, async (b) => {
           const { actual, expected, shape } = await one.run(b, dtype);
           compare(actual, expected, { shape, label: `${name} ${one.name}`, gate: gate(dtype) });
         });

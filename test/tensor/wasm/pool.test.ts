@@ -101,6 +101,7 @@ describe.each([1, 2, 4])("a pool of %d threads", (threads) => {
     const [first, second] = [new AbortController(), new AbortController()];
     const failures = [first, second].map((one) => opened.pool.run(list, one.signal).catch((reason) => reason));
     const third = run();
+    third.catch(() => {}); // told where it is awaited, if it comes to that
     await sleep(50);
     second.abort("second");
     expect(await failures[1]).toBe("second");
