@@ -49,7 +49,7 @@ async function open({ name, dtype, threads }: Ours): Promise<{ backend: Backend;
   if (name === "cpu") return { backend: new CpuBackend() };
   if (name === "wasm") {
     const { backend, adapter } = (await openWasm({
-      ...{ named: true, dtype, threads, runtime: nodeThreads() },
+      ...{ named: true, dtype, threads, threading: nodeThreads },
       ...{ gpu: async () => undefined, withoutGpu: "", chosenForms: () => new Map() },
     }))!;
     return { backend, on: `${adapter}; ${backend instanceof WasmBackend ? backend.forms[dtype] : ""}` };
