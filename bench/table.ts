@@ -1,6 +1,6 @@
 /**
  * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
- * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, start, load, kernels or peers. With --check it writes nothing and ends
+ * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, start, load, kernels, wasm or peers. With --check it writes nothing and ends
  * with 1 where a file differs from what the results say.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
@@ -13,8 +13,10 @@ import { digits, duration, percent, rate, table } from "./lib/statistics.ts";
 import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
+import { type Finding, findingTable } from "./peers/goals.ts";
 import { type Row as PeerRow, ratio, ratioCell } from "./peers/table.ts";
 import type { StartResult } from "./start.ts";
+import type { WasmResult } from "./wasm/linear.ts";
 
 /** What bench/peers writes, as far as it is shown. */
 interface PeerResult {
@@ -23,12 +25,15 @@ interface PeerResult {
   readonly adapter: Adapter | null;
   readonly environment: Environment;
   readonly rows: readonly PeerRow[];
+  /** Of files that have them. */
+  readonly findings?: readonly Finding[];
 }
 
 const FILES = ["README.md", "kernels/README.md"];
 const TABLES: Readonly<Record<string, () => string>> = {
   model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
   kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
+  wasm: () => readResults<WasmResult>("wasm").map(wasmTable).join("\n\n"),
   start: () => readResults<StartResult>("start").map(startTable).join("\n\n"),
   load: () => readResults<LoadResult>("load").map(loadTable).join("\n\n"),
   peers: () => readResults<PeerResult>("peers").map(peerTable).join("\n\n"),
@@ -47,7 +52,7 @@ function heading(
   adapter: Adapter | undefined,
   { runtime, webgpu, cpu, cores, commit, dirty, date, busy }: Environment,
 ): string {
-  const device = adapter ? adapter.description || adapter.device : "The CPU backend";
+  const device = adapter ? adapter.description || adapter.device : "No GPU";
   const software = adapter?.software ? ", **a software adapter, which says nothing about a GPU**" : "";
   const portable = adapter?.portable ? ", its matrix units left unused" : "";
   const busyNote = busy > cores ? `; others were at work on the machine (load ${digits(busy)})` : "";
@@ -175,11 +180,41 @@ function kernelTable({ adapter, environment, ceilings, rows, unfinished }: Kerne
   return `${heading(adapter, environment)} ${counts}.${most(ceilings)}\n\n${table(head, cells, 5)}`;
 }
 
+/** Every form at every shape, on one thread. */
+function wasmTable({ environment, ceilings, rows }: WasmResult): string {
+  const head = ["shape", "form", "time", "rate", "of registers", "packed", "error"];
+  const cells = rows.map((row) => [
+    row.shape,
+    row.form,
+    row.error ? "wrong" : duration(row.seconds!),
+    row.error ? "" : rate(row.flopsPerSecond!),
+    percent(row.ofCeiling),
+    row.error ? "" : `${digits(row.packed! / 1e6)} M/s`,
+    row.nmse.toExponential(1),
+  ]);
+  const loops = Object.entries(ceilings).map(([name, most]) => `${name} ${rate(most)}`);
+  const most = `In registers alone, one thread: ${loops.join(", ")}.`;
+  return `${heading(undefined, environment)} ${most}\n\n${table(head, cells, 2)}`;
+}
+
 function peerTable({ adapter, environment, rows, ...result }: PeerResult): string {
-  const head = ["", "dtype", "median", "times ours", "first", "load", "resident", "installed", "1 - cosine", ""];
+  const head = [
+    "",
+    "dtype",
+    "threads",
+    "median",
+    "times ours",
+    "first",
+    "load",
+    "resident",
+    "installed",
+    "1 - cosine",
+    "",
+  ];
   const cells = rows.map((row) => [
     row.engine,
     row.dtype,
+    String(row.threads ?? ""),
     duration(row.median ?? Number.NaN),
     ratioCell(ratio(row, rows)),
     duration(row.first ?? Number.NaN),
@@ -189,7 +224,8 @@ function peerTable({ adapter, environment, rows, ...result }: PeerResult): strin
     row.distance?.toExponential(1) ?? "",
     (row.error ?? row.note ?? row.on ?? "").replaceAll("|", "\\|"),
   ]);
-  return `${result.case}, batch ${result.batch}. ${heading(adapter ?? undefined, environment)}\n\n${table(head, cells, 2)}`;
+  const goals = result.findings?.length ? `\n\nIts least times:\n\n${findingTable(result.findings)}` : "";
+  return `${result.case}, batch ${result.batch}. ${heading(adapter ?? undefined, environment)}\n\n${table(head, cells, 2)}${goals}`;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -59,21 +59,25 @@ export function environment(): Environment {
   };
 }
 
-/** The adapter's part of a file name: "nvidia-h200", "swiftshader-device-subzero". */
-export function slug(adapter: Adapter | undefined): string {
-  if (!adapter) return "cpu";
+/** What was measured on, as a part of a file name: "nvidia-h200", "swiftshader-device-subzero"; without an adapter "amd-epyc-node-24". */
+function slug(adapter: Adapter | undefined, { cpu, runtime }: Environment): string {
+  if (!adapter) return fileName(`${cpu} ${runtime.split(".")[0]}`);
   const portable = adapter.portable ? " portable" : "";
-  const name = `${adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`}${portable}`;
+  return fileName(`${adapter.device || adapter.description || `${adapter.vendor} ${adapter.architecture}`}${portable}`);
+}
+
+/** A name as it can stand in a file name. */
+export function fileName(name: string): string {
   return name
     .toLowerCase()
     .replace(/[^a-z0-9]+/g, "-")
     .replace(/^-|-$/g, "");
 }
 
-/** Writes bench/results/<bench>-<adapter>.json and returns its path. */
+/** Writes bench/results/<bench>-<adapter or processor>.json and returns its path. */
 export function writeResult<Row>(result: Result<Row>): string {
   mkdirSync(FOLDER, { recursive: true });
-  const file = `${FOLDER}${result.bench}-${slug(result.adapter)}.json`;
+  const file = `${FOLDER}${result.bench}-${slug(result.adapter, result.environment)}.json`;
   const { rows, ...head } = result;
   // One row a line keeps differences readable.
   const lines = rows.map((row) => `    ${JSON.stringify(row)}`).join(",\n");

@@ -39,34 +39,56 @@ const SECONDS: Readonly<Record<string, number>> = { f32: 7.5, f16: 5.2, q8: 4.8,
 /** The whole tower's rate as a share of one linear layer's. */
 const SHARE = 0.85;
 
-/** What was wanted of our wasm backend beside what the least times of these rows say; empty without rows to compare. */
-export function goalTable(rows: readonly Row[], config: SiglipConfig, relaxed: boolean): string {
+/** A figure that this project sets itself, beside what the least times of rows say. */
+export interface Finding {
+  readonly what: string;
+  readonly threads: number;
+  readonly found: string;
+  /** Empty where nothing is set. */
+  readonly wanted: string;
+  /** 1 - cosine of ours and of the peer. */
+  readonly errors: string;
+}
+
+/** Those of our wasm backend for which there are rows. */
+export function findings(rows: readonly Row[], config: SiglipConfig, relaxed: boolean): Finding[] {
   const find = (engine: string, dtype: string, threads: number) =>
     rows.find((row) => row.engine === engine && row.dtype === dtype && (row.threads ?? 1) === threads && !row.error);
   const counts = [...new Set(rows.flatMap(({ threads }) => threads ?? []))].sort((a, b) => a - b);
-  const lines: string[][] = [];
+  const found: Finding[] = [];
   const errors = (...rows: Row[]) => rows.map(({ distance }) => distance!.toExponential(1)).join(" / ");
   for (const threads of counts) {
     for (const { ours, peer, times } of relaxed ? RELAXED : PLAIN) {
       const [own, other] = [find(...ours, threads), find(...peer, threads)];
       if (own?.min === undefined || other?.min === undefined) continue;
-      const found = `${(other.min / own.min).toFixed(2)} times as fast`;
-      const wanted = times[threads] === undefined ? "" : `${times[threads]} times`;
-      lines.push([`${ours.join(" ")} beside ${peer.join(" ")}`, String(threads), found, wanted, errors(own, other)]);
+      found.push({
+        what: `${ours.join(" ")} beside ${peer.join(" ")}`,
+        threads,
+        found: `${(other.min / own.min).toFixed(2)} times as fast`,
+        wanted: times[threads] === undefined ? "" : `${times[threads]} times`,
+        errors: errors(own, other),
+      });
     }
     for (const [dtype, seconds] of Object.entries(SECONDS)) {
       const tower = find("ours-wasm", dtype, threads);
       if (tower?.min === undefined) continue;
       if (threads === 2 && relaxed) {
-        lines.push([`ours-wasm ${dtype}`, "2", `${tower.min.toFixed(2)} s`, `${seconds} s`, errors(tower)]);
+        const [took, wanted] = [`${tower.min.toFixed(2)} s`, `${seconds} s`];
+        found.push({ what: `ours-wasm ${dtype}`, threads, found: took, wanted, errors: errors(tower) });
       }
       const layer = find(LINEAR, dtype, threads);
       if (layer?.min === undefined) continue;
       const { tokens, hidden, mlp } = config.vision;
       const share = towerFlops(config, "image") / tower.min / ((2 * tokens * hidden * mlp) / layer.min);
-      const title = `ours-wasm ${dtype}: the tower's rate of its linear layer's`;
-      lines.push([title, String(threads), percent(share), percent(SHARE), ""]);
+      const what = `ours-wasm ${dtype}: the tower's rate of its linear layer's`;
+      found.push({ what, threads, found: percent(share), wanted: percent(SHARE), errors: "" });
     }
   }
-  return lines.length > 0 ? table(["", "threads", "found", "wanted", "1 - cosine"], lines) : "";
+  return found;
+}
+
+/** As a table. */
+export function findingTable(found: readonly Finding[]): string {
+  const cells = found.map(({ what, threads, found, wanted, errors }) => [what, String(threads), found, wanted, errors]);
+  return table(["", "threads", "found", "wanted", "1 - cosine"], cells);
 }

@@ -5,11 +5,11 @@ import { availableParallelism, cpus, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { probe } from "../../kernels/wasm/index.ts";
-import { environment } from "../lib/results.ts";
+import { environment, fileName } from "../lib/results.ts";
 import { earlierRows, withRow } from "./earlier.ts";
 import { DTYPES, ENGINES, type Wanted, wantedRows } from "./engines.ts";
 import { type ModelFiles, modelFiles } from "./files.ts";
-import { goalTable } from "./goals.ts";
+import { findings, findingTable } from "./goals.ts";
 import { goldenInputs } from "./inputs.ts";
 import { installedBytes } from "./installed.ts";
 import { ALLOWED, type DType, type Figures, type Task } from "./measure.ts";
@@ -78,12 +78,17 @@ for (const row of wanted) {
   console.log(figures.error ?? figures.note ?? `${figures.median!.toPrecision(3)} s`);
   // What is known so far survives a run that is broken off.
   const measured = rows.map((one) => ({ ...one, ...ratio(one, rows) }));
-  writeFileSync(out, `${JSON.stringify({ ...results, rows: measured }, undefined, 2)}\n`);
+  writeFileSync(out, `${JSON.stringify({ ...results, findings: found(), rows: measured }, undefined, 2)}\n`);
 }
 if (!options.prepare) {
   console.log(`\n${table(rows)}`);
-  const goals = options.case === CASES[0] && batch === own ? goalTable(rows, config, relaxed) : "";
-  console.log(`\n${goals && `Least times:\n\n${goals}\n\n`}${out}`);
+  if (found().length > 0) console.log(`\nLeast times:\n\n${findingTable(found())}`);
+  console.log(`\n${out}`);
+}
+
+/** The project sets itself figures for one picture at so400m's shape. */
+function found() {
+  return options.case === CASES[0] && batch === own ? findings(rows, config, relaxed) : [];
 }
 
 /** The tower's files in a precision, written once. */
@@ -195,12 +200,8 @@ function version(name: string): string | undefined {
  * several commands stand in one file.
  */
 function slug(): string {
-  const name = ((forGpu && (adapter?.device || adapter?.description)) || cpus()[0].model).toLowerCase();
-  const parts = [
-    name.replace(/[^a-z0-9]+/g, "-").replace(/^-|-$/g, ""),
-    `node-${process.versions.node.split(".")[0]}`,
-    options.case !== CASES[0] && options.case,
-    batch !== own && `batch-${batch}`,
-  ];
-  return parts.filter(Boolean).join("-");
+  const node = environs.runtime.split(".")[0];
+  const ran = (forGpu && (adapter?.device || adapter?.description)) || environs.cpu;
+  const other = [options.case !== CASES[0] && options.case, batch !== own && `batch-${batch}`];
+  return fileName([ran, node, ...other].filter(Boolean).join(" "));
 }

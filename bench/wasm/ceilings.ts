@@ -1,10 +1,10 @@
 import { f32x4, i8x16, i32x4, Module, type V128, v128 } from "../../kernels/wasm/assembler.ts";
 
-/**
- * What a register loop does, by instruction: the most that a kernel can reach on this core, in G multiply-adds x 2 a
- * second. A product is of a sum where it could else be taken out of the loop.
- */
-const LOOPS: Readonly<Record<string, { lanes: number; step: (a: V128, b: V128, sum: V128) => V128 }>> = {
+/** A register loop, by its instruction. */
+export type Loop = "multiply and add" | "relaxed madd" | "dot of i16" | "relaxed dot of i8";
+
+/** A product is of a sum where it could else be taken out of the loop. */
+const LOOPS: Readonly<Record<Loop, { lanes: number; step: (a: V128, b: V128, sum: V128) => V128 }>> = {
   "multiply and add": { lanes: 4, step: (a, b, sum) => f32x4.add(f32x4.mul(sum, a), b) },
   "relaxed madd": { lanes: 4, step: f32x4.relaxed_madd },
   "dot of i16": { lanes: 8, step: (a, b, sum) => i32x4.add(i32x4.dot_i16x8_s(sum, a), b) },
@@ -13,9 +13,13 @@ const LOOPS: Readonly<Record<string, { lanes: number; step: (a: V128, b: V128, s
 
 const TURNS = 50_000;
 
-export function ceilings(): Record<string, number> {
-  const rates: Record<string, number> = {};
-  for (const [name, { lanes, step }] of Object.entries(LOOPS)) {
+/**
+ * What register loops do that this engine takes: the most that a kernel can reach on this core, in FLOP/s, a multiply-add counted
+ * as two.
+ */
+export function ceilings(): Partial<Record<Loop, number>> {
+  const rates: Partial<Record<Loop, number>> = {};
+  for (const [name, { lanes, step }] of Object.entries(LOOPS) as [Loop, (typeof LOOPS)[Loop]][]) {
     const m = new Module();
     m.function(["i32", "i32", "i32"], (f, turns) => {
       const sums = Array.from({ length: 12 }, () => f.local("v128"));
@@ -39,7 +43,7 @@ export function ceilings(): Record<string, number> {
       run(TURNS, 0, 0);
       best = Math.min(best, performance.now() - start);
     }
-    rates[name] = (2 * TURNS * 48 * lanes) / best / 1e6;
+    rates[name] = (2 * TURNS * 48 * lanes) / (best / 1e3);
   }
   return rates;
 }

@@ -1,8 +1,8 @@
 import { Checkpoint, parseIndex } from "../checkpoint/checkpoint.ts";
 import type { Source } from "../checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "../model/config.ts";
-import { collect } from "../support/bytes.ts";
 import { mismatch } from "../support/error.ts";
+import { collect } from "../support/numbers.ts";
 import { type LoadProgress, reporter } from "../support/progress.ts";
 import type { ModelFiles } from "./model-files.ts";
 

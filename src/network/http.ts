@@ -1,6 +1,6 @@
 import { checkRange } from "../checkpoint/source.ts";
-import { concatenate } from "../support/bytes.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
+import { concatenate } from "../support/numbers.ts";
 import { type Exchange, get, Patience, type RequestOptions, RetryableError, retryAfter } from "./exchange.ts";
 import { checkAddress } from "./request.ts";
 

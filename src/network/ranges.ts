@@ -1,6 +1,6 @@
 import { type ByteRange, bytesSource, checkRange, type Source } from "../checkpoint/source.ts";
-import { collect } from "../support/bytes.ts";
 import { mismatch } from "../support/error.ts";
+import { collect } from "../support/numbers.ts";
 import { type RemoteFile, WHOLE } from "./http.ts";
 
 /** A source that holds connections, memory or a temporary file until it is closed. */

@@ -1,5 +1,5 @@
-import { concatenate } from "../support/bytes.ts";
 import { mismatch, shorten } from "../support/error.ts";
+import { concatenate } from "../support/numbers.ts";
 import { get, type RequestOptions, RetryableError } from "./exchange.ts";
 
 /** How a whole file is fetched. */

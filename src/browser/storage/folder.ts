@@ -1,5 +1,5 @@
-import { concatenate } from "../../support/bytes.ts";
 import { mismatch, type SiglipError } from "../../support/error.ts";
+import { concatenate } from "../../support/numbers.ts";
 
 /** Bytes of the SHA-256 that closes every file. */
 const DIGEST = 32;

@@ -1,4 +1,4 @@
-import { toFloat32 } from "../../support/numbers.ts";
+import { concatenate, toFloat32 } from "../../support/numbers.ts";
 import type { PackedChunk, RowChunk } from "../packing.ts";
 import { unpackRows } from "../quantise.ts";
 
@@ -30,20 +30,13 @@ function part(chunk: RowChunk, from: number, to: number): RowChunk {
 /** Two chunks as one: as they are stored where that is alike, else as floats. */
 function joined(a: RowChunk, b: RowChunk, width: number): RowChunk {
   const rows = a.rows + b.rows;
-  if (a.dtype !== b.dtype) return { dtype: "F32", rows, bytes: concatenated(floats(a, width), floats(b, width)) };
-  const bytes = concatenated(a.bytes, b.bytes);
+  if (a.dtype !== b.dtype) return { dtype: "F32", rows, bytes: concatenate([floats(a, width), floats(b, width)]) };
+  const bytes = concatenate([a.bytes, b.bytes]);
   if (a.scales === undefined || b.scales === undefined) return { dtype: a.dtype, rows, bytes } as RowChunk;
-  return { dtype: a.dtype, rows, bytes, scales: concatenated(a.scales, b.scales) } as PackedChunk;
+  return { dtype: a.dtype, rows, bytes, scales: concatenate([a.scales, b.scales]) } as PackedChunk;
 }
 
 function floats(chunk: RowChunk, width: number): Uint8Array {
   const values = chunk.scales ? unpackRows(chunk, width) : toFloat32(chunk.bytes, chunk.dtype);
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
-}
-
-function concatenated(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const out = new Uint8Array(a.length + b.length);
-  out.set(a);
-  out.set(b, a.length);
-  return out;
 }
