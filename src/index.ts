@@ -5,7 +5,6 @@
 
 import { type BrowserImage, browserPlatform } from "./browser/platform.ts";
 import type { CachedModel } from "./browser/storage/cache.ts";
-import { listFiles } from "./files/list.ts";
 import type { ModelFiles } from "./files/model-files.ts";
 import { type LoadOptions, loadModel } from "./siglip/load.ts";
 import { Siglip as SiglipModel } from "./siglip/siglip.ts";
@@ -54,6 +53,7 @@ async function findFiles(model: string | URL | Iterable<File>, options: LoadOpti
     });
     if (found) return found;
   } else if (typeof model === "object" && model !== null && Symbol.iterator in model) {
+    const { listFiles } = await import("./files/list.ts");
     return listFiles(model);
   }
   throw new SiglipError(

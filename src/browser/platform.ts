@@ -1,4 +1,4 @@
-import { readBlob } from "../files/list.ts";
+import { readBlob } from "../files/blob.ts";
 import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from "../image/pixels.ts";
 import { decodePng, PNG_SIGNATURE } from "../image/png.ts";

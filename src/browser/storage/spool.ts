@@ -1,4 +1,4 @@
-import { blobSource } from "../../files/list.ts";
+import { blobSource } from "../../files/blob.ts";
 import type { Spool } from "../../network/ranges.ts";
 import { SiglipError } from "../../support/error.ts";
 
