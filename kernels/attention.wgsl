@@ -32,11 +32,11 @@ const V = 2u;
 @group(0) @binding(3) var<storage, read> v: array<act>;
 @group(0) @binding(4) var<storage, read_write> y: array<result>;
 
-var<workgroup> tile: array<vec4<f32>, KV_TILE + KEYS * STRIDE>; // rows of q, behind them those of k or v
-var<workgroup> weights: array<vec4<f32>, KEYS * BLOCKS>; // of a key for four rows
-var<workgroup> shares: array<vec4<f32>, LANES * BLOCKS>; // of a lane for four rows: its greatest score, its sum
+var<workgroup> tile: array<vec4f, KV_TILE + KEYS * STRIDE>; // rows of q, behind them those of k or v
+var<workgroup> weights: array<vec4f, KEYS * BLOCKS>; // of a key for four rows
+var<workgroup> shares: array<vec4f, LANES * BLOCKS>; // of a lane for four rows: its greatest score, its sum
 
-fn load(which: u32, at: u32) -> vec4<f32> {
+fn load(which: u32, at: u32) -> vec4f {
   if (which == Q) {
     return vec4(f32(q[at]), f32(q[at + 1u]), f32(q[at + 2u]), f32(q[at + 3u])) * shape.scale;
   }
@@ -58,12 +58,12 @@ fn stage(which: u32, slot: u32, count: u32, first: u32, rows: u32, stride: u32, 
   }
 }
 
-fn dot_add(a: vec4<f32>, b: vec4<f32>, c: f32) -> f32 {
+fn dot_add(a: vec4f, b: vec4f, c: f32) -> f32 {
   return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, c))));
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
@@ -77,14 +77,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   stage(Q, 0u, QUERIES, first_query, shape.queries, shape.q_stride, q_base, thread);
   var top = vec4(FAR_BELOW);
   var sum = vec4(0.0);
-  var out: array<vec4<f32>, OWN_VEC4S * 4u>;
+  var out: array<vec4f, OWN_VEC4S * 4u>;
 
   for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
     workgroupBarrier();
     stage(K, KV_TILE, KEYS, first_key, shape.keys, shape.k_stride, k_base, thread);
     workgroupBarrier();
 
-    var scores = array<vec4<f32>, OWN_KEYS>();
+    var scores = array<vec4f, OWN_KEYS>();
     for (var d = 0u; d < HEAD4; d++) {
       let at = block * 4u * STRIDE + d;
       let q0 = tile[at];

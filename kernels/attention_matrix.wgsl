@@ -33,7 +33,7 @@ alias Queries = array<array<Left, EIGHTS * 8u / MK>, TM>;
 @group(0) @binding(4) var<storage, read_write> y: array<vec4<result>>;
 
 // The queries; then scores, or two columns of matrices of y in f32, and keys or values.
-var<workgroup> staged: array<vec4<u32>, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
+var<workgroup> staged: array<vec4u, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
 var<workgroup> grown: atomic<u32>; // whether a row has a score that is too great
 
 fn slot(i: u32) -> u32 {
@@ -97,7 +97,7 @@ fn make_scores(rows: ptr<function, Queries>, first: u32) {
 
 @compute @workgroup_size(QUERIES)
 fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(workgroup_id) group: vec3u,
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup: u32,
 ) {
@@ -131,11 +131,11 @@ fn main(
     workgroupBarrier();
 
     stage_v(item, head, first_key, thread);
-    var scores: array<vec4<f32>, KEYS / 4u>;
+    var scores: array<vec4f, KEYS / 4u>;
     var tops = vec4(FAR_BELOW);
     for (var i = 0u; i < KEYS / 4u; i++) {
       let there = vec4(first_key + i * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(shape.keys);
-      scores[i] = select(vec4(FAR_BELOW), bitcast<vec4<f32>>(staged[place + i]) * shape.scale, there);
+      scores[i] = select(vec4(FAR_BELOW), bitcast<vec4f>(staged[place + i]) * shape.scale, there);
       tops = max(tops, scores[i]);
     }
     let next = max(max(tops.x, tops.y), max(tops.z, tops.w));
@@ -157,7 +157,7 @@ fn main(
         workgroupBarrier();
         for (var i = 0u; i < MN / 4u; i++) {
           let at = place + column + i;
-          staged[at] = bitcast<vec4<u32>>(bitcast<vec4<f32>>(staged[at]) * shrink);
+          staged[at] = bitcast<vec4u>(bitcast<vec4f>(staged[at]) * shrink);
         }
         workgroupBarrier();
         for (var m = 0u; m < TM; m++) {
@@ -202,7 +202,7 @@ fn main(
     for (var i = 0u; i < MN / 4u; i++) {
       let d = n * MN + i * 4u;
       if (query < shape.queries && d < HEAD) {
-        y[(base + head * HEAD + d) / 4u] = vec4<result>(bitcast<vec4<f32>>(staged[place + i]) / sum);
+        y[(base + head * HEAD + d) / 4u] = vec4<result>(bitcast<vec4f>(staged[place + i]) / sum);
       }
     }
   }

@@ -116,7 +116,7 @@ fn best_scale(values: ptr<function, Group>, top: f32) -> u32 {
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+fn main(@builtin(global_invocation_id) thread: vec3u) {
   let pair = shape.first / 2u + thread.x;
   let first = max(pair * 2u, shape.first);
   let end = min(pair * 2u + 2u, shape.end);

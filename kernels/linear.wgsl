@@ -102,14 +102,14 @@ fn stage(pieces: ptr<function, Pieces>, first_column: u32, first_k: u32, thread:
 }
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let first_row = (shape.first_group + group.y) * BM;
   let first_column = group.x * BN;
   // 32 threads, a warp, take 4 x 8 blocks: 16 of them read but two vec4s of x and eight of W at a time.
   let warp = thread / 32u;
   let thread_m = warp / (THREADS_N / 8u) * 4u + thread / 16u % 2u * 2u + thread % 2u;
   let thread_n = warp % (THREADS_N / 8u) * 8u + thread / 2u % 8u;
-  var sums: array<vec4<f32>, TM * TN / 4u>;
+  var sums: array<vec4f, TM * TN / 4u>;
   var part: array<vec4<operand>, TM * TN / 4u>;
 
   var next = fetch(first_row, first_column, 0u, thread);
@@ -141,7 +141,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         if (PARTS && k % 4u == 3u) {
           for (var at = 0u; at < TM * TN / 4u; at++) {
-            sums[at] += vec4<f32>(part[at]);
+            sums[at] += vec4f(part[at]);
             part[at] = vec4<operand>();
           }
         }
@@ -157,7 +157,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     for (var n = 0u; n < TN / 4u; n++) {
       let at = m * (TN / 4u) + n;
       let column = first_column / 4u + thread_n + n * THREADS_N;
-      finish(row, column, sums[at] + vec4<f32>(part[at]));
+      finish(row, column, sums[at] + vec4f(part[at]));
     }
   }
 }

@@ -16,7 +16,7 @@ const THREADS_N = 8u;
 //#include parts/total.wgsl
 
 @compute @workgroup_size(THREADS_N, THREADS_M)
-fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
+fn main(@builtin(global_invocation_id) thread: vec3u) {
   let row = (shape.first_group * THREADS_M + thread.y) * 4u;
   let column = thread.x;
   if (row >= shape.rows || column >= shape.columns / 4u) {
@@ -51,10 +51,10 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     let b1 = eight((w0 + depth4 + k) / 2u);
     let b2 = eight((w0 + 2u * depth4 + k) / 2u);
     let b3 = eight((w0 + 3u * depth4 + k) / 2u);
-    let low0 = vec4<f32>(x[x0 + k]);
-    let low1 = vec4<f32>(x[x1 + k]);
-    let low2 = vec4<f32>(x[x2 + k]);
-    let low3 = vec4<f32>(x[x3 + k]);
+    let low0 = vec4f(x[x0 + k]);
+    let low1 = vec4f(x[x1 + k]);
+    let low2 = vec4f(x[x2 + k]);
+    let low3 = vec4f(x[x3 + k]);
     s00 = fma(low0, b0.low, s00);
     s01 = fma(low0, b1.low, s01);
     s02 = fma(low0, b2.low, s02);
@@ -71,10 +71,10 @@ fn main(@builtin(global_invocation_id) thread: vec3<u32>) {
     s31 = fma(low3, b1.low, s31);
     s32 = fma(low3, b2.low, s32);
     s33 = fma(low3, b3.low, s33);
-    let high0 = vec4<f32>(x[x0 + k + 1u]);
-    let high1 = vec4<f32>(x[x1 + k + 1u]);
-    let high2 = vec4<f32>(x[x2 + k + 1u]);
-    let high3 = vec4<f32>(x[x3 + k + 1u]);
+    let high0 = vec4f(x[x0 + k + 1u]);
+    let high1 = vec4f(x[x1 + k + 1u]);
+    let high2 = vec4f(x[x2 + k + 1u]);
+    let high3 = vec4f(x[x3 + k + 1u]);
     s00 = fma(high0, b0.high, s00);
     s01 = fma(high0, b1.high, s01);
     s02 = fma(high0, b2.high, s02);

@@ -1,7 +1,7 @@
 // The linear map on matrix units: f16 factors, f32 sums.
 //
 // A workgroup makes a BM x BN tile of y, a subgroup TM x TN matrices of it. Panels of x and W are staged in workgroup
-// memory as they lie, K innermost, eight halves to a vec4<u32>: x is then read as a left matrix row by row, W as a
+// memory as they lie, K innermost, eight halves to a vec4u: x is then read as a left matrix row by row, W as a
 // right matrix column by column, and neither is transposed. The next panels are on their way from memory to registers
 // while the present ones are multiplied; they are decoded when they are staged, so that nothing waits for the fetch.
 //
@@ -33,7 +33,7 @@ const W_EIGHTS = BN * BK / 8u / THREADS;
 const W_PARTS = select(1u, 2u, WEIGHTS == F32); // vec4s that hold eight weights
 
 alias XEights = array<vec4<act>, X_EIGHTS * 2u>;
-alias WEights = array<vec4<u32>, W_EIGHTS * W_PARTS>;
+alias WEights = array<vec4u, W_EIGHTS * W_PARTS>;
 
 //#include parts/linear.wgsl
 //#include parts/formats.wgsl
@@ -41,9 +41,9 @@ alias WEights = array<vec4<u32>, W_EIGHTS * W_PARTS>;
 //#include parts/epilogue.wgsl
 
 // The panels; then strips of y in f32.
-var<workgroup> staged: array<vec4<u32>, max(BUFFERS * PANELS, STRIP * STRIP_STRIDE)>;
+var<workgroup> staged: array<vec4u, max(BUFFERS * PANELS, STRIP * STRIP_STRIDE)>;
 
-fn eight(low: vec4<f32>, high: vec4<f32>) -> vec4<u32> {
+fn eight(low: vec4f, high: vec4f) -> vec4u {
   return vec4(pack2x16float(low.xy), pack2x16float(low.zw), pack2x16float(high.xy), pack2x16float(high.zw));
 }
 
@@ -93,7 +93,7 @@ fn put_w(panel: u32, first_column: u32, first_k: u32, thread: u32, next: ptr<fun
     let words = next[e * W_PARTS];
     var value = words;
     if (WEIGHTS == F32) {
-      value = eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(next[e * W_PARTS + W_PARTS - 1u]));
+      value = eight(bitcast<vec4f>(words), bitcast<vec4f>(next[e * W_PARTS + W_PARTS - 1u]));
     } else if (WEIGHTS != F16) {
       let scale = scale_at(words.z, source(e * THREADS + thread, first_column, shape.columns, first_k));
       if (WEIGHTS == Q8) {
@@ -107,7 +107,7 @@ fn put_w(panel: u32, first_column: u32, first_k: u32, thread: u32, next: ptr<fun
 }
 
 // A row of every subgroup's matrices leaves for y by way of workgroup memory.
-fn leave(row_of_sums: ptr<function, array<Sums, TN>>, m: u32, group: vec2<u32>, subgroup: u32, thread: u32) {
+fn leave(row_of_sums: ptr<function, array<Sums, TN>>, m: u32, group: vec2u, subgroup: u32, thread: u32) {
   workgroupBarrier();
   for (var n = 0u; n < TN; n++) {
     let at = subgroup / SUBGROUPS_N * MM * STRIP_STRIDE + (subgroup % SUBGROUPS_N * TN + n) * MN / 4u;
@@ -118,13 +118,13 @@ fn leave(row_of_sums: ptr<function, array<Sums, TN>>, m: u32, group: vec2<u32>, 
     let strip_row = i / (BN / 4u);
     let row = group.y * BM + (strip_row / MM * TM + m) * MM + strip_row % MM;
     let column = group.x * BN / 4u + i % (BN / 4u);
-    finish(row, column, bitcast<vec4<f32>>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]));
+    finish(row, column, bitcast<vec4f>(staged[strip_row * STRIP_STRIDE + i % (BN / 4u)]));
   }
 }
 
 @compute @workgroup_size(THREADS)
 fn main(
-  @builtin(workgroup_id) workgroup: vec3<u32>,
+  @builtin(workgroup_id) workgroup: vec3u,
   @builtin(local_invocation_index) thread: u32,
   @builtin(subgroup_id) subgroup_id: u32,
 ) {

@@ -18,22 +18,22 @@ const THREADS = SPLIT * THREADS_N;
 //#include parts/epilogue.wgsl
 //#include parts/total.wgsl
 
-var<workgroup> shares: array<array<vec4<f32>, ROWS>, THREADS>;
+var<workgroup> shares: array<array<vec4f, ROWS>, THREADS>;
 
 @compute @workgroup_size(THREADS)
-fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
+fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) thread: u32) {
   let first_row = (shape.first_group + group.y) * ROWS;
   let column = group.x * THREADS_N + thread / SPLIT;
   let part = thread % SPLIT;
   let depth8 = shape.depth / 8u;
-  var sums: array<vec4<f32>, ROWS * 4u>;
+  var sums: array<vec4f, ROWS * 4u>;
   for (var k = part; k < depth8; k += SPLIT) {
-    var low: array<vec4<f32>, ROWS>;
-    var high: array<vec4<f32>, ROWS>;
+    var low: array<vec4f, ROWS>;
+    var high: array<vec4f, ROWS>;
     for (var r = 0u; r < ROWS; r++) {
       let at = min(first_row + r, shape.rows - 1u) * depth8 + k;
-      low[r] = vec4<f32>(x[at * 2u]);
-      high[r] = vec4<f32>(x[at * 2u + 1u]);
+      low[r] = vec4f(x[at * 2u]);
+      high[r] = vec4f(x[at * 2u + 1u]);
     }
     for (var c = 0u; c < 4u; c++) {
       let b = eight((column * 4u + c) * depth8 + k);

@@ -4,7 +4,7 @@ const ADD = false;
 //#include parts/gelu.wgsl
 
 // From four sums to y: the bias, GELU and the addend. `column` counts fours; outside of y nothing is written.
-fn finish(row: u32, column: u32, sums: vec4<f32>) {
+fn finish(row: u32, column: u32, sums: vec4f) {
   if (row < shape.rows && column < shape.columns / 4u) {
     var value = sums + bias[column];
     if (GELU) {

@@ -12,6 +12,6 @@ alias Left = subgroup_matrix_left<f16, MK, MM>;
 alias Right = subgroup_matrix_right<f16, MN, MK>;
 alias Sums = subgroup_matrix_result<f32, MN, MM>;
 
-fn halves(v: vec4<act>) -> vec2<u32> {
-  return bitcast<vec2<u32>>(vec4<f16>(v));
+fn halves(v: vec4<act>) -> vec2u {
+  return bitcast<vec2u>(vec4<f16>(v));
 }

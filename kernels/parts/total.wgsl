@@ -1,3 +1,3 @@
-fn total(v: vec4<f32>) -> f32 {
+fn total(v: vec4f) -> f32 {
   return v.x + v.y + v.z + v.w;
 }

@@ -4,14 +4,14 @@
 // Weights, stored as WEIGHTS says, are read eight at a time, 16 bytes or less; `at` counts eights from the beginning of
 // W. What is loaded need not have arrived before it is widened, to f32.
 struct Stored {
-  words: vec4<u32>,
-  more: vec4<u32>, // of f32
+  words: vec4u,
+  more: vec4u, // of f32
   scales: u32,
 }
 
 struct Eight {
-  low: vec4<f32>,
-  high: vec4<f32>,
+  low: vec4f,
+  high: vec4f,
 }
 
 fn load(at: u32) -> Stored {
@@ -30,7 +30,7 @@ fn load(at: u32) -> Stored {
 fn widen(stored: Stored, at: u32) -> Eight {
   let words = stored.words;
   if (WEIGHTS == F32) {
-    return Eight(bitcast<vec4<f32>>(words), bitcast<vec4<f32>>(stored.more));
+    return Eight(bitcast<vec4f>(words), bitcast<vec4f>(stored.more));
   }
   if (WEIGHTS == F16) {
     return Eight(

@@ -18,7 +18,7 @@ export async function findGpu(): Promise<GPU | undefined> {
   const dawn = await import("webgpu").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ERR_MODULE_NOT_FOUND" || error.code === "MODULE_NOT_FOUND") return undefined;
     throw new SiglipError(
-      `npm's webgpu package was wanted and does not load (${error.message.split("\n")[0]}); use backend "cpu" on this platform.`,
+      `npm's webgpu package was wanted and does not load (${error.message.split("\n")[0]}); use backend "wasm" on this platform.`,
       { cause: error },
     );
   });

@@ -187,7 +187,7 @@ export class WebGpuBackend extends Backend {
     if (!(await failed)) return buffer;
     const advice = smaller
       ? `load with dtype "${smaller.dtype}", which needs ${smaller.bytes} bytes for all weights`
-      : `load one tower only, or with backend "cpu"`;
+      : `load one tower only, or with backend "wasm"`;
     const wanted = `${bytes} bytes more for ${show(shape)} as ${dtype} beside the ${held} held`;
     throw mismatch("out-of-memory", name, wanted, "no room on the device", advice);
   }

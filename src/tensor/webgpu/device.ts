@@ -69,7 +69,7 @@ export async function openDevice(gpu: GPU | undefined): Promise<OpenedDevice | u
     })
     .catch((cause) => {
       const subject = `The WebGPU adapter ${adapter.info.vendor}`;
-      throw mismatch("no-device", subject, "a device", cause.message, `load with backend "cpu"`, cause);
+      throw mismatch("no-device", subject, "a device", cause.message, `load with backend "wasm"`, cause);
     });
   return { device: toldBy(adapter, device), info: adapter.info, software: isSoftware(adapter.info) };
 }

@@ -192,5 +192,5 @@ export function attentionForms(head: number, queries: number, device: Capabiliti
   const small = some("8x4", "4x2").slice(0, 1);
   const found = [queries === 1 ? single : [], many, small].find((names) => names.length > 0);
   if (found) return found;
-  throw mismatch("unsupported", "attention", "heads of at most 660 features", String(head), `use backend "cpu"`);
+  throw mismatch("unsupported", "attention", "heads of at most 660 features", String(head), `use backend "wasm"`);
 }

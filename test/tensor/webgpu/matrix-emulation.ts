@@ -43,7 +43,7 @@ function emulated(kernel: MatrixKernel, constants: Constants, f16: boolean): str
   const [, subgroup] = /^@builtin\(subgroup_id\) (\w+): u32,\n/m.exec(text) ?? [];
   replace(/^@builtin\(subgroup_id\) \w+: u32,\n/m, "");
   replace(/^(@compute[^{]*\{\n)/m, `$1let ${subgroup} = thread / SUBGROUP;\nlane_id = thread % SUBGROUP;\n`);
-  if (!f16) replace(/bitcast<vec2<u32>>\(vec4<f16>\(v\)\)/, "vec2(pack2x16float(v.xy), pack2x16float(v.zw))");
+  if (!f16) replace(/bitcast<vec2u>\(vec4<f16>\(v\)\)/, "vec2(pack2x16float(v.xy), pack2x16float(v.zw))");
   return specialise(text, constants);
 }
 
