@@ -161,7 +161,7 @@ describe("a page", () => {
     ],
   ];
   for (const [how, before] of withoutGpu) {
-    inChromium(`${how} falls back to wasm, and says so where webgpu was asked for`, "wasm", async () => {
+    inChromium(`${how} falls back to wasm, and says so where webgpu was asked for`, "cpu", async () => {
       const page = await chromium.openPage(before);
       const found = await page.evaluate(([image, texts]) => siglip.score("demo", {}, image, texts), [
         picture,
