@@ -34,7 +34,7 @@ export type Canonical = (text: string) => string;
  */
 export async function canonicalOf(dialect: Dialect): Promise<Canonical> {
   if (!DIALECTS.includes(dialect)) {
-    throw mismatch("bad-input", "dialect", `one of ${DIALECTS.join(", ")}`, String(dialect), "choose one of these");
+    throw mismatch("bad-input", "dialect", `one of ${DIALECTS.join(", ")}`, String(dialect), "choose one");
   }
   if (dialect === "siglip") return (text) => squeeze(text.toLowerCase().replace(PUNCTUATION, ""));
   if (dialect === "open_clip") {
@@ -103,7 +103,7 @@ export class SiglipTokenizer {
     if (!Array.isArray(texts)) throw mismatch("bad-input", "texts", "a list", typeof texts, "pass a list");
     if (texts.length * this.length > MAX_IDS) {
       const most = Math.floor(MAX_IDS / this.length);
-      throw mismatch("bad-input", "texts", `at most ${most} at once`, `${texts.length}`, "pass them in several calls");
+      throw mismatch("bad-input", "texts", `at most ${most} at once`, `${texts.length}`, "pass fewer");
     }
     for (let i = 0; i < texts.length; i++) checkText(texts[i], `text ${i}`);
     const ids = new Int32Array(texts.length * this.length).fill(this.pad);
