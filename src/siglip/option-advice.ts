@@ -23,7 +23,8 @@ export function misnamed(call: string, options: unknown, known: readonly string[
   if (typeof options !== "object" || options === null) {
     return mismatch("bad-input", call, "an object of options", describe(options), "put them into { }");
   }
-  const name = Object.keys(options).find((name) => !known.includes(name))!;
+  const name = Object.keys(options).find((name) => !known.includes(name));
+  if (name === undefined) return noDevice((options as { device?: unknown }).device);
   const meant = [ALIASES[name] ?? name, name].flatMap((one) => known.filter((other) => alike(one, other)))[0];
   let advice = `choose among ${known.join(", ")}`;
   if (meant) advice = `say ${meant}`;
@@ -31,8 +32,7 @@ export function misnamed(call: string, options: unknown, known: readonly string[
   return mismatch("bad-input", call, "options that it knows", JSON.stringify(name.slice(0, 100)), advice);
 }
 
-/** The error for a device that is none. */
-export function noDevice(device: unknown): SiglipError {
+function noDevice(device: unknown): SiglipError {
   return mismatch("bad-input", "device", "a GPUDevice", describe(device), `say backend: ${describe(device)}`);
 }
 

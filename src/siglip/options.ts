@@ -20,19 +20,20 @@ const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
   towers: true,
 };
 
-/** Rejects with a SiglipError where options hold one that `call` does not know; `known` lists all of them. */
-export async function checkOptions(call: string, options: unknown, known: readonly string[]): Promise<void> {
-  const sound =
-    typeof options === "object" && options !== null && Object.keys(options).every((name) => known.includes(name));
+/**
+ * Rejects with a SiglipError where options hold one that `call` does not know; `known` lists all of them. A device that is
+ * the name of a backend is one, too.
+ */
+export async function checkOptions(call: string, options: object, known: readonly string[]): Promise<void> {
+  const sound = ([name, value]: [string, unknown]) =>
+    known.includes(name) && (name !== "device" || typeof value !== "string");
   // What was meant is worth a search, which is a chunk of its own.
-  if (!sound) throw (await import("./option-advice.ts")).misnamed(call, options, known);
+  if (Object(options) !== options || !Object.entries(options).every(sound)) {
+    throw (await import("./option-advice.ts")).misnamed(call, options, known);
+  }
 }
 
-/** Checks the names of what `Siglip.load` is given, and that `device` is no name of a backend. */
-export async function checkLoadOptions(options: LoadOptions): Promise<void> {
-  await checkOptions("Siglip.load", options, Object.keys(LOAD));
-  const { device } = options;
-  if (device !== undefined && (typeof device !== "object" || device === null)) {
-    throw (await import("./option-advice.ts")).noDevice(device);
-  }
+/** Checks the names of what `Siglip.load` is given. */
+export function checkLoadOptions(options: LoadOptions): Promise<void> {
+  return checkOptions("Siglip.load", options, Object.keys(LOAD));
 }

@@ -96,8 +96,7 @@ export class Siglip<Image = unknown> {
 
   protected constructor(parts: LoadedModel<Image>) {
     if (!parts?.backend) {
-      const advice = "call await Siglip.load(model) instead";
-      throw mismatch("bad-input", "new Siglip", "a model that was loaded", `${typeof parts}`, advice);
+      throw mismatch("bad-input", "new Siglip", "a loaded model", "none", "call await Siglip.load(model)");
     }
     this.kept = parts;
     this.config = parts.config;

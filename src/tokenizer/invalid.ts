@@ -2,5 +2,5 @@ import { mismatch, type SiglipError } from "../support/error.ts";
 
 /** A SiglipError for a file that is no sound model. */
 export function invalid(wanted: string, found: string): SiglipError {
-  return mismatch("bad-checkpoint", "tokenizer model", wanted, found, "fetch spiece.model or tokenizer.model again");
+  return mismatch("bad-checkpoint", "tokenizer model", wanted, found, "fetch it again");
 }

@@ -133,13 +133,7 @@ class Output {
     const wanted = this.length + more;
     if (wanted <= this.bytes.length) return;
     if (wanted > MAX_TEXT)
-      throw mismatch(
-        "bad-input",
-        "text",
-        `at most ${MAX_TEXT} bytes once normalised`,
-        "more",
-        "shorten it (the model reads only its beginning)",
-      );
+      throw mismatch("bad-input", "text", `at most ${MAX_TEXT} normalised bytes`, "more", "shorten it");
     const larger = new Uint8Array(Math.min(MAX_TEXT, 2 * wanted));
     larger.set(this.bytes.subarray(0, this.length));
     this.bytes = larger;

@@ -1,4 +1,5 @@
 import { mismatch } from "../support/error.ts";
+import { invalid } from "./invalid.ts";
 import type { SentencePiece } from "./sentencepiece.ts";
 import { checkText } from "./text.ts";
 
@@ -33,7 +34,7 @@ export type Canonical = (text: string) => string;
  */
 export async function canonicalOf(dialect: Dialect): Promise<Canonical> {
   if (!DIALECTS.includes(dialect)) {
-    throw mismatch("bad-input", "dialect", `one of ${DIALECTS.join(", ")}`, String(dialect), "choose one of these");
+    throw mismatch("bad-input", "dialect", `one of ${DIALECTS.join(", ")}`, String(dialect), "choose one");
   }
   if (dialect === "siglip") return (text) => squeeze(text.toLowerCase().replace(PUNCTUATION, ""));
   if (dialect === "open_clip") {
@@ -87,8 +88,7 @@ export class SiglipTokenizer {
       throw mismatch("bad-input", "length", `a whole number from 1 to ${MAX_IDS}`, `${length}`, "pass config.json's");
     }
     if (model.idOf("</s>") !== EOS && model.idOf("<eos>") !== EOS) {
-      const wanted = `SigLIP's vocabulary, in which </s> or <eos> is id ${EOS}`;
-      throw mismatch("bad-checkpoint", "tokenizer model", wanted, "another", "take the checkpoint's own");
+      throw invalid(`SigLIP's vocabulary, in which </s> or <eos> is id ${EOS}`, "another");
     }
     const chosen = dialect ?? (model.algorithm === "bpe" ? "siglip2" : "siglip");
     const canonical = await canonicalOf(chosen);
@@ -100,10 +100,10 @@ export class SiglipTokenizer {
    * call; a text that is no string, or has more than 2^25 code units, is a SiglipError that names its index.
    */
   encode(texts: readonly string[]): Int32Array {
-    if (!Array.isArray(texts)) throw mismatch("bad-input", "texts", "a list", typeof texts, "pass an array of strings");
+    if (!Array.isArray(texts)) throw mismatch("bad-input", "texts", "a list", typeof texts, "pass a list");
     if (texts.length * this.length > MAX_IDS) {
       const most = Math.floor(MAX_IDS / this.length);
-      throw mismatch("bad-input", "texts", `at most ${most} at once`, `${texts.length}`, "pass them in several calls");
+      throw mismatch("bad-input", "texts", `at most ${most} at once`, `${texts.length}`, "pass fewer");
     }
     for (let i = 0; i < texts.length; i++) checkText(texts[i], `text ${i}`);
     const ids = new Int32Array(texts.length * this.length).fill(this.pad);

@@ -13,8 +13,7 @@ export function checkText(text: unknown, name: string): string {
     throw mismatch("bad-input", name, "a string", text === null ? "null" : typeof text, "pass text");
   }
   if (text.length > MAX_TEXT) {
-    const advice = "shorten it (the model reads only its beginning)";
-    throw mismatch("bad-input", name, `at most ${MAX_TEXT} characters`, `${text.length}`, advice);
+    throw mismatch("bad-input", name, `at most ${MAX_TEXT} characters`, `${text.length}`, "shorten it");
   }
   return text;
 }

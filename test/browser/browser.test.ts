@@ -161,9 +161,9 @@ describe("a page", () => {
     ],
   ];
   for (const [how, before] of withoutGpu) {
-    inChromium(`${how} falls back to wasm, and says so where webgpu was asked for`, "cpu", async () => {
+    inChromium(`${how} falls back to wasm, and says so where webgpu was asked for`, "wasm", async () => {
       const page = await chromium.openPage(before);
-      const found = await page.evaluate(([image, texts]) => siglip.score("demo", {}, image, texts), [
+      const found = await page.evaluate(([image, texts]) => siglip.score("demo", { dtype: "f32" }, image, texts), [
         picture,
         labels,
       ] as const);
