@@ -161,16 +161,16 @@ describe("a page", () => {
     ],
   ];
   for (const [how, before] of withoutGpu) {
-    inChromium(`${how} falls back to the cpu, and says so where webgpu was asked for`, "cpu", async () => {
+    inChromium(`${how} falls back to wasm, and says so where webgpu was asked for`, "wasm", async () => {
       const page = await chromium.openPage(before);
       const found = await page.evaluate(([image, texts]) => siglip.score("demo", {}, image, texts), [
         picture,
         labels,
       ] as const);
-      expect(found.backend).toBe("cpu");
+      expect(found.backend).toBe("wasm");
       expectLogits(found.logits);
       expect(await page.evaluate(() => siglip.failure(siglip.Siglip.load("demo", { backend: "webgpu" })))).toBe(
-        'SiglipError: A WebGPU adapter was wanted, found none; use a browser and a page (https) with WebGPU, or load with backend "cpu".',
+        'SiglipError: backend: wanted a WebGPU adapter, found none; use a browser and a page (https) with WebGPU, or load with backend "cpu".',
       );
     });
   }

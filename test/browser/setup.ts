@@ -51,7 +51,7 @@ export async function setUp(
 /** A test in Chromium, skipped with the reason where there is none; of the webgpu backend also where GPU cases are not wanted. */
 export function inChromium(
   name: string,
-  backend: "webgpu" | "cpu" | "chromium",
+  backend: "webgpu" | "wasm" | "cpu" | "chromium",
   body: (context: TestContext) => Promise<void>,
   precision = backend === "chromium" ? "" : "f32",
 ): void {
