@@ -13,6 +13,7 @@ export type { Shape } from "../tensor/shape.ts";
 export type { Pinned } from "../tensor/webgpu/options.ts";
 export type { AttentionName, LinearName } from "../tensor/webgpu/tiles.ts";
 export type { Dialect } from "../tokenizer/siglip.ts";
+export type { BackendName } from "./backends.ts";
 export { type Classifier, type ClassifierOptions, DEFAULT_TEMPLATE, type Ranked } from "./classifier.ts";
 export type { Embeddings, Similarity } from "./embeddings.ts";
 export type { LoadOptions } from "./load.ts";
