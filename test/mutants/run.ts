@@ -1,6 +1,6 @@
 // `npm run test:mutants`: breaks a copy of the tree in one way at a time, as table.ts lists them, and sees whether the test that is
 // named there notices. `npm run test:mutants -- WORD…` takes the mutants whose names have one of the words.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -37,6 +37,7 @@ async function copyTree(): Promise<string> {
 
 /** Why a mutant's line cannot be changed, or undefined. */
 function stale({ file, find }: Mutant): string | undefined {
+  if (!existsSync(join(root, file))) return `the table is stale: there is no ${file}`;
   const count = readFileSync(join(root, file), "utf8").split(find).length - 1;
   return count === 1
     ? undefined

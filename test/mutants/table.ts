@@ -35,13 +35,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "EXIF: pictures that lie on their side stay so",
     file: "src/image/exif.ts",
-    find: "value >= 1 && value <= 8",
-    replace: "value >= 1 && value <= 4",
+    find: "[2, 3, 4, 5, 6, 7, 8].find(",
+    replace: "[2, 3, 4].find(",
     killedBy: ["test/image/image.test.ts", "exif-orientation-[568]"],
   },
   {
     name: "PNG: the Paeth filter looks at the wrong corner",
-    file: "src/node/images/png.ts",
+    file: "src/image/png.ts",
     find: "above[i], above[i - distance]);",
     replace: "above[i], above[i]);",
     killedBy: ["test/image/image.test.ts", "photo-640x480"],
@@ -63,8 +63,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tokenizer: a long text loses its eos",
     file: "src/tokenizer/siglip.ts",
-    find: "this.#dialect), this.length - 1)",
-    replace: "this.#dialect), this.length)",
+    find: ", this.length - 1)",
+    replace: ", this.length)",
     killedBy: ["test/tokenizer/siglip.test.ts", "truncation keeps the eos"],
   },
   {
