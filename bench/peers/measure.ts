@@ -17,6 +17,8 @@ export interface Task {
   readonly files?: ModelFiles;
   /** Seconds from the child's start to its end. */
   readonly limit: number;
+  /** Seconds that the timed runs may take in all; one there always is. */
+  readonly seconds: number;
 }
 
 /** Something loaded, ready to run. */
@@ -70,15 +72,14 @@ export const ALLOWED: Record<DType, number> = {
   int4: 0.3,
 };
 
-/** Seconds that the timed runs of one row may take in all, and how many they are at most. */
-const BUDGET = 10;
+/** Timed runs of one row, at most. */
 const MOST = 50;
 
 /** Loads, runs once, verifies, and only then times; `tell` gets every figure as soon as it is known. */
 export async function measure(
   load: () => Promise<Loaded>,
   expected: () => Promise<Values>,
-  { dtype, limit }: Pick<Task, "dtype" | "limit">,
+  { dtype, limit, seconds: budget }: Pick<Task, "dtype" | "limit" | "seconds">,
   tell: (figures: Figures) => void,
 ): Promise<void> {
   const started = performance.now();
@@ -99,7 +100,7 @@ export async function measure(
     });
   }
   const times: number[] = [];
-  for (let spent = 0; times.length < MOST && (times.length === 0 || spent < BUDGET); ) {
+  for (let spent = 0; times.length < MOST && (times.length === 0 || spent < budget); ) {
     // The second run is not slower than the first.
     if (seconds(started) + (times.at(-1) ?? first) > limit - 5) break;
     const start = performance.now();

@@ -8,7 +8,7 @@ import type { Backend } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import type { RowChunk } from "../../src/tensor/packing.ts";
 import { Recorder, type WeightDType } from "../../src/tensor/program.ts";
-import { WasmBackend } from "../../src/tensor/wasm/backend.ts";
+import type { WasmBackend } from "../../src/tensor/wasm/backend.ts";
 import { open as openWasm } from "../../src/tensor/wasm/open.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
@@ -52,7 +52,10 @@ async function open({ name, dtype, threads }: Ours): Promise<{ backend: Backend;
       ...{ named: true, dtype, threads, threading: nodeThreads },
       ...{ gpu: async () => undefined, withoutGpu: "", chosenForms: () => new Map() },
     }))!;
-    return { backend, on: `${adapter}; ${backend instanceof WasmBackend ? backend.forms[dtype] : ""}` };
+    const { forms } = backend as WasmBackend;
+    // Patches are never stored in less than half precision.
+    const patches = dtype === "f32" || dtype === "f16" ? "" : `, patches ${forms.f16}`;
+    return { backend, on: `${adapter}; ${forms[dtype]}${patches}` };
   }
   const opened = await openDevice(await findGpu());
   if (!opened) throw new Error("a WebGPU adapter was wanted, none found");

@@ -20,12 +20,12 @@ import { ratio, table } from "./table.ts";
 const CASES = ["so400m-384", "tiny-hd72", "tiny-hd64", "tiny-giant", "tiny-ragged"];
 const PACKAGES = ["onnxruntime-node", "onnxruntime-web", "@jax-js/jax", "@litertjs/core"];
 const USAGE = `usage: run.ts [--case so400m-384] [--only ${Object.keys(ENGINES).join()}]
-  [--dtype ${DTYPES.join()}] [--threads 1,2] [--batch N] [--limit SECONDS] [--out FILE] [--prepare]`;
+  [--dtype ${DTYPES.join()}] [--threads 1,2] [--batch N] [--seconds 10] [--limit 600] [--out FILE] [--prepare]`;
 
 const options = readOptions();
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const { config, batch, own } = await goldenInputs(options.case, options.batch).catch((error) => fail(error.message));
-const task = { case: options.case, batch, limit: options.limit };
+const task = { case: options.case, batch, limit: options.limit, seconds: options.seconds };
 const { adapter } = (await child({ ...task, engine: "adapter", dtype: "f32", limit: 60 })) as { adapter?: Adapter };
 const engines =
   options.engines ?? Object.keys(ENGINES).filter((name) => !ENGINES[name].gpu || adapter?.software === false);
@@ -150,6 +150,7 @@ function readOptions() {
       only: { type: "string" },
       threads: { type: "string", default: [...new Set([1, Math.min(availableParallelism(), 16)])].join() },
       batch: { type: "string" },
+      seconds: { type: "string", default: "10" },
       limit: { type: "string", default: "600" },
       out: { type: "string" },
       prepare: { type: "boolean", default: false },
@@ -177,6 +178,7 @@ function readOptions() {
     engines: values.only === undefined ? undefined : list("only", values.only, Object.keys(ENGINES)),
     threads: values.threads.split(",").map((count) => whole("threads", count)),
     batch: values.batch === undefined ? undefined : whole("batch", values.batch),
+    seconds: whole("seconds", values.seconds),
     limit: whole("limit", values.limit),
     out: values.out,
     /** Only the models' files are written. */
