@@ -8,7 +8,7 @@ import type { CachedModel } from "./browser/storage/cache.ts";
 import type { ModelFiles } from "./files/model-files.ts";
 import { type LoadOptions, loadModel } from "./siglip/load.ts";
 import { Siglip as SiglipModel } from "./siglip/siglip.ts";
-import { SiglipError } from "./support/error.ts";
+import { mismatch } from "./support/error.ts";
 
 export type { BrowserImage } from "./browser/platform.ts";
 export type { CachedModel } from "./browser/storage/cache.ts";
@@ -56,7 +56,7 @@ async function findFiles(model: string | URL | Iterable<File>, options: LoadOpti
     const { listFiles } = await import("./files/list.ts");
     return listFiles(model);
   }
-  throw new SiglipError(
-    `Siglip.load: wanted "demo", org/name of the Hub, a URL or a list of Files, found ${typeof model === "string" ? JSON.stringify(model) : typeof model}; name a model.`,
-  );
+  const wanted = `"demo", org/name of the Hub, a URL or a list of Files`;
+  const found = typeof model === "string" ? JSON.stringify(model) : typeof model;
+  throw mismatch("bad-input", "Siglip.load", wanted, found, "name a model");
 }

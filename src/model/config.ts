@@ -1,5 +1,5 @@
 import type { ImageProcessing } from "../image/preprocess.ts";
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** One transformer encoder: pre-LN blocks of `hidden` features, an MLP of `mlp`, GELU in its tanh form. */
 export interface TowerConfig {
@@ -76,23 +76,19 @@ export function parseConfig(config: unknown, preprocessor?: unknown): SiglipConf
  */
 export function parseJson(bytes: Uint8Array, name: string, limit = 2 ** 20): unknown {
   if (bytes.length > limit) {
-    throw new SiglipError(
-      `${name}: wanted at most ${limit} bytes of JSON, found ${bytes.length}; name the right file.`,
-    );
+    throw mismatch("bad-input", name, `at most ${limit} bytes of JSON`, `${bytes.length}`, "name the right file");
   }
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    throw new SiglipError(`${name}: wanted JSON, found bytes that are not UTF-8; fetch the file again.`, { cause });
+    throw mismatch("bad-checkpoint", name, "JSON", "bytes that are not UTF-8", "fetch the file again", cause);
   }
   try {
     return JSON.parse(text);
   } catch (cause) {
     const reason = String((cause as Error).message).replace(/\s+/g, " ");
-    throw new SiglipError(`${name}: wanted JSON, found text that is none (${reason}); fetch the file again.`, {
-      cause,
-    });
+    throw mismatch("bad-checkpoint", name, "JSON", `text that is none (${reason})`, "fetch the file again", cause);
   }
 }
 
@@ -189,16 +185,15 @@ class Section {
 
   constructor(path: string, values: unknown) {
     if (typeof values !== "object" || values === null || Array.isArray(values)) {
-      throw new SiglipError(`${path}: wanted an object, found ${show(values)}; fetch the file again.`);
+      throw mismatch("bad-checkpoint", path, "an object", show(values), "fetch the file again");
     }
     this.path = path;
     this.values = values;
   }
 
   fail(key: string, wanted: string, found: unknown, aside = ""): never {
-    throw new SiglipError(
-      `${this.path}: wanted ${key} to be ${wanted}, found ${show(found)}${aside}; use a checkpoint that this package supports.`,
-    );
+    const advice = "use a checkpoint that this package supports";
+    throw mismatch("unsupported", this.path, `${key} to be ${wanted}`, `${show(found)}${aside}`, advice);
   }
 
   get(key: string, otherwise?: unknown): unknown {

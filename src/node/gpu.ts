@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** Dawn hides matrix units, and on NVIDIA's Vulkan f16 and the memory model that those need, unless they are asked for. */
 const TOGGLES = ["enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia,use_vulkan_memory_model"];
@@ -17,10 +17,8 @@ export async function findGpu(): Promise<GPU | undefined> {
   if ("Bun" in globalThis) return undefined;
   const dawn = await import("webgpu").catch((error: NodeJS.ErrnoException) => {
     if (error.code === "ERR_MODULE_NOT_FOUND" || error.code === "MODULE_NOT_FOUND") return undefined;
-    throw new SiglipError(
-      `npm's webgpu package was wanted and does not load (${error.message.split("\n")[0]}); use backend "wasm" on this platform.`,
-      { cause: error },
-    );
+    const [found] = error.message.split("\n");
+    throw mismatch("no-device", "npm's webgpu package", "that it loads", found, `use backend "wasm" here`, error);
   });
   if (!dawn) return undefined;
   Object.assign(globalThis, dawn.globals);

@@ -1,4 +1,4 @@
-import { SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** Embeddings, one a row, each of length 1: `data` [n, dim] row-major. */
 export interface Embeddings {
@@ -25,9 +25,9 @@ export function normalise(data: Float32Array, width: number): void {
     for (let d = 0; d < width; d++) squares += data[base + d] ** 2;
     const norm = Math.sqrt(squares);
     if (!(norm > 0 && norm < Number.POSITIVE_INFINITY)) {
-      throw new SiglipError(
-        `embedding ${base / width}: wanted a vector with a direction, found length ${norm}; load with dtype "f32", and if that gives the same the checkpoint is damaged.`,
-      );
+      const advice = `load with dtype "f32", and if that gives the same the checkpoint is damaged`;
+      const subject = `embedding ${base / width}`;
+      throw mismatch("bad-checkpoint", subject, "a vector with a direction", `length ${norm}`, advice);
     }
     for (let d = 0; d < width; d++) data[base + d] /= norm;
   }

@@ -3,7 +3,7 @@ import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.t
 import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
-import { mismatch, SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { reporter } from "../support/progress.ts";
 import type { OpenedBackend } from "../tensor/open.ts";
 import { storedAs, type WeightDType } from "../tensor/program.ts";
@@ -53,9 +53,8 @@ export async function loadModel<Image>(
   checkPictureOptions(options);
   const towers = checkTowers(options.towers ?? ["image", "text"]);
   if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
-    throw new SiglipError(
-      `dtype: wanted "f32", "f16", "q8", "i8" or "q4", found ${JSON.stringify(options.dtype)}; choose one.`,
-    );
+    const wanted = `"f32", "f16", "q8", "i8" or "q4"`;
+    throw mismatch("bad-input", "dtype", wanted, JSON.stringify(options.dtype), "choose one");
   }
   let opened: OpenedBackend | undefined;
   let files = found;
@@ -114,9 +113,8 @@ export async function loadModel<Image>(
       version,
       async reload() {
         if (options.device) {
-          throw new SiglipError(
-            "The WebGPU device given to Siglip.load was lost, found no way to make another; load the model again with a new one.",
-          );
+          const advice = "load the model again with a new one";
+          throw mismatch("device-lost", "device", "the GPUDevice given to Siglip.load", "that it was lost", advice);
         }
         // What was asked of the first load, its signal among it, is long settled; warnings have been told.
         return loadModel(found, platform, {
@@ -142,13 +140,12 @@ export async function loadModel<Image>(
 
 function checkTowers(towers: readonly Tower[]): readonly Tower[] {
   if (!Array.isArray(towers)) {
-    throw new SiglipError(
-      `towers: wanted a list, found ${JSON.stringify(towers)}; put "image", "text" or both into [ ].`,
-    );
+    const advice = `put "image", "text" or both into [ ]`;
+    throw mismatch("bad-input", "towers", "a list", JSON.stringify(towers), advice);
   }
   const bad = towers.find((tower) => tower !== "image" && tower !== "text");
   if (bad !== undefined || towers.length === 0) {
-    throw new SiglipError(`towers: wanted "image", "text" or both, found ${JSON.stringify(towers)}; name one of them.`);
+    throw mismatch("bad-input", "towers", `"image", "text" or both`, JSON.stringify(towers), "name one of them");
   }
   return towers;
 }
@@ -160,9 +157,8 @@ async function loadTokenizer(
 ): Promise<SiglipTokenizer> {
   const model = SentencePiece.parse(await readTokenizer(files, signal, onProgress));
   if (model.size > vocabulary) {
-    throw new SiglipError(
-      `${files.name}: wanted a tokenizer of at most ${vocabulary} pieces by config.json, found ${model.size}; the two do not belong together.`,
-    );
+    const wanted = `a tokenizer of at most ${vocabulary} pieces by config.json`;
+    throw mismatch("bad-checkpoint", files.name, wanted, `${model.size}`, "the two do not belong together");
   }
   return SiglipTokenizer.make(model, { length: positions, dialect });
 }

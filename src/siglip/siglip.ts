@@ -4,7 +4,7 @@ import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
-import { mismatch, SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { StoredDType, WeightDType } from "../tensor/program.ts";
 import { padded } from "../tensor/shape.ts";
@@ -86,6 +86,8 @@ export class Siglip<Image = unknown> {
     readonly adapter: string | undefined;
     /** As the linear maps' weights are stored. */
     readonly dtype: WeightDType;
+    /** How many pictures and texts suit it at a time. */
+    readonly batch: { readonly images: number; readonly texts: number };
   };
   /** What tells its weights from others of the same name: a commit, or what their server says of them; undefined where nothing does. */
   readonly version: string | undefined;
@@ -101,7 +103,9 @@ export class Siglip<Image = unknown> {
     this.kept = parts;
     this.config = parts.config;
     this.dim = parts.config.vision.hidden;
-    this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype };
+    const { images, texts } = parts.backend.defaults;
+    const batch = { images, texts };
+    this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype, batch };
     this.version = parts.version;
   }
 
@@ -135,7 +139,13 @@ export class Siglip<Image = unknown> {
     const { tokenizer, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly string[]) => {
       if (!tokenizer)
-        throw new SiglipError(`The text tower was wanted, found it not loaded; load with towers: ["image", "text"].`);
+        throw mismatch(
+          "bad-input",
+          "embedTexts",
+          "the text tower",
+          "it not loaded",
+          `load with towers: ["image", "text"]`,
+        );
       return tokenizer.encode(part);
     };
     return this.embed(items, options.batch ?? backend.defaults.texts, options, prepare, towers.text);
@@ -145,9 +155,8 @@ export class Siglip<Image = unknown> {
   similarity(images: Embeddings, texts: Embeddings): Similarity {
     for (const { data, shape } of [images ?? {}, texts ?? {}]) {
       if (!Number.isInteger(shape?.[0]) || shape[1] !== this.dim || data?.length !== shape[0] * this.dim) {
-        throw new SiglipError(
-          `similarity: wanted embeddings of [n, ${this.dim}], found ${data?.length} values as [${shape}]; embed with this model.`,
-        );
+        const found = `${data?.length} values as [${shape}]`;
+        throw mismatch("bad-input", "similarity", `embeddings of [n, ${this.dim}]`, found, "embed with this model");
       }
     }
     const { scale, bias } = this.parts.towers;
@@ -226,7 +235,7 @@ export class Siglip<Image = unknown> {
     tower: (input: Input, options: ForwardOptions) => Promise<Values>,
   ): Promise<Embeddings> {
     if (!(Number.isInteger(batch) && batch >= 1)) {
-      throw new SiglipError(`batch: wanted a whole number from 1, found ${batch}; leave it out for the default.`);
+      throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
     }
     const data = new Float32Array(items.length * this.dim);
     const run = async (from: number, input: Input) => {
@@ -252,7 +261,7 @@ export class Siglip<Image = unknown> {
   }
 
   private get parts(): LoadedModel<Image> {
-    if (!this.kept) throw new SiglipError("The model was wanted but it has been disposed; load it again.");
+    if (!this.kept) throw mismatch("disposed", "The model", "one in use", "that it has been disposed", "load it again");
     return this.kept;
   }
 }
@@ -270,5 +279,5 @@ function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R>
 
 function list<Item>(items: readonly Item[], call: string, what: string): readonly Item[] {
   if (Array.isArray(items)) return items;
-  throw new SiglipError(`${call}: wanted a list of ${what}, found ${typeof items}; put it into [ ].`);
+  throw mismatch("bad-input", call, `a list of ${what}`, typeof items, "put it into [ ]");
 }

@@ -34,9 +34,9 @@ export class SiglipError extends Error {
   /** What kind of failure it is. */
   readonly code: ErrorCode;
 
-  constructor(message: string, options: ErrorOptions & { readonly code?: ErrorCode } = {}) {
+  constructor(message: string, options: ErrorOptions & { readonly code: ErrorCode }) {
     super(message, options);
-    this.code = options.code ?? "bad-input";
+    this.code = options.code;
   }
 }
 

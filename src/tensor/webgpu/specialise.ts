@@ -1,4 +1,4 @@
-import { SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 
 /** Values for the top-level `const NAME = …;` and `alias name = …;` of a shader. Numbers are written as u32. */
 export type Constants = Readonly<Record<string, number | boolean | string>>;
@@ -11,8 +11,7 @@ export function specialise(source: string, constants: Constants): string {
   let text = source;
   for (const [name, constant] of Object.entries(constants)) {
     const line = new RegExp(`^(const|alias) ${name} = [^;]*;`, "m");
-    if (!line.test(text))
-      throw new SiglipError(`A kernel with a const or alias ${name} was wanted, found none; see kernels/.`);
+    if (!line.test(text)) throw mismatch("bad-input", "A kernel", `a const or alias ${name}`, "none", "see kernels/");
     const value = typeof constant === "number" ? `${constant}u` : constant;
     text = text.replace(line, (_, keyword) => `${keyword} ${name} = ${value};`);
   }

@@ -55,7 +55,7 @@ export class Indexer {
 
   /** Resolves when all are done, or at `stop`. */
   async run(): Promise<void> {
-    const batch = this.model.device.backend === "webgpu" ? 8 : 2;
+    const batch = this.model.device.batch.images;
     while (this.running) {
       if (this.paused) {
         await new Promise<void>((resolve) => {

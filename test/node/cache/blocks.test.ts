@@ -31,7 +31,7 @@ function origin({ ranges = true, pieces = 10_000, cutAfter = Number.POSITIVE_INF
         signal?.throwIfAborted();
         const piece = content.subarray(at, Math.min(at + pieces, offset + length));
         left -= piece.length;
-        if (left < 0) throw new SiglipError("the line was cut.");
+        if (left < 0) throw new SiglipError("the line was cut.", { code: "network" });
         yield piece;
       }
     },
@@ -206,7 +206,7 @@ describe("a partial file", () => {
   });
 
   it("takes no memory for the size that a server claims", async () => {
-    const origin = async () => Promise.reject(new SiglipError("nothing is fetched."));
+    const origin = async () => Promise.reject(new SiglipError("nothing is fetched.", { code: "network" }));
     const before = process.memoryUsage().heapUsed;
     // A list of as many blocks, as an array, would take 268 MB.
     const file = await BlockFile.open(join(folder, "claimed"), { name: "claimed", size: 2 ** 41, origin });
