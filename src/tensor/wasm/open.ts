@@ -19,7 +19,7 @@ export const open: Open = async ({ named, dtype = "f16", threads, threading, cho
   const pool = await Pool.open({ memory, runtime, threads });
   const kernels = new Kernels(pool, memory, instructions);
   try {
-    const chosen = await chosenForms(wasmFormsKey(instructions, pool.threads));
+    const chosen = await chosenForms(wasmFormsKey(instructions));
     const forms = await chooseForms(dtype, chosen, { kernels, memory, pool });
     const backend = new WasmBackend(pool, memory, kernels, forms);
     return { backend, adapter: describe(instructions, pool.threads), close: () => backend.dispose() };
@@ -29,13 +29,17 @@ export const open: Open = async ({ named, dtype = "f16", threads, threading, cho
   }
 };
 
-/** Chosen forms hold for these instructions on so many threads. */
-export function wasmFormsKey(instructions: Instructions, threads: number): string {
-  return `wasm, ${describe(instructions, threads)}`;
+/** Chosen forms hold for an engine's instructions. Not for a number of threads: results are not to depend on it. */
+function wasmFormsKey(instructions: Instructions): string {
+  return `wasm, ${named(instructions)}`;
 }
 
 /** "2 threads, simd madd dot". */
 function describe(instructions: Instructions, threads: number): string {
+  return `${threads} ${threads === 1 ? "thread" : "threads"}, ${named(instructions)}`;
+}
+
+function named(instructions: Instructions): string {
   const extras = Object.entries(instructions).flatMap(([name, has]) => (has ? [name] : []));
-  return `${threads} ${threads === 1 ? "thread" : "threads"}, ${["simd", ...extras].join(" ")}`;
+  return ["simd", ...extras].join(" ");
 }
