@@ -13,18 +13,19 @@ export function probe(): Instructions | undefined {
   const madd = WebAssembly.validate(store(f32x4.relaxed_madd(zero, zero, zero)));
   // Operands from memory: what a compiler calculates beforehand says nothing about the machine.
   const product = store(i8x16.relaxed_dot_add(v128.load(16), v128.load(32), zero));
-  const dot = WebAssembly.validate(product);
-  return { madd, dot, dot8: dot && takesEightBits(product) };
+  // An engine may take the instruction and not be done with it.
+  const dot = WebAssembly.validate(product) && multiplies(product, 127);
+  return { madd, dot, dot8: dot && multiplies(product, 255) };
 }
 
-/** Whether the dot takes its second operand as unsigned bytes and adds four products of them without saturation. */
-function takesEightBits(product: Uint8Array<ArrayBuffer>): boolean {
+/** Whether the dot adds four products with a second operand as large as this, unsigned, without saturation. */
+function multiplies(product: Uint8Array<ArrayBuffer>, most: number): boolean {
   const memory = new WebAssembly.Memory({ initial: 1 });
   const bytes = new Int8Array(memory.buffer);
   const { exports } = new WebAssembly.Instance(new WebAssembly.Module(product), { env: { memory } });
-  return [-127, 127].every((weight) => {
-    bytes.fill(weight, 16, 32).fill(255, 32, 48);
+  return [-127, -1, 1, 127].every((weight) => {
+    bytes.fill(weight, 16, 32).fill(most, 32, 48);
     (exports.run as (to: number, chunk: number, scratch: number) => void)(0, 0, 0);
-    return new Int32Array(memory.buffer, 0, 4).every((sum) => sum === 4 * weight * 255);
+    return new Int32Array(memory.buffer, 0, 4).every((sum) => sum === 4 * weight * most);
   });
 }

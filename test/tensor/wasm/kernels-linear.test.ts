@@ -17,7 +17,9 @@ import { packRows, unpackRows } from "../../../src/tensor/quantise.ts";
 import { GROUP } from "../../../src/tensor/shape.ts";
 import * as reference from "../../judge/reference.ts";
 import { random } from "../../judge/reference.ts";
-import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";
+import { ENGINES, errorOf, Machine, nameOf, useEngines } from "./machine.ts";
+
+useEngines();
 
 interface Options {
   gelu?: boolean;

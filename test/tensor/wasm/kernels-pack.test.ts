@@ -14,7 +14,9 @@ import { padRows } from "../../../src/tensor/packing.ts";
 import { packRows } from "../../../src/tensor/quantise.ts";
 import { padded } from "../../../src/tensor/shape.ts";
 import { random } from "../../judge/reference.ts";
-import { ENGINES, Machine } from "./machine.ts";
+import { ENGINES, Machine, useEngines } from "./machine.ts";
+
+useEngines();
 
 type Float = "F32" | "F16" | "BF16";
 

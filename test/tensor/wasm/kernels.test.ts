@@ -13,7 +13,9 @@ import { padded } from "../../../kernels/wasm/params.ts";
 import * as shape from "../../../src/tensor/shape.ts";
 import * as reference from "../../judge/reference.ts";
 import { random } from "../../judge/reference.ts";
-import { ENGINES, errorOf, Machine, nameOf } from "./machine.ts";
+import { ENGINES, errorOf, Machine, nameOf, useEngines } from "./machine.ts";
+
+useEngines();
 
 const BOUND = 1e-11;
 

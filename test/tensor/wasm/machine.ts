@@ -1,10 +1,23 @@
 import { setFlagsFromString } from "node:v8";
+import { afterAll, beforeAll } from "vitest";
 import { type Instructions, type KernelName, kernelModule, probe, type Step } from "../../../kernels/wasm/index.ts";
 
 const own = probe();
+/** Where the instructions are there without it, nothing. */
+const flag = (on: boolean) => {
+  if (!own?.madd) setFlagsFromString(`--${on ? "" : "no-"}experimental-wasm-relaxed-simd`);
+};
+
 // Node 20 has the relaxed instructions behind a flag; its dot is not finished there.
-if (!own?.madd) setFlagsFromString("--experimental-wasm-relaxed-simd");
-const flagged = probe()?.madd ? { madd: true, dot: false, dot8: false } : undefined;
+flag(true);
+const flagged = own?.madd || !probe()?.madd ? undefined : { madd: true, dot: false, dot8: false };
+flag(false);
+
+/** Lets a file's tests use `ENGINES`: the flag holds for the whole process, and other files' tests are to know nothing of it. */
+export function useEngines(): void {
+  beforeAll(() => flag(true));
+  afterAll(() => flag(false));
+}
 
 /** What this engine takes, and the plain form that every engine takes. */
 export const ENGINES: readonly Instructions[] = [
