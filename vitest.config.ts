@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 import { embedKernels } from "./kernels/generate.ts";
 import { embedDecoders } from "./src/node/images/generate.ts";
 import { adapterEnvironment } from "./test/harness/adapter.ts";
+import { SlowFirst } from "./test/harness/sequencer.ts";
 import { TallyReporter } from "./test/harness/tally.ts";
 import { embedDemo } from "./weights/embed.ts";
 
@@ -33,6 +34,7 @@ export default defineConfig(({ mode }) => {
       maxWorkers: 2,
       // A worker's files share their modules and thus a GPU device, with all that was compiled on it.
       isolate: false,
+      sequence: { sequencer: SlowFirst },
       // Tests read which suite was asked for.
       env: { ...adapterEnvironment(), ...Object.fromEntries(asked.map((name) => [variable(name), "1"])) },
       // Software adapters are slow; a hang still ends.

@@ -214,4 +214,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "",
     killedBy: ["test/tensor/webgpu/webgpu.test.ts", "submits nothing more once a forward is aborted"],
   },
+  {
+    name: "wasm: the second four columns take the bias of the first",
+    file: "kernels/wasm/linear.ts",
+    find: "v128.load(bias, half)",
+    replace: "v128.load(bias, 0)",
+    killedBy: [CONFORMANCE, "linear \\[3,48\\].*f32 weights\\) on wasm"],
+  },
+  {
+    name: "wasm: layer norm leaves out its bias",
+    file: "kernels/wasm/layer-norm.ts",
+    find: "v128.load(i32.add(bias, at))",
+    replace: "v128.load(i32.add(y, at))",
+    killedBy: [CONFORMANCE, "layerNorm \\[3,7\\].*f32 weights\\) on wasm"],
+  },
 ];
