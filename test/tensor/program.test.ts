@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { bindTowers, imageProgram, textProgram } from "../../src/model/towers.ts";
+import { planBuffers } from "../../src/tensor/buffer-plan.ts";
 import { costs } from "../../src/tensor/cost.ts";
-import { operandsOf, type Program, planBuffers, Recorder } from "../../src/tensor/program.ts";
+import { operandsOf, type Program, Recorder } from "../../src/tensor/program.ts";
 import { padded, rowCount, size } from "../../src/tensor/shape.ts";
 import { openGolden } from "../harness/golden.ts";
 

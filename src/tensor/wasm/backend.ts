@@ -1,8 +1,9 @@
 import { packStep, type WeightForm, weightBytes } from "../../../kernels/wasm/index.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { Backend, checkConstant, type Inputs, type Outputs } from "../backend.ts";
+import { planBuffers } from "../buffer-plan.ts";
 import { checkChunk, cutRows, notFinite, type RowChunk, type WeightSpec, wrongRows } from "../packing.ts";
-import { type Program, planBuffers, storedAs, type Weight, type WeightDType } from "../program.ts";
+import { type Program, storedAs, type Weight, type WeightDType } from "../program.ts";
 import { padded, rowCount, type Shape, size } from "../shape.ts";
 import type { Kernels, Placed } from "./kernels.ts";
 import type { Memory } from "./memory.ts";

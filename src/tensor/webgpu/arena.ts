@@ -1,4 +1,4 @@
-import type { BufferPlan } from "../program.ts";
+import type { BufferPlan } from "../buffer-plan.ts";
 
 /**
  * Buffers for activations, shared by all programs, since one runs at a time. Plans list their buffers from the largest on, so

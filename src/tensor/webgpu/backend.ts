@@ -1,7 +1,8 @@
 import { mismatch } from "../../support/error.ts";
 import { Backend, checkConstant, type Inputs, type Outputs } from "../backend.ts";
+import { planBuffers } from "../buffer-plan.ts";
 import { cutRows, padRows, type RowChunk, type WeightSpec } from "../packing.ts";
-import { type Program, planBuffers, type Slot, type Weight } from "../program.ts";
+import type { Program, Slot, Weight } from "../program.ts";
 import { padded, rowCount, type Shape, show } from "../shape.ts";
 import { Arena } from "./arena.ts";
 import { decode, type Trial } from "./choose.ts";

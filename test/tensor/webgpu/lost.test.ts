@@ -104,7 +104,7 @@ describe("a lost device", () => {
     const model = await Siglip.load("demo", { ...options, device });
     device.destroy();
     await device.lost;
-    await expect(model.embedTexts([text])).rejects.toThrow(/The WebGPU device given to Siglip.load was lost/);
+    await expect(model.embedTexts([text])).rejects.toThrow(/wanted the GPUDevice given to Siglip.load, found that it was lost/);
     model.dispose();
   });
 });
