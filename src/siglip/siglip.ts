@@ -87,7 +87,12 @@ export class Siglip<Image = unknown> {
     /** As the linear maps' weights are stored. */
     readonly dtype: WeightDType;
     /** How many pictures and texts suit it at a time. */
-    readonly batch: { readonly images: number; readonly texts: number };
+    readonly batch: {
+      /** Pictures at a time. */
+      readonly images: number;
+      /** Texts at a time. */
+      readonly texts: number;
+    };
   };
   /** What tells its weights from others of the same name: a commit, or what their server says of them; undefined where nothing does. */
   readonly version: string | undefined;

@@ -80,10 +80,12 @@ export function thread(
   });
 
   function work(): void {
-    while (Atomics.load(control, at.kernels) === kernels.length) {
-      // In this order: `open` never falls, so a ticket below it that can still be taken belongs to the step at hand.
+    for (;;) {
+      // In this order: `open` never falls, so a ticket below it that can still be taken belongs to the step at hand, whose kernels
+      // were told of before it was opened.
       const ticket = Atomics.load(control, at.next);
       const open = Atomics.load(control, at.open);
+      if (Atomics.load(control, at.kernels) !== kernels.length) return;
       if (ticket === open) rest(open);
       else if (Atomics.compareExchange(control, at.next, ticket, (ticket + 1) | 0) === ticket) {
         const failure = run((ticket - control[at.start]) | 0);
