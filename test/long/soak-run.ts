@@ -1,6 +1,6 @@
 // Loads and disposes of a model again and again, then embeds with one, in a process of its own, so that its memory is its own.
 // Prints one line of JSON. usage: node --expose-gc --import tsx test/long/soak-run.ts
-// cpu|webgpu MODEL ROUNDS EMBEDDINGS-A-ROUND EMBEDDINGS [shared]
+// cpu|wasm|webgpu MODEL ROUNDS EMBEDDINGS-A-ROUND EMBEDDINGS [shared]
 import { setImmediate } from "node:timers/promises";
 import { findGpu } from "../../src/node/gpu.ts";
 import { Siglip } from "../../src/node.ts";
@@ -31,7 +31,7 @@ export interface Soak {
 }
 
 const [name, place, rounds, each, embeddings, device] = process.argv.slice(2);
-const backend = name as "cpu" | "webgpu";
+const backend = name as "cpu" | "wasm" | "webgpu";
 const SIZE = 40;
 const live = new Set<GPUBuffer>();
 

@@ -23,7 +23,7 @@ const reference: readonly number[] = example.image_pooled;
 
 /** The bounds of the golden tests: the demo's logits, and the relative error of a tower in float32. */
 const LOGIT = 0.01;
-const ERROR = { cpu: 1e-6, webgpu: 1e-5 };
+const ERROR = { cpu: 1e-6, wasm: 1e-5, webgpu: 1e-5 };
 
 /** Measured 7.2 MB, of which the demo model is 5.2 and the JPEG decoders most of the rest; a second copy of the model would not fit. */
 const TARBALL = 7_500_000;
@@ -50,7 +50,7 @@ afterAll(async () => {
 });
 
 interface Scored {
-  readonly backend: "cpu" | "webgpu";
+  readonly backend: "cpu" | "wasm" | "webgpu";
   readonly adapter?: string;
   readonly logits: readonly number[];
   readonly embedding: readonly number[];
@@ -145,6 +145,10 @@ describe("in an empty project", () => {
     { name: "a current Node", backend: "webgpu" },
     { name: "Deno", backend: "webgpu" },
     { name: "Bun", backend: "cpu" },
+    { name: "this Node", backend: "wasm" },
+    { name: "a current Node", backend: "wasm" },
+    { name: "Deno", backend: "wasm" },
+    { name: "Bun", backend: "wasm" },
   ] as const;
   for (const { name, backend } of others) {
     const skip = backend === "webgpu" ? noGpu : undefined;

@@ -104,7 +104,9 @@ describe("a lost device", () => {
     const model = await Siglip.load("demo", { ...options, device });
     device.destroy();
     await device.lost;
-    await expect(model.embedTexts([text])).rejects.toThrow(/wanted the GPUDevice given to Siglip.load, found that it was lost/);
+    await expect(model.embedTexts([text])).rejects.toThrow(
+      /wanted the GPUDevice given to Siglip.load, found that it was lost/,
+    );
     model.dispose();
   });
 });
