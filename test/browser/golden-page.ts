@@ -25,7 +25,7 @@ export async function closeJudge(): Promise<void> {
 }
 
 /** A golden case in a page: as in Node in f32, by the loss of cosine in other precisions. */
-export function goldenInPage(name: string, backend: "cpu" | "webgpu", dtype: WeightDType): void {
+export function goldenInPage(name: string, backend: "cpu" | "wasm" | "webgpu", dtype: WeightDType): void {
   const body: Parameters<typeof inChromium>[2] = async ({ task }) => {
     const { page, label } = await judgePage();
     if (backend === "webgpu") task.meta.siglip!.adapter = label;

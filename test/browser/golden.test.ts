@@ -8,6 +8,8 @@ afterAll(closeJudge);
 // compile, are in golden.more.ts.
 describe("golden files in a page", () => {
   for (const name of TINY) goldenInPage(name, "cpu", "f32");
+  for (const name of TINY) goldenInPage(name, "wasm", "f32");
+  for (const dtype of ["f16", "q8", "i8", "q4"] as const) goldenInPage("tiny-hd72", "wasm", dtype);
   for (const dtype of ["f32", "f16", "q8", "q4"] as const) goldenInPage("tiny-ragged", "webgpu", dtype);
   goldenInPage("tiny-hd72", "webgpu", "f32");
   operationsInPage("operations with small heads are within float32 of float64", 16);

@@ -1,7 +1,10 @@
 // What runs in the page: golden cases and the operations' own, judged there by what judges them in Node.
 
+import { browserThreads } from "../../src/browser/threads.ts";
+import type { Backend } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import type { WeightDType } from "../../src/tensor/program.ts";
+import { open } from "../../src/tensor/wasm/open.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { type OpenedDevice, openDevice } from "../../src/tensor/webgpu/device.ts";
 import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
@@ -24,15 +27,24 @@ async function device(): Promise<GPUDevice> {
   return opened.device;
 }
 
+const backends = {
+  cpu: async () => new CpuBackend(),
+  webgpu: async () => new WebGpuBackend(await device(), SOFTWARE),
+  async wasm(dtype: WeightDType): Promise<Backend> {
+    const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: "" };
+    return (await open({ ...options, dtype, threading: browserThreads }))!.backend;
+  },
+};
+
 /**
  * Runs a golden case of the site's folder `golden` and throws unless it holds: all hidden states, outputs and logits in f32; the
  * loss of cosine alone in other precisions, which is compared with its bound by the caller. Returns what was found.
  */
-async function judge(name: string, where: "cpu" | "webgpu", dtype: WeightDType): Promise<Errors> {
+async function judge(name: string, where: "cpu" | "wasm" | "webgpu", dtype: WeightDType): Promise<Errors> {
   const config = await (await fetch(`/golden/${name}/config.json`)).text();
   const file = new Uint8Array(await (await fetch(`/golden/${name}/golden.safetensors`)).arrayBuffer());
   const golden = await readGolden(name, config, file);
-  const backend = where === "webgpu" ? new WebGpuBackend(await device(), SOFTWARE) : new CpuBackend();
+  const backend = await backends[where](dtype);
   const towers = await goldenTowers(golden, backend, dtype);
   const errors =
     dtype === "f32"

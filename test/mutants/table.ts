@@ -167,7 +167,7 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "program: a buffer is free one operation too early",
-    file: "src/tensor/program.ts",
+    file: "src/tensor/buffer-plan.ts",
     find: "values[id].last <= index)",
     replace: "values[id].last <= index + 1)",
     killedBy: [CONFORMANCE, "in a row .*f32 weights\\) direct"],
