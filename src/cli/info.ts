@@ -5,6 +5,7 @@ import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
 import type { SiglipConfig } from "../model/config.ts";
+import { PREFIX } from "../model/layouts/hugging-face.ts";
 import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
@@ -76,8 +77,8 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
     const config = await readConfig(listed, undefined, signal);
     const { tensors } = await openCheckpoint(listed, signal);
     const weights = {
-      image: sum(tensors, "vision_model."),
-      text: sum(tensors, "text_model."),
+      image: sum(tensors, PREFIX.image),
+      text: sum(tensors, PREFIX.text),
       total: sum(tensors, ""),
     };
     const tokenizer = "complete" in found ? undefined : await describeTokenizer(listed, signal);

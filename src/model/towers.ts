@@ -54,13 +54,13 @@ export interface Towers {
   readonly unused: readonly string[];
   /** Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised. */
   image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
-  /** The same from patches [n, tokens, 3 patch patch], rows as they are or each padded with zeros to a multiple of 32. */
+  /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32. */
   patches(patches: Float32Array, options?: ForwardOptions): Promise<Values>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
 
-/** The image tower's weights by name, each noted in `params.bindings`. */
+/** Both towers' weights by name, from a configuration alone. */
 export function bindTowers(config: SiglipConfig, dtype: WeightDType): { vision: VisionTower; text: TextTower } {
   return {
     vision: bindVisionTower(new Params(PREFIX.image, dtype), config.vision),
@@ -159,7 +159,7 @@ export async function loadTowers(
     },
     async patches(patches, options) {
       if (!imagePass) throw missing("image");
-      const item = count * (patches.length % (count * padded(depth)) === 0 ? padded(depth) : depth);
+      const item = count * padded(depth);
       return imagePass.run(patches.length / item, options, async (from, to) => ({
         patches: patches.subarray(from * item, to * item),
       }));

@@ -80,9 +80,9 @@ export class Siglip<Image = unknown> {
   readonly dim: number;
   /** Where it runs and how: backend, its adapter, and the precision of the weights. */
   readonly device: {
-    /** By its name: "webgpu" or "cpu". */
+    /** By its name: "webgpu", "wasm" or "cpu". */
     readonly backend: string;
-    /** The adapter in words; undefined on the CPU. */
+    /** The adapter, or threads and instructions, in words; undefined for the reference. */
     readonly adapter: string | undefined;
     /** As the linear maps' weights are stored. */
     readonly dtype: WeightDType;

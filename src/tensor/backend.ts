@@ -41,15 +41,18 @@ export abstract class Backend {
   private running: Promise<unknown> = Promise.resolve();
   private turned = 0;
 
-  /** Stores a matrix while its rows arrive. Resolves when `rows` is used up; awaiting it is the back-pressure. */
+  /**
+   * Stores a matrix while its rows arrive. Resolves when `rows` is used up; awaiting it is the back-pressure. One at a time, and
+   * not while a program runs.
+   */
   abstract weight(spec: WeightSpec, rows: AsyncIterable<RowChunk>): Promise<void>;
 
-  /** Stores a small float32 tensor, row-major. */
+  /** Stores a small float32 tensor, row-major; not while a program runs. */
   abstract constant(weight: Weight, data: Float32Array): void;
 
   /**
    * Resolves when all weights given so far are stored, and frees what that took. Rejects with a SiglipError that names a
-   * weight with a value that is not finite, where `weight` has not done so.
+   * weight which was rounded and had a value that is not finite, where `weight` has not done so.
    */
   abstract loaded(): Promise<void>;
 
@@ -65,10 +68,12 @@ export abstract class Backend {
    */
   async run(program: Program, inputs: Inputs, signal?: AbortSignal): Promise<Outputs> {
     checkInputs(program, inputs);
-    const run = this.running.then(() => {
+    const run = this.running.then(async () => {
       this.check(signal);
       this.turned = performance.now();
-      return this.execute(program, inputs, signal);
+      const outputs = await this.execute(program, inputs, signal);
+      this.check(signal);
+      return outputs;
     });
     this.running = run.catch(() => {});
     return run;

@@ -2,7 +2,7 @@ import type { Checkpoint } from "../../checkpoint/checkpoint.ts";
 import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
 import { openCheckpoint } from "../../files/read-model.ts";
-import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
+import { TOKEN_TABLE, towerOf } from "../../model/layouts/hugging-face.ts";
 import { type Tower, weightBytes } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { mismatch } from "../../support/error.ts";
@@ -165,7 +165,7 @@ async function readManifest(folder: CacheFolder): Promise<Manifest | undefined> 
 }
 
 function isOf(tower: Tower, tensor: string): boolean {
-  return tensor.startsWith(tower === "image" ? "vision_model." : "text_model.");
+  return towerOf(tensor) === tower;
 }
 
 /** A name as part of a file's name. */

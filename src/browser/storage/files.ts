@@ -4,7 +4,7 @@ import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import { bytesSource, type Source } from "../../checkpoint/source.ts";
 import type { ModelFiles } from "../../files/model-files.ts";
 import { openCheckpoint } from "../../files/read-model.ts";
-import { TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
+import { PREFIX, TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import type { Tower } from "../../model/towers.ts";
 import type { KeepOptions } from "../../siglip/siglip.ts";
 import { mismatch, type SiglipError } from "../../support/error.ts";
@@ -128,7 +128,7 @@ export class CachedFiles implements ModelFiles {
         await this.kept?.keepTable(TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", this.closed.signal);
       await this.kept?.written();
       if (!this.kept || this.kept.lacking) return;
-      const other = tower === "image" ? "text_model." : "vision_model.";
+      const other = PREFIX[tower === "image" ? "text" : "image"];
       const files = [...this.opened, ...this.kept.files].filter((file) => !file.startsWith(other));
       await this.folder.replace(tower, encodeJson(files));
     }

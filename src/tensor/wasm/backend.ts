@@ -45,6 +45,7 @@ export class WasmBackend extends Backend {
   private readonly buffers: { address: number; bytes: number }[] = [];
   private readonly temporary = { address: 0, bytes: 0 };
   private generation = 0;
+  private freed = false;
   private staging: { address: number; bytes: number } | undefined;
 
   constructor(pool: Pool, memory: Memory, kernels: Kernels, forms: Forms) {
@@ -56,7 +57,7 @@ export class WasmBackend extends Backend {
   }
 
   get bytes(): number {
-    return this.memory.bytes;
+    return this.freed ? 0 : this.memory.bytes;
   }
 
   get lost(): boolean {
@@ -73,12 +74,13 @@ export class WasmBackend extends Backend {
     const { name, shape, dtype } = spec;
     const [out, depth] = shape;
     const form = this.forms[dtype];
-    const address = this.allocate(spec, weightBytes(form, out, depth));
     const flag = this.memory.alloc(4);
     this.memory.intsAt(flag, 1)[0] = 0;
+    let address = 0;
     const stored = { ...spec, dtype: storedAs(dtype) };
     let row = 0;
     try {
+      address = this.allocate(spec, weightBytes(form, out, depth));
       for await (const chunk of inPanels(checked(stored, rows), depth)) {
         this.check();
         if (row + chunk.rows > out) throw wrongRows(spec, row + chunk.rows);
@@ -89,7 +91,7 @@ export class WasmBackend extends Backend {
       if (row !== out) throw wrongRows(spec, row);
       if (this.memory.intsAt(flag, 1)[0] !== 0) throw notFinite(name);
     } catch (error) {
-      this.memory.free(address);
+      if (address !== 0) this.memory.free(address);
       throw error;
     } finally {
       this.memory.free(flag);
@@ -123,6 +125,7 @@ export class WasmBackend extends Backend {
   }
 
   protected free(): void {
+    this.freed = true;
     this.pool.dispose();
     this.weights.clear();
     this.compiled.clear();
@@ -143,11 +146,7 @@ export class WasmBackend extends Backend {
     const { values, operations } = program;
     const weight = (one: Weight) => this.weights.get(one.name)!;
     const plan = planBuffers(program, ({ shape }) => valueBytes(shape));
-    for (const [index, bytes] of plan.sizes.entries()) {
-      this.buffers[index] ??= { address: 0, bytes: 0 };
-      this.grow(this.buffers[index], bytes);
-    }
-    this.grow(this.temporary, temporaryOf(program, weight));
+    this.reserve(plan.sizes, temporaryOf(program, weight));
     const known = this.compiled.get(program);
     if (known?.generation === this.generation) return known;
     if (known) this.drop(program);
@@ -165,7 +164,13 @@ export class WasmBackend extends Backend {
       ...{ instructions: this.kernels.instructions, temporary: this.temporary.address },
       ...{ value: (id: number) => addresses[id], weight, indices },
     };
-    const list = await this.kernels.place(operations.flatMap((operation) => stepsOf(program, operation, site)));
+    let list: Placed;
+    try {
+      list = await this.kernels.place(operations.flatMap((operation) => stepsOf(program, operation, site)));
+    } catch (error) {
+      for (const block of blocks) this.memory.free(block);
+      throw error;
+    }
     const made = { generation: this.generation, list, addresses, blocks };
     this.compiled.set(program, made);
     if (this.compiled.size > KEPT) this.drop(this.compiled.keys().next().value!);
@@ -177,6 +182,24 @@ export class WasmBackend extends Backend {
     this.compiled.delete(program);
     this.kernels.release(list);
     for (const block of blocks) this.memory.free(block);
+  }
+
+  /** Makes room for a program's values. Where there is none, all is given back, so that a smaller batch finds room again. */
+  private reserve(sizes: readonly number[], temporary: number): void {
+    try {
+      for (const [index, bytes] of sizes.entries()) {
+        this.buffers[index] ??= { address: 0, bytes: 0 };
+        this.grow(this.buffers[index], bytes);
+      }
+      this.grow(this.temporary, temporary);
+    } catch (error) {
+      this.generation++;
+      for (const block of [...this.buffers, this.temporary]) {
+        if (block.bytes > 0) this.memory.free(block.address);
+        block.bytes = 0;
+      }
+      throw error;
+    }
   }
 
   /** Makes a block at least so large, anew where it is not. */
@@ -193,11 +216,11 @@ export class WasmBackend extends Backend {
   private stage({ dtype, rows, bytes, scales }: RowChunk) {
     const scalesAt = Math.ceil(bytes.length / 64) * 64;
     const wanted = scalesAt + (scales?.length ?? 0);
-    this.staging ??= { address: 0, bytes: 0 };
-    if (this.staging.bytes < wanted) {
-      if (this.staging.bytes > 0) this.memory.free(this.staging.address);
-      this.staging = { address: this.memory.alloc(wanted), bytes: wanted };
+    if (this.staging && this.staging.bytes < wanted) {
+      this.memory.free(this.staging.address);
+      this.staging = undefined;
     }
+    this.staging ??= { address: this.memory.alloc(wanted), bytes: wanted };
     const { address } = this.staging;
     this.memory.bytesAt(address, bytes.length).set(bytes);
     if (scales) this.memory.bytesAt(address + scalesAt, scales.length).set(scales);
@@ -208,8 +231,10 @@ export class WasmBackend extends Backend {
     try {
       return this.memory.alloc(bytes);
     } catch (error) {
-      if (!(error instanceof SiglipError && smaller)) throw error;
-      const advice = `load with dtype "${smaller.dtype}", which needs ${smaller.bytes} bytes for all weights`;
+      if (!(error instanceof SiglipError)) throw error;
+      const advice = smaller
+        ? `load with dtype "${smaller.dtype}", which needs ${smaller.bytes} bytes for all weights`
+        : "load one tower only";
       const found = `no room beside the ${this.memory.bytes} held`;
       throw mismatch("out-of-memory", "wasm memory", `${bytes} bytes more`, found, advice, error);
     }

@@ -28,7 +28,10 @@ export interface Crew {
   readonly reason?: string;
   /** Takes the next kernel. */
   add(module: WebAssembly.Module): void;
-  /** Resolves when all steps are done, or skipped after `stop`, and nobody is at work any more. Rejects when a kernel fails. */
+  /**
+   * Resolves when all steps are done, or skipped after `stop`, and nobody is at work any more. Where a kernel fails it rejects, or
+   * never settles and `onLost` is told.
+   */
   run(list: Prepared, scratch: { readonly pointer: number; readonly bytes: number }): Promise<void>;
   stop(): void;
   end(): void;

@@ -38,7 +38,12 @@ export class Kernels {
       return step;
     });
     const scratch = Math.max(0, ...steps.map((step) => step.scratch));
-    return { ...this.pool.prepare(list, scratch), block };
+    try {
+      return { ...this.pool.prepare(list, scratch), block };
+    } catch (error) {
+      this.memory.free(block);
+      throw error;
+    }
   }
 
   /** Frees a list that does not run. */

@@ -86,8 +86,14 @@ export class WebGpuBackend extends Backend {
     const { name, shape, dtype } = spec;
     const stride = rowBytes(spec);
     const buffer = await this.allocate(spec, padded(shape[0]) * stride.codes);
-    const scales = stride.scales ? await this.allocate(spec, padded(shape[0]) * stride.scales) : undefined;
-    await this.uploads.fill(spec, rows, buffer, scales);
+    let scales: GPUBuffer | undefined;
+    try {
+      if (stride.scales) scales = await this.allocate(spec, padded(shape[0]) * stride.scales);
+      await this.uploads.fill(spec, rows, buffer, scales);
+    } catch (error) {
+      for (const made of [buffer, scales]) if (made) this.queue.free(made);
+      throw error;
+    }
     this.keep(name, { shape, storage: dtype, buffer, scales });
   }
 

@@ -21,16 +21,24 @@ export const open: Open = async ({ named, gpu, withoutGpu, device: own, dtype, f
     device.destroy();
     return undefined;
   }
-  const chosen = await chosenForms(chosenFormsKey(info));
-  const backend = new WebGpuBackend(device, { ...deviceOptions(device, software, dtype), chosen, ...forms });
-  return {
-    backend,
-    adapter: describe(info) + (software && !own ? " (software)" : ""),
-    close() {
-      backend.dispose();
-      if (!own) device.destroy();
-    },
+  const destroy = () => {
+    if (!own) device.destroy();
   };
+  try {
+    const chosen = await chosenForms(chosenFormsKey(info));
+    const backend = new WebGpuBackend(device, { ...deviceOptions(device, software, dtype), chosen, ...forms });
+    return {
+      backend,
+      adapter: describe(info) + (software && !own ? " (software)" : ""),
+      close() {
+        backend.dispose();
+        destroy();
+      },
+    };
+  } catch (error) {
+    destroy();
+    throw error;
+  }
 };
 
 /** Activations are half precision where the device has it, unless float32 was asked for. */

@@ -116,7 +116,7 @@ export class Queue {
       await this.runAll([...commands, ...copies], signal);
       return await Promise.all(reads.map(({ bytes }, index) => this.staging.read(taken[index], bytes)));
     } catch (error) {
-      throw signal?.aborted ? error : await this.explain(error);
+      throw signal?.aborted ? signal.reason : await this.explain(error);
     } finally {
       for (const buffer of taken) this.staging.give(buffer);
     }
@@ -173,8 +173,10 @@ export class Queue {
     const budget = async () => {
       if (last) {
         await this.device.queue.onSubmittedWorkDone();
+        // A coarse clock may not have moved: a rate without bound would never come down again.
+        const seconds = Math.max(performance.now() - last.began, 1) / 1000;
         // Half old, half new: one odd measurement does not make the next submit ten times too long.
-        if (last.work > 0) this.rate = this.rate / 2 + last.work / ((performance.now() - last.began) / 1000) / 2;
+        if (last.work > 0) this.rate = this.rate / 2 + last.work / seconds / 2;
       }
       return this.rate * BUDGET;
     };

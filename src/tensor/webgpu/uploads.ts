@@ -77,10 +77,17 @@ export class Uploads {
     const names = this.names;
     this.names = [];
     this.ahead = 0;
-    if (!this.flags || names.length === 0) return this.queue.device.queue.onSubmittedWorkDone();
+    if (!this.flags || names.length === 0) {
+      await this.queue.device.queue.onSubmittedWorkDone();
+      return this.queue.check();
+    }
     const flags = new Uint32Array((await this.read(this.flags, 4 * names.length)).buffer);
     const bad = names.find((_, index) => flags[index] !== 0);
-    if (bad !== undefined) throw notFinite(bad);
+    if (bad === undefined) return;
+    // The next begins at zero.
+    this.queue.free(this.flags);
+    this.flags = undefined;
+    throw notFinite(bad);
   }
 
   private async read(buffer: GPUBuffer, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
