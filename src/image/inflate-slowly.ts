@@ -1,4 +1,4 @@
-import { Slice } from "../support/slices.ts";
+import type { Slice } from "../support/slices.ts";
 import type { Inflated } from "./inflate.ts";
 
 /** Symbols or blocks between looks at the clock. */
@@ -10,7 +10,7 @@ const END = Symbol("end");
 const FAULT = Symbol("fault");
 
 /** RFC 1950 and 1951, a bit at a time: whatever can be had of a damaged stream. */
-export async function inflateSlowly(deflated: Uint8Array, length: number, slice = new Slice()): Promise<Inflated> {
+export async function inflateSlowly(deflated: Uint8Array, length: number, slice: Slice): Promise<Inflated> {
   const out = new Uint8Array(length);
   let at = 0;
   let from = 0;

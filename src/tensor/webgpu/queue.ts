@@ -250,7 +250,7 @@ export class Queue {
 
   private fail(what: string, error: { message: string }): never {
     this.failure ??= new SiglipError(
-      `The WebGPU device was asked to ${what} a kernel and failed (${error.message}); load the model again with backend "wasm" or report this.`,
+      `The WebGPU device was asked to ${what} a kernel and failed (${error.message}); load with backend "wasm" or report this.`,
       { code: "no-device" },
     );
     throw this.failure;
