@@ -1,6 +1,7 @@
 import { mismatch, SiglipError } from "../support/error.ts";
+import { type BufferPlan, planBuffers } from "./buffer-plan.ts";
 import type { RowChunk, WeightSpec } from "./packing.ts";
-import type { Program, Weight, WeightDType } from "./program.ts";
+import type { Program, Slot, Weight, WeightDType } from "./program.ts";
 import { padded, rowCount, show, size } from "./shape.ts";
 
 /** What a program is run with: its inputs by name, row-major, rows as they are or each padded with zeros to a multiple of 32. */
@@ -40,6 +41,7 @@ export abstract class Backend {
   private disposed = false;
   private running: Promise<unknown> = Promise.resolve();
   private turned = 0;
+  private readonly plans = new WeakMap<Program, BufferPlan>();
 
   /**
    * Stores a matrix while its rows arrive. Resolves when `rows` is used up; awaiting it is the back-pressure. One at a time, and
@@ -84,6 +86,16 @@ export abstract class Backend {
     if (this.disposed) return;
     this.disposed = true;
     this.free();
+  }
+
+  /** A program's plan of buffers, made once; `bytesOf` is what a value takes. */
+  protected plan(program: Program, bytesOf: (value: Slot) => number): BufferPlan {
+    let plan = this.plans.get(program);
+    if (!plan) {
+      plan = planBuffers(program, bytesOf);
+      this.plans.set(program, plan);
+    }
+    return plan;
   }
 
   /** Throws where the backend has been disposed or the signal is aborted. */

@@ -1,7 +1,6 @@
 import { packStep, type WeightForm, weightBytes } from "../../../kernels/wasm/index.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { Backend, checkConstant, type Inputs, type Outputs } from "../backend.ts";
-import { planBuffers } from "../buffer-plan.ts";
 import { checkChunk, cutRows, notFinite, type RowChunk, type WeightSpec, wrongRows } from "../packing.ts";
 import { type Program, storedAs, type Weight, type WeightDType } from "../program.ts";
 import { padded, rowCount, type Shape, size } from "../shape.ts";
@@ -145,7 +144,7 @@ export class WasmBackend extends Backend {
   private async compile(program: Program): Promise<Compiled> {
     const { values, operations } = program;
     const weight = (one: Weight) => this.weights.get(one.name)!;
-    const plan = planBuffers(program, ({ shape }) => valueBytes(shape));
+    const plan = this.plan(program, ({ shape }) => valueBytes(shape));
     this.reserve(plan.sizes, temporaryOf(program, weight));
     const known = this.compiled.get(program);
     if (known?.generation === this.generation) return known;

@@ -1,6 +1,5 @@
 import { mismatch } from "../../support/error.ts";
 import { Backend, checkConstant, type Inputs, type Outputs } from "../backend.ts";
-import { planBuffers } from "../buffer-plan.ts";
 import { cutRows, padRows, type RowChunk, type WeightSpec } from "../packing.ts";
 import type { Program, Slot, Weight } from "../program.ts";
 import { padded, rowCount, type Shape, show } from "../shape.ts";
@@ -150,7 +149,7 @@ export class WebGpuBackend extends Backend {
   /** A program's commands, made once for the buffers that there are. */
   private prepare(program: Program): Compiled {
     const storage = (value: Slot): Storage => (value.exact ? "f32" : this.activations);
-    const plan = planBuffers(program, (value) => this.activationBytes(value.shape, storage(value)));
+    const plan = this.plan(program, (value) => this.activationBytes(value.shape, storage(value)));
     const buffers = this.arena.fit(plan);
     const known = this.compiled.get(program);
     if (known?.generation === this.arena.generation) return known;
