@@ -1,5 +1,5 @@
 // The real size in a process of its own, so that its peak memory is its own: prints one line of JSON.
-// usage: full-run.ts cpu|webgpu FOLDER f32|f16|q8|q4|baseline
+// usage: full-run.ts cpu|wasm|webgpu FOLDER f32|f16|q8|i8|q4|baseline
 import { parseArgs } from "node:util";
 import { openCheckpoint } from "../../src/files/read-model.ts";
 import { loadTowers } from "../../src/model/towers.ts";
@@ -29,7 +29,7 @@ export interface FullRun {
 
 const { positionals } = parseArgs({ allowPositionals: true });
 const [name, folder, only] = positionals;
-const dtype = only as WeightDType;
+const dtype = (only === "baseline" ? "f32" : only) as WeightDType;
 const gpu = () => findGpu();
 const { backend, adapter } = await openBackend(name as BackendName, {
   ...{ dtype, gpu, withoutGpu: "install a driver" },

@@ -14,9 +14,9 @@ const folder =
 
 /**
  * Bytes of host memory that loading may take: the process's largest resident size, less what the backend reports, less the
- * size of a process that only loads the modules and makes the device. Less on webgpu, whose weights pass through in chunks.
+ * size of a process that only loads the modules and makes the device. Less where weights pass through in chunks.
  */
-const LOADING = { webgpu: 256e6, cpu: 400e6 } as const;
+const LOADING = { wasm: 256e6, webgpu: 256e6, cpu: 400e6 } as const;
 
 async function run(file: string, args: readonly string[]): Promise<string> {
   const script = fileURLToPath(new URL(file, import.meta.url));
@@ -29,7 +29,7 @@ async function run(file: string, args: readonly string[]): Promise<string> {
 /** Weight bytes of the image tower at most. */
 const WEIGHTS: Readonly<Record<WeightDType, number>> = { f32: 1.73e9, f16: 0.87e9, q8: 0.47e9, i8: 0.47e9, q4: 0.28e9 };
 
-async function check(backend: "cpu" | "webgpu", dtype: WeightDType): Promise<void> {
+async function check(backend: "cpu" | "wasm" | "webgpu", dtype: WeightDType): Promise<void> {
   const baseline: { peak: number } = JSON.parse(await run("full-run.ts", [backend, folder, "baseline"]));
   const result: FullRun = JSON.parse(await run("full-run.ts", [backend, folder, dtype]));
   const { errors, ...rest } = result;
@@ -40,15 +40,20 @@ async function check(backend: "cpu" | "webgpu", dtype: WeightDType): Promise<voi
   console.info(backend, dtype, { ...rest, besideBackend, worst, error, logits: errors.logits });
   expect(besideBackend).toBeLessThan(LOADING[backend]);
   expect(Math.max(result.loss.image, result.loss.text)).toBeLessThanOrEqual(COSINE_BOUND[dtype]);
-  if (backend === "webgpu") expect(result.imageBytes).toBeLessThanOrEqual(WEIGHTS[dtype]);
+  if (backend !== "cpu") expect(result.imageBytes).toBeLessThanOrEqual(WEIGHTS[dtype]);
 }
 
 describe("so400m-384, synthetic", () => {
   beforeAll(async () => {
-    if (!existsSync(`${folder}/config.json`)) await run("write-synthetic.ts", ["--out", folder]);
+    if (!existsSync(`${folder}/config.json`)) await run("../judge/write-synthetic.ts", ["--out", folder]);
   }, 600_000);
 
   tallied("reproduces the golden file on the cpu", { backend: "cpu", precision: "f32" }, () => check("cpu", "f32"));
+  for (const dtype of ["f32", "f16", "q8", "i8", "q4"] as const) {
+    tallied(`reproduces the golden file on wasm, ${dtype}`, { backend: "wasm", precision: dtype }, () =>
+      check("wasm", dtype),
+    );
+  }
   for (const dtype of ["f32", "f16", "q8", "q4"] as const) {
     onGpu(`reproduces the golden file on webgpu, ${dtype}`, { precision: dtype }, () => check("webgpu", dtype));
   }
