@@ -1,3 +1,4 @@
+import { BITS } from "../../src/tensor/cost.ts";
 import type { Recorder, StoredDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { LINEAR, type LinearName } from "../../src/tensor/webgpu/tiles.ts";
@@ -22,8 +23,6 @@ const LAYERS: readonly Layer[] = [
   { name: "fc1", depth: 1152, out: 4304, gelu: true },
   { name: "fc2", depth: 4304, out: 1152, add: true },
 ];
-
-const BITS: Readonly<Record<StoredDType, number>> = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 };
 
 /** Every form of `linear` on every layer, precision and number of rows. */
 export async function* linearTrials(plan: Plan): AsyncGenerator<Trial | Skip> {

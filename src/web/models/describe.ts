@@ -1,7 +1,7 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../support/units.ts";
-import { storedAs } from "../../tensor/program.ts";
-import { BITS, KNOWN, type Known, parameters, RECOMMENDED } from "./known.ts";
+import { BITS } from "../../tensor/cost.ts";
+import { KNOWN, type Known, parameters, RECOMMENDED } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 
 /** A known model's name and what its files take. */
@@ -23,7 +23,7 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
   const plain = backend === "cpu";
   const cpu = plain || backend === "wasm" || !navigator.gpu;
   const precision = dtype ?? (plain ? "f32" : "f16");
-  const taken = bytes((onDevice * BITS[storedAs(precision)]) / 8);
+  const taken = bytes((onDevice * BITS[precision]) / 8);
   const size = `Transfers ${bytes(read * 4)} once, then takes ${taken} on the device as ${precision}.`;
   return size + (cpu ? ` On the CPU a picture takes ${plain ? "minutes" : "some seconds"}.` : "");
 }

@@ -86,6 +86,3 @@ export function ordered(): Known[] {
   const rank = (known: Known) => (known.id === RECOMMENDED.id ? 0 : size(known));
   return [...KNOWN].sort((a, b) => rank(a) - rank(b) || a.image - b.image);
 }
-
-/** Bits of a weight on the device, with the scales of groups of 32. */
-export const BITS = { f32: 32, f16: 16, q8: 8.5, q4: 4.5 } as const;
