@@ -27,12 +27,13 @@ const DEFLATE_RATIO = 1032;
  * turn the picture; of an APNG it is the default image. As in PIL,
  * once every pixel is there, what follows does not matter, but for a false checksum of theirs. Throws a SiglipError
  * for what is truncated or damaged before. Memory: besides the file and a copy of it at most 14 bytes a pixel, and no more pixels than
- * 8256 (1032 bytes of 8) times the file's bytes.
+ * 8256 (1032 bytes of 8) times the file's bytes. `inflated` may be a faster way to what `inflate` gives.
  */
 export async function decodePng(
   bytes: Uint8Array,
   name: string,
   { maxPixels = MAX_PIXELS, signal }: DecodeOptions = {},
+  inflated = inflate,
 ): Promise<Pixels> {
   const png = await readChunks(bytes, name, maxPixels);
   const slice = new Slice(signal);
@@ -47,7 +48,7 @@ export async function decodePng(
   if (length > DEFLATE_RATIO * png.deflated.length) {
     throw brokenPng(name, `${length} bytes of pixels`, `that ${png.deflated.length} compressed ones cannot hold them`);
   }
-  const { data: filtered, broken } = await inflate(png.deflated, length, slice);
+  const { data: filtered, broken } = await inflated(png.deflated, length, slice);
   if (broken || filtered.length < length) {
     throw brokenPng(
       name,

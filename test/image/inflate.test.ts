@@ -3,11 +3,15 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { inflate } from "../../src/image/inflate.ts";
 import { inflateSlowly } from "../../src/image/inflate-slowly.ts";
+import { inflateByZlib } from "../../src/node/images/inflate.ts";
 import { Slice } from "../../src/support/slices.ts";
 
 const text = Buffer.from("a picture is worth a thousand words, a picture is worth a thousand words ".repeat(40));
 
-describe("inflate", () => {
+describe.each([
+  ["the platform's stream", inflate],
+  ["zlib", inflateByZlib],
+])("inflate by %s", (_, inflate) => {
   it("gives what zlib was given, fast and slowly, at every level and of every kind of data", async () => {
     const property = fc.asyncProperty(
       fc.array(fc.oneof(fc.uint8Array({ maxLength: 300 }), fc.constant(text), fc.constant(Buffer.alloc(700)))),

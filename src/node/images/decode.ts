@@ -2,6 +2,7 @@ import { startsWith } from "../../image/exif.ts";
 import { type DecodeOptions, decodeBy, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
 import { decodePng, PNG_SIGNATURE } from "../../image/png.ts";
 import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
+import { inflateByZlib } from "./inflate.ts";
 import { decodeJpeg } from "./jpeg.ts";
 
 /** What a file that is no PNG or JPEG may be: an offset and the bytes that stand there (Latin-1), the longest first where they overlap. */
@@ -38,7 +39,7 @@ export async function decode(bytes: Uint8Array, name = "the picture", options: D
   const { maxPixels = MAX_PIXELS, signal } = options;
   try {
     if (options.decode) return await decodeBy(options.decode, bytes, name, signal);
-    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name, options);
+    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name, options, inflateByZlib);
     if (startsWith(bytes, "\xff\xd8\xff")) return await decodeJpeg(bytes, name, maxPixels, signal);
   } catch (cause) {
     if (cause instanceof SiglipError || signal?.aborted) throw cause;
