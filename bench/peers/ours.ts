@@ -50,7 +50,7 @@ async function open({ name, dtype, threads }: Ours): Promise<{ backend: Backend;
   if (name === "wasm") {
     const { backend, adapter } = (await openWasm({
       ...{ named: true, dtype, threads, threading: nodeThreads },
-      ...{ gpu: async () => undefined, withoutGpu: "", chosenForms: () => new Map() },
+      ...{ gpu: async () => undefined, withoutGpu: () => "", chosenForms: () => new Map() },
     }))!;
     const { forms } = backend as WasmBackend;
     // Patches are never stored in less than half precision.

@@ -34,7 +34,7 @@ export const browserPlatform: Platform<BrowserImage> = {
   // A chunk of its own: pages with a GPU need no threads.
   threads: async () => (await import("./threads.ts")).browserThreads(),
   keep: async (files, options) => (await import("./storage/cache.ts")).keepFiles(files, options),
-  withoutGpu: "use a browser and a page (https) with WebGPU",
+  withoutGpu: () => "use a browser and a page (https) with WebGPU",
   async decode(image, options = {}) {
     try {
       return await decode(image, options);

@@ -20,7 +20,10 @@ export const nodePlatform: Platform<NodeImage> = {
   gpu: findGpu,
   chosenForms: keptForms,
   threads: nodeThreads,
-  withoutGpu: "install the npm package webgpu and a graphics driver",
+  withoutGpu(gpu) {
+    if (gpu) return "install a graphics driver";
+    return "Bun" in globalThis ? "run this in Node or Deno" : "install the npm package webgpu and a graphics driver";
+  },
   async decode(image, options = {}) {
     if (typeof image === "string" || image instanceof URL) {
       return decode(await readAnywhere(image, options.signal), shorten(image), options);

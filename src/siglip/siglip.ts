@@ -32,8 +32,8 @@ export interface Platform<Image> {
   keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
   /** What there is for threads. */
   threads(): Threads | Promise<Threads>;
-  /** What a user can do where there is no adapter; part of an error's sentence. */
-  readonly withoutGpu: string;
+  /** What a user can do where `gpu` has no adapter, or is not there; part of an error's sentence. */
+  withoutGpu(gpu: GPU | undefined): string;
 }
 
 /** A loaded model, from which a Siglip is made. */

@@ -10,8 +10,8 @@ export interface OpenOptions {
   readonly named: boolean;
   readonly dtype?: WeightDType;
   readonly gpu: () => Promise<GPU | undefined>;
-  /** What a user can do where there is no adapter; part of an error's sentence. */
-  readonly withoutGpu: string;
+  /** What a user can do where `gpu` has no adapter, or is not there; part of an error's sentence. */
+  readonly withoutGpu: (gpu: GPU | undefined) => string;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
   readonly chosenForms: (adapter: string) => ChosenForms | Promise<ChosenForms>;
   /** A device of the user's own, which is left alive. */

@@ -31,7 +31,7 @@ const backends = {
   cpu: async () => new CpuBackend(),
   webgpu: async () => new WebGpuBackend(await device(), SOFTWARE),
   async wasm(dtype: WeightDType): Promise<Backend> {
-    const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: "" };
+    const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: () => "" };
     return (await open({ ...options, dtype, threading: browserThreads }))!.backend;
   },
 };

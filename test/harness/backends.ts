@@ -78,7 +78,7 @@ function onHost(backend: string, open: (options: TestOptions) => Promise<Backend
 
 /** With the form of a dtype that is tried first; every form has tests of its own. */
 async function openWasm({ precision }: { precision: string }): Promise<Backend> {
-  const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: "" };
+  const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: () => "" };
   const opened = await open({ ...options, dtype: DTYPES.find((one) => one === precision), threading: nodeThreads });
   return opened!.backend;
 }

@@ -32,7 +32,7 @@ const [name, folder, only] = positionals;
 const dtype = (only === "baseline" ? "f32" : only) as WeightDType;
 const gpu = () => findGpu();
 const { backend, adapter } = await openBackend(name as BackendName, {
-  ...{ dtype, gpu, withoutGpu: "install a driver" },
+  ...{ dtype, gpu, withoutGpu: () => "install a driver" },
   chosenForms: () => new Map(),
   threading: nodeThreads,
 });

@@ -14,7 +14,13 @@ export const open: Open = async ({ named, gpu, withoutGpu, device: own, dtype, f
     : await openDevice(await gpu());
   if (!opened) {
     if (!named) return undefined;
-    throw mismatch("no-device", "backend", "a WebGPU adapter", "none", `${withoutGpu}, or load with backend "wasm"`);
+    throw mismatch(
+      "no-device",
+      "backend",
+      "a WebGPU adapter",
+      "none",
+      `${withoutGpu(await gpu())}, or load with backend "wasm"`,
+    );
   }
   const { device, info, software } = opened;
   if (software && !named && !own) {

@@ -10,7 +10,7 @@ import { random } from "../../judge/reference.ts";
 import { linear, Sketch } from "../conformance.ts";
 
 async function opened(threads?: number): Promise<WasmBackend> {
-  const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: "" };
+  const options = { named: true, chosenForms: () => new Map(), gpu: async () => undefined, withoutGpu: () => "" };
   const found = await open({ ...options, dtype: "f32", threads, threading: nodeThreads });
   return found!.backend as WasmBackend;
 }
