@@ -18,11 +18,14 @@ export type Told =
   | { readonly done: { readonly pipelines: number; readonly seconds: number } }
   | { readonly failed: string };
 
+/** Milliseconds within which a device says that it is lost, after a call has failed of it. */
+const MOMENT = 100;
+
 const tell = (told: Told) => self.postMessage(told);
 
-self.onmessage = ({ data }: MessageEvent<Wanted>) => run(data).catch(fail);
+self.onmessage = ({ data }: MessageEvent<Wanted>) => run(data).catch(failSoon);
 // Errors of the device that nobody waits for.
-self.addEventListener("unhandledrejection", ({ reason }) => fail(reason));
+self.addEventListener("unhandledrejection", ({ reason }) => failSoon(reason));
 
 async function run(wanted: Wanted): Promise<void> {
   const bench = await openBench(navigator.gpu, true);
@@ -34,6 +37,11 @@ async function run(wanted: Wanted): Promise<void> {
   tell({ ceilings });
   for await (const row of measureKernels(bench, ceilings, wanted)) tell({ row });
   tell({ done: bench.profile.compiled() });
+}
+
+/** Leaves the word to a lost device: what failed of it knows less. The page ends this worker at the first word. */
+function failSoon(error: unknown): void {
+  setTimeout(fail, MOMENT, error);
 }
 
 function fail(error: unknown): void {
