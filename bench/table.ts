@@ -1,7 +1,8 @@
 /**
- * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into README.md and kernels/README.md, between
- * `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being model, start, load, kernels, wasm or peers. With --check it writes nothing and ends
- * with 1 where a file differs from what the results say.
+ * `npx tsx bench/table.ts`: writes the tables made from bench/results/*.json into the READMEs of the project, of this
+ * folder and of the kernels, between `<!-- bench:NAME -->` and `<!-- /bench:NAME -->`, NAME being headline, model, start,
+ * load, kernels, wasm or peers. With --check it writes nothing and ends with 1 where a file differs from what the
+ * results say.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -14,6 +15,7 @@ import type { LoadResult } from "./load.ts";
 import type { ModelResult } from "./model.ts";
 import type { KernelRow } from "./operations/measure.ts";
 import { type Finding, findingTable } from "./peers/goals.ts";
+import { headlineTable } from "./peers/headline.ts";
 import { type Row as PeerRow, ratio, ratioCell } from "./peers/table.ts";
 import type { StartResult } from "./start.ts";
 import type { WasmResult } from "./wasm/linear.ts";
@@ -29,8 +31,9 @@ interface PeerResult {
   readonly findings?: readonly Finding[];
 }
 
-const FILES = ["README.md", "kernels/README.md"];
+const FILES = ["README.md", "bench/README.md", "kernels/README.md"];
 const TABLES: Readonly<Record<string, () => string>> = {
+  headline: () => headlineTable(readResults<PeerResult>("peers")),
   model: () => readResults<ModelResult>("model").map(modelTable).join("\n\n"),
   kernels: () => readResults<KernelResult>("kernels").map(kernelTable).join("\n\n"),
   wasm: () => readResults<WasmResult>("wasm").map(wasmTable).join("\n\n"),

@@ -1,2 +1,2 @@
-/** The text of the kernel that rounds weights. `npm run prepare` writes the module itself, which is not kept in git. */
+/** The text of the kernel that rounds weights. `npm run generate` writes the module itself, which is not kept in git. */
 export declare const wgsl: Readonly<Record<"convert", string>>;

@@ -1,4 +1,4 @@
-/** Kernels' texts, by name. `npm run prepare` writes the module itself, which is not kept in git. */
+/** Kernels' texts, by name. `npm run generate` writes the module itself, which is not kept in git. */
 export declare const wgsl: Readonly<
   Record<"attention" | "layer_norm" | "linear" | "linear_direct" | "linear_split", string>
 >;

@@ -1,5 +1,5 @@
 // Writes the demo model as a module, its only form in the package: every runtime, bundler and CDN carries a script to where it is
-// wanted, which cannot be said of a file beside it. `npm run prepare` makes weights/demo.generated.ts, or the path given.
+// wanted, which cannot be said of a file beside it. `npm run generate` makes weights/demo.generated.ts, or the path given.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 

@@ -24,7 +24,7 @@ async function importDemo(): Promise<Readonly<Record<string, string>>> {
       "the demo model",
       "its module",
       `that it does not load (${(cause as Error).message})`,
-      "serve it beside the script, or in this project's checkout run npm run prepare",
+      "serve it beside the script, or in this project's checkout run npm run generate",
       cause,
     );
   }

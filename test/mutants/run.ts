@@ -31,7 +31,7 @@ async function copyTree(): Promise<string> {
     cpSync(join(root, file), join(folder, file));
   }
   symlinkSync(join(root, "node_modules"), join(folder, "node_modules"));
-  await execute("npm", ["run", "prepare"], { cwd: folder });
+  await execute("npm", ["run", "generate"], { cwd: folder });
   return folder;
 }
 

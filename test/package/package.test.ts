@@ -102,13 +102,27 @@ describe("the packed package", () => {
       const map = JSON.parse(await readFile(join(project.folder, "node_modules/siglip", path), "utf8"));
       expect(map.sourcesContent).toEqual(map.sources.map(() => expect.stringMatching(/\S/)));
     }
-    const other = paths.filter((path) => !path.startsWith("dist/") && !path.startsWith("weights/demo/examples/"));
-    expect(other.sort()).toEqual(["LICENSE", "README.md", "package.json", "weights/demo/MODEL_CARD.md"]);
+    const others = paths.filter((path) => !/^(dist|docs|weights\/demo\/examples)\/|(^|\/)[A-Z_]+\.md$/.test(path));
+    expect(others.sort()).toEqual(["LICENSE", "package.json", "src/web/screenshot.png"]);
   });
 
-  it("runs nothing when it is installed", async () => {
+  it("holds what its README shows and links, and what that links", async () => {
+    const seen = new Set(["README.md"]);
+    for (const path of seen) {
+      if (!path.endsWith(".md")) continue;
+      const text = await readFile(join(project.folder, "node_modules/siglip", path), "utf8");
+      for (const [, link] of text.matchAll(/\]\(([^)#]+)/g))
+        if (!/^https:/.test(link)) seen.add(join(path, "..", link));
+    }
+    expect(seen).toContain("src/web/screenshot.png");
+    const paths = project.tarball.files.map(({ path }) => path);
+    expect([...seen].filter((path) => !paths.includes(path))).toEqual([]);
+  });
+
+  it("runs nothing when it is installed, and says where it comes from", async () => {
     const manifest = JSON.parse(await readFile(join(project.folder, "node_modules/siglip/package.json"), "utf8"));
-    expect(["preinstall", "install", "postinstall"].filter((name) => name in manifest.scripts)).toEqual([]);
+    expect(Object.keys(manifest.scripts).filter((name) => /install$|prepare$|^prepublish$/.test(name))).toEqual([]);
+    for (const field of ["repository", "homepage", "bugs", "keywords"]) expect(manifest).toHaveProperty(field);
   });
 
   const wrong = "Type 'number' is not assignable to type 'string'.";

@@ -1,6 +1,6 @@
 // Writes the thread that decodes JPEGs as a module that holds its text, the WebAssembly of its decoders in base64: bundlers,
 // single binaries and runtimes without the right to read files carry a module everywhere, which cannot be said of a file beside
-// it. `npm run prepare` makes it.
+// it. `npm run generate` makes it.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
