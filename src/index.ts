@@ -12,7 +12,9 @@ import { mismatch } from "./support/error.ts";
 
 export type { BrowserImage } from "./browser/platform.ts";
 export type { CachedModel } from "./browser/storage/cache.ts";
-export { type Hit, SearchIndex } from "./search/search-index.ts";
+export { VectorIndex } from "./browser/vector-index.ts";
+export type { LoadIndexOptions } from "./search/index-file.ts";
+export type { Hit, IndexOptions, SearchOptions } from "./search/vector-index.ts";
 export * from "./siglip/public.ts";
 
 /** A SigLIP model in a page or a worker: pictures are URLs, files, bytes, whatever can be drawn, or pixels. */

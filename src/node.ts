@@ -12,7 +12,9 @@ export { type CachedModel, deleteCached, listCached } from "./node/cache/list.ts
 export { type FileSource, fileSource } from "./node/file.ts";
 export type { NodeModel } from "./node/find.ts";
 export type { NodeImage } from "./node/platform.ts";
-export { type Hit, SearchIndex } from "./search/search-index.ts";
+export { VectorIndex } from "./node/vector-index.ts";
+export type { LoadIndexOptions } from "./search/index-file.ts";
+export type { Hit, IndexOptions, SearchOptions } from "./search/vector-index.ts";
 export * from "./siglip/public.ts";
 
 /** A SigLIP model in Node, Deno or Bun: pictures are paths, URLs, bytes, Blobs or pixels. */

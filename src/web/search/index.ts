@@ -86,7 +86,8 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       const embedding = query && texts && ("text" in query ? (await texts.embed([query.text])).data : query.picture);
       if (mine !== turn) return;
       const started = performance.now();
-      const matches = embedding && library.search(embedding);
+      const matches = embedding && (await library.search(embedding));
+      if (mine !== turn) return;
       const took = performance.now() - started;
       const cut = matches?.length ? cutOf(matches) : undefined;
       show(matches, all ? undefined : cut);
@@ -133,8 +134,8 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       name: library.pictures.get(id)?.path ?? "",
       note: noteAt(index),
       picture: async () => (await library.original(id)) ?? library.thumbnail(id),
-      findSimilar() {
-        const embedding = library.embeddingOf(id);
+      async findSimilar() {
+        const embedding = await library.embeddingOf(id);
         if (embedding) void searchByPicture(embedding, library.pictures.get(id)!.path, library.thumbnail(id));
       },
     };

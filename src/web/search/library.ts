@@ -1,4 +1,4 @@
-import { SearchIndex } from "../../search/search-index.ts";
+import { VectorIndex } from "../../browser/vector-index.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import type { Folder, Found } from "./files.ts";
 import { Indexer } from "./indexer.ts";
@@ -31,7 +31,7 @@ export class Library {
   private readonly store: PictureStore | undefined;
   private readonly onChange: () => void;
   private model: RemoteModel | undefined;
-  private index: SearchIndex | undefined;
+  private index: VectorIndex | undefined;
   private ids: string[] = [];
 
   private constructor(store: PictureStore | undefined, onChange: () => void) {
@@ -69,7 +69,7 @@ export class Library {
     this.unread.clear();
     const kept = (await this.store?.embeddings(model.key).catch(() => undefined)) ?? new Map<string, Float32Array>();
     if (this.model !== model) return;
-    this.index = new SearchIndex(model.dim);
+    this.index = new VectorIndex(model.dim);
     for (const id of this.pictures.keys()) {
       const embedding = kept.get(id);
       if (embedding?.length === model.dim) this.put(id, embedding);
@@ -98,12 +98,13 @@ export class Library {
   }
 
   /** The pictures nearest to an embedding, best first. */
-  search(query: Float32Array): Match[] {
-    return (this.index?.search(query) ?? []).map(({ index, score }) => ({ id: this.ids[index], score }));
+  async search(query: Float32Array): Promise<Match[]> {
+    const hits = (await this.index?.search(query, { most: Number.POSITIVE_INFINITY })) ?? [];
+    return hits.map(({ index, score }) => ({ id: this.ids[index], score }));
   }
 
   /** A picture's embedding by the model in use; undefined while it has none. */
-  embeddingOf(id: string): Float32Array | undefined {
+  async embeddingOf(id: string): Promise<Float32Array | undefined> {
     const row = this.ids.indexOf(id);
     return row < 0 ? undefined : this.index!.row(row);
   }

@@ -1,0 +1,240 @@
+import type { Embeddings } from "../siglip/embeddings.ts";
+import type { Platform } from "../siglip/siglip.ts";
+import { mismatch } from "../support/error.ts";
+import { Slice } from "../support/slices.ts";
+import { type StoredIndex, writeIndex } from "./index-file.ts";
+import { BLOCK, Rows } from "./rows.ts";
+import type { Scan } from "./scan.ts";
+import { Top } from "./top.ts";
+
+/** Options of a VectorIndex. */
+export interface IndexOptions {
+  /** How many threads search among many embeddings: by default the cores that the machine reports, at most 16. */
+  readonly threads?: number;
+}
+
+/** Options of a search. */
+export interface SearchOptions {
+  /** How many are wanted, by default 10; Infinity for all of them in order. */
+  readonly most?: number;
+  /** Rejects the search with its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** An embedding that was found. */
+export interface Hit {
+  /** Its number, in the order in which they were added. */
+  readonly index: number;
+  /** Its dot product with the query, summed in float64: the cosine, of embeddings of length 1. */
+  readonly score: number;
+  /** The name with which it was added. */
+  readonly name?: string;
+}
+
+/** What a runtime has for searching: threads, and where the forms of their kernels are kept. */
+type Runtime = Pick<Platform<unknown>, "threads" | "chosenForms">;
+
+/** A scan, and how to end its threads. */
+interface OpenScan {
+  readonly scan: Scan;
+  close(): void;
+}
+
+/** With so many values loops take longer than threads take to start. */
+const MANY = 2 ** 24;
+
+/**
+ * Embeddings of one width, every one compared at a search: exact at any size. Few are compared in float64. Of many all
+ * are compared as integers of 8 bits, in WebAssembly on threads, and those that may be among the best again in float64:
+ * what is found is the same. Embeddings of length 1, as a model gives them, are scored by their cosine.
+ */
+export abstract class VectorIndex {
+  private readonly options: IndexOptions;
+  private rows: Rows;
+  private names: (string | undefined)[] = [];
+  private readonly removed = new Set<number>();
+  private scanning: Promise<OpenScan | undefined> | undefined;
+  private searching: Promise<unknown> = Promise.resolve();
+
+  /** `width` is the model's `dim`. Throws a SiglipError where it is no whole number from 1. */
+  constructor(width: number, options: IndexOptions = {}) {
+    if (!(Number.isInteger(width) && width >= 1)) {
+      throw mismatch("bad-input", "VectorIndex", "a width from 1", `${width}`, "pass the model's dim");
+    }
+    this.rows = new Rows(width);
+    this.options = options;
+  }
+
+  /** Values in an embedding. */
+  get width(): number {
+    return this.rows.width;
+  }
+
+  /** How many embeddings there are. */
+  get size(): number {
+    return this.rows.size - this.removed.size;
+  }
+
+  /** Appends one embedding or several, as a model gives them or [n, width] row-major; gives the first one's number. */
+  add(added: Embeddings | Float32Array, names: readonly string[] = []): number {
+    const values = valuesOf(added);
+    this.check(values, values?.length % this.width === 0, `[n, ${this.width}]`);
+    const count = values.length / this.width;
+    if (names.length !== 0 && names.length !== count) {
+      throw mismatch("bad-input", "VectorIndex", `${count} names`, `${names.length}`, "give every embedding one");
+    }
+    const first = this.rows.size;
+    this.rows.add(values);
+    for (let i = 0; i < count; i++) this.names.push(names[i]);
+    return first;
+  }
+
+  /** Takes an embedding out, by its number; the others keep theirs. A saved index is without it. */
+  remove(index: number): void {
+    this.checkIndex(index);
+    this.removed.add(index);
+  }
+
+  /** A copy of an embedding, by its number. */
+  async row(index: number): Promise<Float32Array> {
+    this.checkIndex(index);
+    return (await this.rows.row(index)).slice();
+  }
+
+  /** The name with which an embedding was added, by its number. */
+  name(index: number): string | undefined {
+    this.checkIndex(index);
+    return this.names[index];
+  }
+
+  /** Those nearest to an embedding, as a model gives it or [width]: best first, and of equals the one added first. */
+  async search(wanted: Embeddings | Float32Array, { most = 10, signal }: SearchOptions = {}): Promise<Hit[]> {
+    const query = valuesOf(wanted);
+    this.check(query, query?.length === this.width, `[${this.width}]`);
+    if (!(most >= 0)) throw mismatch("bad-input", "search", "0 or more as most", `${most}`, "leave it out for 10");
+    const run = this.searching.then(() => this.find(query, Math.min(Math.floor(most), this.size), signal));
+    this.searching = run.catch(() => {});
+    return (await run).map((hit) => ({ ...hit, name: this.names[hit.index] }));
+  }
+
+  /** Ends the threads; a later search starts them again. */
+  dispose(): void {
+    this.scanning?.then((open) => open?.close()).catch(() => {});
+    this.scanning = undefined;
+  }
+
+  /** As `dispose`, for `using index = …`. */
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+
+  /** What this runtime has for searching. */
+  protected abstract readonly runtime: Runtime;
+
+  /** As a safetensors file, in chunks: `image_embeds` [n, width] without what was removed, the names in its metadata. */
+  protected encoded(): AsyncGenerator<Uint8Array> {
+    const kept = this.names.flatMap((_, index) => (this.removed.has(index) ? [] : [index]));
+    return writeIndex({ rows: this.rows, names: this.names }, kept);
+  }
+
+  /**
+   * Takes what was read of a file, in place of its own.
+   * @internal
+   */
+  protected take({ rows, names }: StoredIndex): this {
+    this.rows = rows;
+    this.names = names;
+    return this;
+  }
+
+  private async find(query: Float32Array, most: number, signal?: AbortSignal) {
+    signal?.throwIfAborted();
+    const top = new Top(most);
+    const { rows, removed } = this;
+    // Where most of them are wanted, most of them would be compared twice.
+    const scan = rows.size * rows.width >= MANY && most < rows.size / 16 ? await this.scan(signal) : undefined;
+    if (scan) await this.searchScanned(scan, query, top, signal);
+    const slice = new Slice(signal);
+    for (let number = scan?.size ?? 0; number < rows.blocks.length; number++) {
+      if (slice.over) await slice.end();
+      const values = await rows.blocks[number].values(signal);
+      for (let row = 0, base = 0; base < values.length; row++, base += this.width) {
+        const index = number * BLOCK + row;
+        if (!removed.has(index)) top.add(index, product(values, base, query));
+      }
+    }
+    return top.sorted();
+  }
+
+  /** First what is certain to be reached by so many; then those that may reach it, by their exact scores. */
+  private async searchScanned(scan: Scan, query: Float32Array, top: Top, signal?: AbortSignal): Promise<void> {
+    const { rows, removed } = this;
+    const blocks = await scan.scores(query, signal);
+    const certain = new Top(top.most);
+    for (const [number, { scores, bound }] of blocks.entries()) {
+      for (let row = 0; row < BLOCK; row++) {
+        if (scores[row] <= certain.least) continue;
+        const index = number * BLOCK + row;
+        if (!removed.has(index)) certain.add(index, scores[row] - bound(row));
+      }
+    }
+    const { least } = certain;
+    for (const [number, { scores, bound, worst }] of blocks.entries()) {
+      for (let row = 0; row < BLOCK; row++) {
+        if (scores[row] + worst < least || scores[row] + bound(row) < least) continue;
+        const index = number * BLOCK + row;
+        if (!removed.has(index)) top.add(index, product(await rows.row(index), 0, query));
+      }
+    }
+  }
+
+  /** A scan of all whole blocks, where the engine has SIMD. */
+  private async scan(signal?: AbortSignal): Promise<Scan | undefined> {
+    let open = await this.scanning;
+    if (open?.scan.lost) {
+      this.dispose();
+      open = undefined;
+    }
+    if (!open) {
+      this.scanning = this.openScan();
+      open = await this.scanning;
+    }
+    if (!open) return undefined;
+    const { scan } = open;
+    const whole = Math.floor(this.rows.size / BLOCK);
+    while (scan.size < whole) {
+      signal?.throwIfAborted();
+      await scan.add(await this.rows.blocks[scan.size].values(signal));
+    }
+    return scan;
+  }
+
+  private async openScan(): Promise<OpenScan | undefined> {
+    const { openScan } = await import("./open-scan.ts");
+    return openScan(this.width, this.options.threads, this.runtime);
+  }
+
+  private check(values: Float32Array, good: boolean, shape: string): void {
+    if (values instanceof Float32Array && good && values.every(Number.isFinite)) return;
+    const found = `${values?.length} values`;
+    throw mismatch("bad-input", "VectorIndex", `finite embeddings of ${shape}`, found, "embed with one model");
+  }
+
+  private checkIndex(index: number): void {
+    if (Number.isInteger(index) && index >= 0 && index < this.rows.size && !this.removed.has(index)) return;
+    const wanted = `the number of one of ${this.size} embeddings`;
+    throw mismatch("bad-input", "VectorIndex", wanted, `${index}`, "take it from a hit");
+  }
+}
+
+/** The numbers of embeddings, in whichever form they were handed in. */
+function valuesOf(embeddings: Embeddings | Float32Array): Float32Array {
+  return embeddings instanceof Float32Array ? embeddings : embeddings?.data;
+}
+
+/** The dot product of a row and a query, in float64. */
+function product(rows: Float32Array, base: number, query: Float32Array): number {
+  let sum = 0;
+  for (let d = 0; d < query.length; d++) sum += rows[base + d] * query[d];
+  return sum;
+}
