@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { bundle } from "../browser/bundle.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
 
@@ -202,16 +201,6 @@ describe("a folder of photos", () => {
     console.log(`page: 5,000 pictures, longest frame while scrolling and typing ${gaps.toFixed(0)} ms`);
     expect(await status(page, "Searched in")).toMatch(/^5000 pictures to search\. .*Searched in [\d.]+ ms\.$/);
     expect(faults).toEqual([]);
-  });
-
-  inChromium("is searched exactly, 5,000 embeddings of width 1152", "chromium", async () => {
-    const { scripts } = await bundle(["search.ts"]);
-    const page = await (await website.newContext()).newPage();
-    await page.addScriptTag({ content: Buffer.from(scripts.get("search.js")!).toString(), type: "module" });
-    await page.waitForFunction(() => "inSearch" in globalThis);
-    const { median, found } = await page.evaluate(() => inSearch.timeSearch(5000, 1152));
-    console.log(`page: 5,000 embeddings of width 1152 searched in ${median.toFixed(1)} ms, the median of ten`);
-    expect(found).toBe(true);
   });
 });
 
