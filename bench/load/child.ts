@@ -4,6 +4,7 @@ import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
 import { loadTowers, type Tower } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
+import { nodeThreads } from "../../src/node/threads.ts";
 import type { WeightDType } from "../../src/tensor/program.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
@@ -48,6 +49,7 @@ process.stdout.write(`${JSON.stringify(line)}\n`, () => process.exit(0));
 async function load(): Promise<{ seconds: number; held: number }> {
   const backend = new WebGpuBackend(device, {
     ...deviceOptions(device, opened!.software, dtype as WeightDType),
+    threading: nodeThreads,
     ...(rounding ? { rounding: rounding as "device" | "host" } : {}),
   });
   const files = await folderFiles(folder);

@@ -126,31 +126,57 @@ function addBestScales(f: Body, a: Local<"i32">, b: Local<"i32">, pairs: Local<"
     f.bump(a, 16);
     f.bump(b, 16);
   });
+  // Both starting points at once: each by itself waits for its own sums more than it calculates.
+  const scales = [0.8, 0.95].map((start) => {
+    const first = f64x2.mul(f64x2.div(top, f64x2.const(-8)), f64x2.const(start));
+    return f.let(nearestHalf(f, first).number);
+  });
+  const plain = scales.map((scale) => ({ scale, ...addSums(f, scale) }));
+  sumUp(f, pairs, end, plain, true);
+  const refitted = plain.map(({ scale, products, squares }) => {
+    const better = nearestHalf(f, f64x2.div(products, squares)).number;
+    // A scale that has become 0 stays so.
+    const refit = f.let(v128.and(better, f64x2.ne(scale, f64x2.const(0))));
+    return { scale: refit, ...addSums(f, refit) };
+  });
+  sumUp(f, pairs, end, refitted, false);
   const best = f.let(f64x2.const(0));
   const least = f.let(f64x2.const(Number.POSITIVE_INFINITY));
-  for (const start of [0.8, 0.95]) {
-    const first = f64x2.mul(f64x2.div(top, f64x2.const(-8)), f64x2.const(start));
-    const scale = f.let(nearestHalf(f, first).number);
-    for (let round = 0; round < 2; round++) {
-      const inverse = inverseOf(f, scale);
-      const [error, products, squares] = [0, 0, 0].map((zero) => f.let(f64x2.const(zero)));
-      f.for(pairs, end, 32, (at) => {
-        for (const offset of [0, 16]) {
-          const value = f.let(v128.load(at, offset));
-          const code = f.let(f64x2.sub(nearest(f64x2.mul(value, inverse), -8, 7), f64x2.const(128)));
-          const difference = f.let(f64x2.sub(value, f64x2.mul(code, scale)));
-          f.set(error, f64x2.add(error, f64x2.mul(difference, difference)));
-          f.set(products, f64x2.add(products, f64x2.mul(code, value)));
-          f.set(squares, f64x2.add(squares, f64x2.mul(code, code)));
-        }
-      });
-      const valid = f64x2.ne(scale, f64x2.const(0));
-      const better = f.let(v128.and(f64x2.lt(error, least), valid));
-      f.set(best, v128.bitselect(scale, best, better));
-      f.set(least, v128.bitselect(error, least, better));
-      // A scale that has become 0 stays so.
-      if (round === 0) f.set(scale, v128.and(nearestHalf(f, f64x2.div(products, squares)).number, valid));
-    }
+  for (const { scale, error } of [plain[0], refitted[0], plain[1], refitted[1]]) {
+    const valid = f64x2.ne(scale, f64x2.const(0));
+    const better = f.let(v128.and(f64x2.lt(error, least), valid));
+    f.set(best, v128.bitselect(scale, best, better));
+    f.set(least, v128.bitselect(error, least, better));
   }
   f.do(v128.store(to, best));
+}
+
+/** What a scale makes of two groups: the squared error, and the sums that refit it. Two f64 each. */
+interface Sums {
+  readonly scale: Local<"v128">;
+  readonly inverse: Local<"v128">;
+  readonly error: Local<"v128">;
+  readonly products: Local<"v128">;
+  readonly squares: Local<"v128">;
+}
+
+function addSums(f: Body, scale: Local<"v128">): Omit<Sums, "scale"> {
+  const inverse = inverseOf(f, scale);
+  const [error, products, squares] = [0, 0, 0].map((zero) => f.let(f64x2.const(zero)));
+  return { inverse, error, products, squares };
+}
+
+/** Adds up the errors of several scales, and what refits them. */
+function sumUp(f: Body, pairs: Local<"i32">, end: Local<"i32">, all: readonly Sums[], refit: boolean): void {
+  f.for(pairs, end, 16, (at) => {
+    const value = f.let(v128.load(at));
+    for (const { scale, inverse, error, products, squares } of all) {
+      const code = f.let(f64x2.sub(nearest(f64x2.mul(value, inverse), -8, 7), f64x2.const(128)));
+      const difference = f.let(f64x2.sub(value, f64x2.mul(code, scale)));
+      f.set(error, f64x2.add(error, f64x2.mul(difference, difference)));
+      if (!refit) continue;
+      f.set(products, f64x2.add(products, f64x2.mul(code, value)));
+      f.set(squares, f64x2.add(squares, f64x2.mul(code, code)));
+    }
+  });
 }

@@ -113,6 +113,7 @@ export class CachedFiles implements ModelFiles {
 
   async close(): Promise<void> {
     this.closed.abort();
+    this.kept?.close();
     await this.origin.close();
   }
 

@@ -2,10 +2,9 @@ import type { RowsOptions } from "../../checkpoint/checkpoint.ts";
 import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import type { Weights } from "../../checkpoint/weights.ts";
 import { mismatch } from "../../support/error.ts";
-import { toFloat32 } from "../../support/numbers.ts";
+import { HostRounding } from "../../tensor/host-rounding.ts";
 import type { FloatChunk, RowChunk } from "../../tensor/packing.ts";
 import type { StoredDType } from "../../tensor/program.ts";
-import { packRows } from "../../tensor/quantise.ts";
 import { GROUP, padded, size } from "../../tensor/shape.ts";
 import { type CacheFolder, reasonOf } from "./folder.ts";
 
@@ -50,6 +49,7 @@ export class KeptWeights implements Weights {
   /** What is to be read of the origin. */
   private planned: string[] = [];
   private source: Weights | undefined;
+  private readonly rounding = new HostRounding(async () => (await import("../threads.ts")).browserThreads());
   private readonly ahead = new Map<string, Promise<Uint8Array | undefined>>();
 
   constructor(options: KeptWeightsOptions) {
@@ -84,7 +84,7 @@ export class KeptWeights implements Weights {
       const first = from - (from % TABLE_ROWS);
       const chunk = await this.take(name, first, layout);
       if (chunk && from - first < chunk.rows) yield cut(chunk, layout, from - first, 1);
-      else for await (const chunk of await this.fetch(name, options)) yield convert(name, chunk, layout);
+      else for await (const chunk of await this.fetch(name, options)) yield await this.convert(name, chunk, layout);
       return;
     }
     while (row < to) {
@@ -96,7 +96,7 @@ export class KeptWeights implements Weights {
     }
     if (row >= to) return;
     for await (const stored of await this.fetch(name, { ...options, from: row, to })) {
-      const chunk = convert(name, stored, layout);
+      const chunk = await this.convert(name, stored, layout);
       const written = this.write(`${name}.${row}`, chunk).finally(() => this.writing.delete(written));
       this.writing.add(written);
       yield chunk;
@@ -115,6 +115,16 @@ export class KeptWeights implements Weights {
   /** Resolves when nothing is on its way into the folder any more. */
   async written(): Promise<void> {
     await Promise.all(this.writing);
+    this.close();
+  }
+
+  /** Ends the threads that round. They start anew where something is left to be rounded. */
+  close(): void {
+    this.rounding.close();
+  }
+
+  private async convert(name: string, chunk: FloatChunk, { as, dtype, width }: Layout): Promise<RowChunk> {
+    return as === "f32" || chunk.dtype === dtype ? chunk : this.rounding.round(chunk, width, as, name);
   }
 
   private async fetch(name: string, options: RowsOptions): Promise<AsyncIterable<FloatChunk>> {
@@ -217,11 +227,6 @@ function layoutOf({ dtype: stored, shape }: TensorInfo, as: StoredDType): Layout
   const packed = dtype === "Q8" || dtype === "Q4";
   const codes = { F32: 4 * width, F16: 2 * width, BF16: 2 * width, Q8: 32 * groups, Q4: 16 * groups }[dtype];
   return { as, dtype, rows, width, codes, scales: packed ? 2 * groups : 0 };
-}
-
-function convert(name: string, chunk: FloatChunk, { as, dtype, width }: Layout): RowChunk {
-  if (as === "f32" || chunk.dtype === dtype) return chunk;
-  return packRows(toFloat32(chunk.bytes, chunk.dtype), width, as, name);
 }
 
 /** A file's contents: the codes of all rows, then their scales. */

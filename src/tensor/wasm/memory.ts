@@ -27,11 +27,14 @@ export class Memory {
   private readonly free_: Span[] = [{ start: ALIGNMENT, size: PAGE - ALIGNMENT }];
   private used = 0;
 
-  /** Throws a SiglipError with code "out-of-memory" where the runtime has no room for even a small one. */
-  constructor(options: { readonly shared: boolean }) {
+  /**
+   * `most` bounds its bytes, a multiple of 64 KiB. Throws a SiglipError with code "out-of-memory" where the runtime has no room
+   * for even a small one.
+   */
+  constructor(options: { readonly shared: boolean; readonly most?: number }) {
     this.shared = options.shared;
     let cause: unknown;
-    for (const maximum of LIMITS) {
+    for (const maximum of options.most ? [options.most / PAGE] : LIMITS) {
       try {
         this.memory = new WebAssembly.Memory({ initial: 1, maximum, shared: options.shared });
         this.limit = maximum * PAGE;

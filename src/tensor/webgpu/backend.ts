@@ -43,7 +43,7 @@ export class WebGpuBackend extends Backend {
   private readonly compiled = new WeakMap<Program, Compiled>();
 
   /** `dispose` frees all buffers made here, but not the device. */
-  constructor(device: GPUDevice, { activations = "f32", chosen, rounding, ...pinned }: WebGpuOptions = {}) {
+  constructor(device: GPUDevice, { activations = "f32", chosen, rounding, threading, ...pinned }: WebGpuOptions = {}) {
     super();
     if (activations === "f16" && !device.features.has("shader-f16")) {
       throw mismatch("no-device", "activations", `a device with shader-f16 for "f16"`, "none", `use "f32"`);
@@ -60,7 +60,7 @@ export class WebGpuBackend extends Backend {
     this.activations = activations;
     this.capabilities = capabilitiesOf(device, activations === "f16");
     this.queue = new Queue(device, chosen);
-    this.uploads = new Uploads(this.queue, rounding ?? (isSoftware(device.adapterInfo) ? "host" : "device"));
+    this.uploads = new Uploads(this.queue, rounding ?? (isSoftware(device.adapterInfo) ? "host" : "device"), threading);
     this.maxElements = Math.floor(Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize) / 4);
     this.arena = new Arena(
       (bytes) => this.queue.buffer(bytes, USAGE),
@@ -132,6 +132,7 @@ export class WebGpuBackend extends Backend {
 
   protected free(): void {
     this.weights.clear();
+    this.uploads.end();
     this.queue.dispose();
   }
 

@@ -8,7 +8,7 @@ import { SOFTWARE, type WebGpuOptions } from "./options.ts";
 import { ATTENTION, LINEAR } from "./tiles.ts";
 
 /** Opens a backend on the device given, or on a device of the best adapter; by itself never on one that runs on the CPU. */
-export const open: Open = async ({ named, gpu, withoutGpu, device: own, dtype, forms, chosenForms }) => {
+export const open: Open = async ({ named, gpu, withoutGpu, device: own, dtype, forms, chosenForms, threading }) => {
   const opened = own
     ? { device: own, info: own.adapterInfo, software: isSoftware(own.adapterInfo) }
     : await openDevice(await gpu());
@@ -32,7 +32,11 @@ export const open: Open = async ({ named, gpu, withoutGpu, device: own, dtype, f
   };
   try {
     const chosen = await chosenForms(chosenFormsKey(info));
-    const backend = new WebGpuBackend(device, { ...deviceOptions(device, software, dtype), chosen, ...forms });
+    const backend = new WebGpuBackend(device, {
+      ...deviceOptions(device, software, dtype),
+      ...{ chosen, threading },
+      ...forms,
+    });
     return {
       backend,
       adapter: describe(info) + (software && !own ? " (software)" : ""),

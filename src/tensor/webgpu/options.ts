@@ -1,3 +1,4 @@
+import type { Threads } from "../wasm/crowd.ts";
 import type { ChosenForms } from "./choose.ts";
 import type { Storage } from "./stored.ts";
 import type { AttentionName, LinearName } from "./tiles.ts";
@@ -16,6 +17,8 @@ export interface WebGpuOptions extends Pinned {
   readonly activations?: Storage;
   /** Where weights are rounded: on the device by default, but for adapters that run shaders on the CPU. */
   readonly rounding?: "device" | "host";
+  /** What the runtime has for threads, on which the host rounds; without it it does so on the caller's own. */
+  readonly threading?: () => Threads | Promise<Threads>;
   /** Forms chosen by earlier trials on the same adapter; what is chosen anew is added. */
   readonly chosen?: ChosenForms;
 }

@@ -1,5 +1,8 @@
+import type { HostRounding } from "../host-rounding.ts";
 import { checkChunk, notFinite, type RowChunk, type WeightSpec, wrongRows } from "../packing.ts";
+import { storedAs } from "../program.ts";
 import { GROUP, padded } from "../shape.ts";
+import type { WebGpuOptions } from "./options.ts";
 import type { Queue } from "./queue.ts";
 import { isStored, rowBytes, store } from "./weights.ts";
 
@@ -16,6 +19,8 @@ const GROUPS = 128;
 export class Uploads {
   private readonly queue: Queue;
   private readonly rounding: "device" | "host";
+  private readonly threading: WebGpuOptions["threading"];
+  private host: HostRounding | undefined;
   private ahead = 0;
   /** Weights that are being rounded on the device, each at the place of its flag. */
   private names: string[] = [];
@@ -25,9 +30,10 @@ export class Uploads {
   /** What is bound as scales where there are none. */
   private none: GPUBuffer | undefined;
 
-  constructor(queue: Queue, rounding: "device" | "host") {
+  constructor(queue: Queue, rounding: "device" | "host", threading: WebGpuOptions["threading"]) {
     this.queue = queue;
     this.rounding = rounding;
+    this.threading = threading;
   }
 
   /** Fills a weight's buffers. Rejects where the chunks are not the rows that the weight has. */
@@ -53,7 +59,7 @@ export class Uploads {
       }
       if (onDevice && !isStored(chunk, spec)) await this.round(chunk, spec, row, buffer, scales);
       else {
-        const rows = store(chunk, spec);
+        const rows = store(await this.rounded(chunk, spec), spec);
         this.queue.check();
         queue.writeBuffer(buffer, row * stride.codes, rows.bytes as Uint8Array<ArrayBuffer>);
         if (rows.scales) gathered.set(rows.scales, row * stride.scales);
@@ -66,11 +72,25 @@ export class Uploads {
     if (scales && !onDevice) queue.writeBuffer(scales, 0, gathered);
   }
 
+  /** Ends what rounds on the host. */
+  end(): void {
+    this.host?.close();
+  }
+
   /** Waits for everything, and frees what only uploads need. Rejects where a weight that was rounded was not finite. */
   async settle(): Promise<void> {
     await this.wait();
+    this.end();
     for (const buffer of [this.staging, this.flags, this.none]) if (buffer) this.queue.free(buffer);
     this.staging = this.flags = this.none = undefined;
+  }
+
+  /** A chunk of floats in the precision of its weight, by the host. */
+  private async rounded(chunk: RowChunk, spec: WeightSpec): Promise<RowChunk> {
+    const as = storedAs(spec.dtype);
+    if (chunk.scales || isStored(chunk, spec) || as === "f32") return chunk;
+    this.host ??= new (await import("../host-rounding.ts")).HostRounding(this.threading);
+    return this.host.round(chunk, spec.shape[1], as, spec.name);
   }
 
   private async wait(): Promise<void> {

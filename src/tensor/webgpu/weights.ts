@@ -1,7 +1,6 @@
 import { toFloat32 } from "../../support/numbers.ts";
 import type { RowChunk } from "../packing.ts";
-import { storedAs, type Weight, type WeightDType } from "../program.ts";
-import { packRows } from "../quantise.ts";
+import type { Weight, WeightDType } from "../program.ts";
 import { GROUP, padded } from "../shape.ts";
 
 /** Bits of one stored weight, its share of the scales not counted. */
@@ -24,14 +23,14 @@ export function isStored(chunk: RowChunk, { dtype }: Weight): boolean {
   return chunk.dtype.toLowerCase() === dtype;
 }
 
-/** A chunk's rows as the device stores them: its own bytes where they are so already. */
+/**
+ * Rows as the device stores them, of a chunk in the precision of the weight, or of any floats for one of f32: the chunk's own
+ * bytes where they are so already.
+ */
 export function store(chunk: RowChunk, weight: Weight): StoredRows {
-  const { name, shape, dtype } = weight;
   if (chunk.scales) return chunk;
   if (isStored(chunk, weight)) return { bytes: padBytes(chunk, rowBytes(weight).codes) };
   const values = toFloat32(chunk.bytes, chunk.dtype);
-  const as = storedAs(dtype);
-  if (as !== "f32") return store(packRows(values, shape[1], as, name), weight);
   return store({ ...chunk, dtype: "F32", bytes: new Uint8Array(values.buffer) }, weight);
 }
 
