@@ -88,7 +88,8 @@ export async function keepKnown(
   try {
     return await keep(await store.open(note, { name, origin, ...calls(name, note.size, options) }), note.etag);
   } catch (error) {
-    return withoutPlace(error, await origin(options.signal), store, options);
+    // Nothing of the former content has been read, so that another one serves.
+    return withoutPlace(error, (await ask(options.signal)) ?? (await origin(options.signal)), store, options);
   }
 }
 

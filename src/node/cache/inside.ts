@@ -14,6 +14,21 @@ export async function makeFolder(root: string, folder: string): Promise<void> {
   throw mismatch("storage", folder, "a folder of the cache", "a link that leads out of it", "remove the link");
 }
 
+/** Removes a file of a cache whose own folder is `root`, unless a link on the way leads elsewhere. */
+export async function removeFile(root: string, path: string): Promise<void> {
+  if (await isFolderInside(root, dirname(path))) await rm(path, { force: true });
+}
+
+/** Whether there is a folder of that name in the folder `root`, by no link that leads out of it. */
+export async function isFolderInside(root: string, folder: string): Promise<boolean> {
+  try {
+    const real = await realpath(folder);
+    return isBelow(await realpath(root), real) && (await stat(real)).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
 /** The regular file that a path leads to, by links or none, where that lies in the folder `root`. */
 export async function fileInside(root: string, path: string): Promise<string | undefined> {
   try {

@@ -5,7 +5,7 @@ import { DEFAULT_ENDPOINT } from "../../network/hub.ts";
 import { attempt } from "../file.ts";
 import { BLOCK } from "./blocks.ts";
 import { cacheFolder, endpointFolder, hubCacheFolder } from "./folders.ts";
-import { readNote } from "./inside.ts";
+import { isFolderInside, readNote } from "./inside.ts";
 import { ADDRESS } from "./partial-store.ts";
 
 /** A model in this machine's caches. */
@@ -32,8 +32,8 @@ export async function listCached(): Promise<CachedModel[]> {
     const own = endpointFolder(endpoint);
     const shared = endpoint === DEFAULT_ENDPOINT ? hubCacheFolder() : own;
     const ids = new Map<string, string[]>();
-    for (const name of await namesIn(own)) if (!name.startsWith("models--")) ids.set(name, [join(own, name)]);
-    for (const name of await namesIn(shared)) {
+    for (const name of await ownFolders(own)) if (!name.startsWith("models--")) ids.set(name, [join(own, name)]);
+    for (const name of await (shared === own ? ownFolders(own) : namesIn(shared))) {
       const id = /^models--(.+--.+)$/.exec(name)?.[1];
       const folder = join(shared, name);
       if (id && (ids.has(id) || (await isSiglip(folder)))) ids.set(id, [...(ids.get(id) ?? []), folder]);
@@ -41,7 +41,7 @@ export async function listCached(): Promise<CachedModel[]> {
     for (const [id, folders] of ids) models.push(await describe(id.replace("--", "/"), folders, endpoint));
   }
   const urls = join(cacheFolder(), "urls");
-  for (const name of await namesIn(urls)) {
+  for (const name of await ownFolders(urls)) {
     const folder = join(urls, name);
     models.push(await describe((await readNote(join(folder, ADDRESS))) ?? folder, [folder]));
   }
@@ -83,8 +83,26 @@ async function describe(model: string, folders: readonly string[], endpoint?: st
 
 /** The Hubs of which something is kept, Hugging Face's first. */
 async function endpoints(): Promise<string[]> {
-  const kept = (await namesIn(join(cacheFolder(), "hubs"))).filter((name) => /^https?%3A/.test(name));
-  return [...new Set([DEFAULT_ENDPOINT, ...kept.map((name) => decodeURIComponent(name))])];
+  const kept = (await ownFolders(join(cacheFolder(), "hubs"))).flatMap((name) => {
+    const endpoint = /^https?%3A/.test(name) ? decoded(name) : undefined;
+    return endpoint !== undefined && endpointFolder(endpoint).endsWith(name) ? [endpoint] : [];
+  });
+  return [...new Set([DEFAULT_ENDPOINT, ...kept])];
+}
+
+function decoded(name: string): string | undefined {
+  try {
+    return decodeURIComponent(name);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folders in one of this package's own, which whoever lists or deletes them reaches by no planted link. */
+async function ownFolders(folder: string): Promise<string[]> {
+  if (!(await isFolderInside(cacheFolder(), folder))) return [];
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries.flatMap((entry) => (entry.isDirectory() ? [entry.name] : [])).sort();
 }
 
 async function isSiglip(repository: string): Promise<boolean> {

@@ -1,11 +1,10 @@
 import { createHash } from "node:crypto";
-import { rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { SiglipError } from "../../support/error.ts";
 import { attempt } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
 import { cacheFolder } from "./folders.ts";
-import { makeFolder, readNote, writeNote } from "./inside.ts";
+import { isFolderInside, makeFolder, readNote, removeFile, writeNote } from "./inside.ts";
 
 /** What a server said of a file. */
 export interface FileNote {
@@ -36,7 +35,8 @@ export class PartialStore {
 
   /** What the server said of a file. */
   async known(file: string): Promise<FileNote | undefined> {
-    const text = await readNote(join(this.folder, file));
+    const path = join(this.folder, file);
+    const text = (await isFolderInside(cacheFolder(), dirname(path))) ? await readNote(path) : undefined;
     const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec(text ?? "") ?? [];
     return etag === undefined ? undefined : { etag, size: Number(size) };
   }
@@ -63,13 +63,13 @@ export class PartialStore {
 
   /** Forgets what a file stood for, and what has been fetched of that. */
   async forget(file: string, { etag }: FileNote): Promise<void> {
-    await rm(join(this.folder, file), { force: true });
+    await removeFile(cacheFolder(), join(this.folder, file));
     await this.remove(etag);
   }
 
   /** Forgets what has been fetched of a content. */
   async remove(etag: string): Promise<void> {
-    for (const path of [this.path(etag), `${this.path(etag)}.journal`]) await rm(path, { force: true });
+    for (const path of [this.path(etag), `${this.path(etag)}.journal`]) await removeFile(cacheFolder(), path);
   }
 
   /** Where the bytes of a content lie. */

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -145,5 +145,16 @@ describe("a Hub that names the same contents otherwise by now", () => {
     await files.close();
     const read = await load(address(), ["model.safetensors"], 2 * half);
     expect(read["model.safetensors"]?.equals(WEIGHTS.subarray(0, 2 * half))).toBe(true);
+  });
+
+  it("and cannot be kept is read without", async () => {
+    const half = 2 ** 20;
+    await load(address(), ["config.json", "model.safetensors"], half);
+    etag = other;
+    rmSync(parts(address()), { recursive: true });
+    put(parts(address()), "a file");
+    const read = await load(address(), ["model.safetensors"], half);
+    expect(read["model.safetensors"]?.equals(WEIGHTS.subarray(0, half))).toBe(true);
+    expect(warnings.join()).toContain("fetched again whenever it is loaded");
   });
 });

@@ -4,12 +4,14 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
+import { deleteCached, listCached } from "../../../src/node/cache/list.ts";
 import { folderFiles } from "../../../src/node/folder.ts";
 import {
   download,
   FILES,
   home,
   hub,
+  hubFolder,
   ID,
   model,
   parts,
@@ -76,6 +78,27 @@ describe("a symbolic link that somebody put into the cache", () => {
     expect((await read("spiece.model"))?.equals(FILES["spiece.model"])).toBe(true);
     expect(readdirSync(outside)).toEqual([]);
     expect(warnings.join("\n")).toContain("found a link that leads out of it");
+  });
+
+  it("in the place of a folder is neither listed nor emptied", async () => {
+    const commit = hub.publish(ID, FILES);
+    const outside = join(home, "outside");
+    const names = ["a--b/file", `parts/${sha256}`, `parts/${sha256}.journal`, `${commit}/model.safetensors`];
+    const wrong = `1 ${sha256}\n`;
+    for (const name of names) put(join(outside, name), wrong);
+    const hubs = join(hubFolder(), "..");
+    mkdirSync(join(hubs, "https%3A%ZZ"), { recursive: true });
+    for (const place of [join(hubs, encodeURIComponent("https://a.b")), join(hubs, "..", "urls")]) {
+      symlinkSync(outside, place);
+    }
+    expect(await listCached()).toEqual([]);
+    await deleteCached();
+    for (const name of names) expect(readFileSync(join(outside, name), "utf8")).toBe(wrong);
+    // A note there says what the Hub does not: it would be forgotten together with what it names.
+    mkdirSync(hubFolder(), { recursive: true });
+    symlinkSync(outside, join(parts(), ".."));
+    expect((await read("model.safetensors", "main", 100))?.equals(WEIGHTS.subarray(0, 100))).toBe(true);
+    for (const name of names) expect(readFileSync(join(outside, name), "utf8")).toBe(wrong);
   });
 });
 
