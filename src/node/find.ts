@@ -8,6 +8,7 @@ import { type NetworkOptions, networkFiles, type Openers } from "../network/netw
 import { urlFiles } from "../network/urls.ts";
 import type { LoadOptions } from "../siglip/load.ts";
 import { mismatch } from "../support/error.ts";
+import { asUrl } from "./address.ts";
 import type { KeptFiles } from "./cache/cache.ts";
 import { keptHubFiles } from "./cache/hub-files.ts";
 import { keptUrlFiles } from "./cache/url-files.ts";
@@ -40,7 +41,7 @@ export async function findFiles(model: NodeModel, options: FindOptions = {}): Pr
       "name a model",
     );
   }
-  const url = /^[a-z][a-z0-9+.-]+:/i.test(String(model)) && URL.canParse(model) ? new URL(model) : undefined;
+  const url = asUrl(model);
   if (url?.protocol === "file:") return folderFiles(filePath(url));
   const isPath = /^([./\\~]|[a-z]:)/i.test(String(model));
   const isFolder = async () => Boolean(await stat(join(String(model), "config.json")).catch(() => undefined));

@@ -2,6 +2,7 @@ import { checkPixels, type Pixels } from "../image/pixels.ts";
 import { fetchBytes } from "../network/request.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, shorten } from "../support/error.ts";
+import { asUrl } from "./address.ts";
 import { keptForms } from "./cache/chosen-forms.ts";
 import { filePath, readFile } from "./file.ts";
 import { findGpu } from "./gpu.ts";
@@ -43,14 +44,8 @@ export const nodePlatform: Platform<NodeImage> = {
   },
 };
 
-/** A string is a URL when it begins with a scheme of two letters or more, else a path. */
 async function readAnywhere(place: string | URL, signal?: AbortSignal): Promise<Uint8Array> {
-  const url =
-    place instanceof URL
-      ? place
-      : /^[a-z][a-z0-9+.-]+:/i.test(place) && URL.canParse(place)
-        ? new URL(place)
-        : undefined;
+  const url = asUrl(place);
   if (!url || url.protocol === "file:") return readFile(url ? filePath(url) : (place as string), FILE_LIMIT, signal);
   return fetchBytes(url, { wanted: "a picture", limit: FILE_LIMIT, fetch: proxiedFetch, signal });
 }

@@ -12,6 +12,9 @@ const ALIASES: Readonly<Record<string, string>> = {
   template: "templates",
 };
 
+/** Backends by the names that other libraries give devices. */
+const BACKENDS: Readonly<Record<string, string>> = { cpu: "wasm", gpu: "webgpu", wasm: "wasm", webgpu: "webgpu" };
+
 /** Where options belong that a call does not know. */
 const ELSEWHERE: Readonly<Record<string, string>> = { templates: "classify or classifier", batch: "embedImages" };
 
@@ -33,7 +36,8 @@ export function misnamed(call: string, options: unknown, known: readonly string[
 }
 
 function noDevice(device: unknown): SiglipError {
-  return mismatch("bad-input", "device", "a GPUDevice", describe(device), `say backend: ${describe(device)}`);
+  const backend = BACKENDS[String(device)] ?? "auto";
+  return mismatch("bad-input", "device", "a GPUDevice", describe(device), `say backend: "${backend}"`);
 }
 
 /** Whether two names are one but for letter case, hyphens, and an end such as a plural's. */

@@ -57,6 +57,6 @@ export function mismatch(
 
 /** A name or a URL as errors show it: without a password, and long ones (data URLs, signed ones) are cut. */
 export function shorten(name: string | URL): string {
-  const text = String(name).replace(/\/\/[^/?#\s]*@/, "//…@");
+  const text = String(name).replace(/(^[^/?#]*:|\/\/)[^/?#]*@/, "//…@");
   return text.length > 200 ? `${text.slice(0, 200)}…` : text;
 }

@@ -3,7 +3,10 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { retryAfter } from "../../src/network/exchange.ts";
 import { openRemote, type RemoteFile, type RemoteOptions } from "../../src/network/http.ts";
+import { parseEndpoint } from "../../src/network/hub.ts";
 import { fetchBytes } from "../../src/network/request.ts";
+import { findFiles } from "../../src/node/find.ts";
+import { nodePlatform } from "../../src/node/platform.ts";
 import { SiglipError, shorten } from "../../src/support/error.ts";
 import { bytesServed, type FileServer, type Misbehaviour, serveFiles } from "../harness/server.ts";
 
@@ -84,6 +87,16 @@ describe("a file on a server", () => {
 
   it("is refused where a URL or a token would be sent wrongly, and neither is repeated", async () => {
     expect(shorten("ftp://me:secret@host/a?b=//c@d")).toBe("ftp://…@host/a?b=//c@d");
+    for (const odd of ["https://me:sec ret@host:99999/a", "me:sec ret@host/a"]) {
+      expect(shorten(odd)).toMatch(/^(https:)?\/\/…@host(:99999)?\/a$/);
+      expect(await refusal(Promise.resolve().then(() => void parseEndpoint(odd)))).not.toContain("sec");
+    }
+    const unreadable = "https://me:secret@host:99999/a";
+    for (const use of [findFiles(unreadable), nodePlatform.decode(unreadable)]) {
+      expect(await refusal(use)).toBe(
+        '"https://…@host:99999/a": wanted a URL, found one that cannot be read; correct it.',
+      );
+    }
     const [withPassword, token] = ["http://me:secret@127.0.0.1/x", "secret\nX-Other: header"];
     expect(await refusal(openRemote(new URL(withPassword)))).not.toContain("secret");
     const picture = fetchBytes(new URL(withPassword), { wanted: "a picture", limit: 1 });

@@ -22,9 +22,8 @@ function ask(target: string): Promise<string> {
 
 describe("the page's server", () => {
   it("answers what is no path with 400, and goes on", async () => {
-    for (const target of ["//", "//x:y", "/\\\\", "http://["])
-      expect(await ask(target), target).toMatch(/^HTTP\/1\.1 40[04] /);
-    expect(await ask("//")).toMatch(/^HTTP\/1\.1 400 /);
+    for (const target of ["//", "//x:y", "/\\", "/\\x", "http://["])
+      expect(await ask(target), target).toMatch(/^HTTP\/1\.1 400 /);
     expect(await ask("/")).toMatch(/^HTTP\/1\.1 200 .*<p>page<\/p>$/s);
   });
 

@@ -20,8 +20,8 @@ export function pageServer(files: Built, folder = "/", own: Readonly<Record<stri
   return createServer(({ url = "/", method, headers }, response) => {
     response.setHeader("X-Content-Type-Options", "nosniff");
     response.setHeader("Content-Security-Policy", "frame-ancestors 'none'");
-    // Two slashes at its beginning would make a host of what follows.
-    if (!/^\/(?!\/)/.test(url) || !URL.canParse(url, "http://localhost")) {
+    // Two slashes at its beginning, either way, would make a host of what follows.
+    if (!/^\/(?![/\\])/.test(url) || !URL.canParse(url, "http://localhost")) {
       response.writeHead(400, { "Content-Type": "text/plain" }).end("Bad request.\n");
       return;
     }
