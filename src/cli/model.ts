@@ -32,14 +32,14 @@ export function addRunOptions(command: Command): Command {
         .default("auto"),
     )
     .addOption(new Option("--dtype <name>", "weights (default: f16, f32 on cpu)").choices(DTYPES))
-    .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseThreads)
-    .option("--max-pixels <n>", "refuse larger pictures (default: 178956970, PIL's limit)", Number)
+    .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseCount)
+    .option("--max-pixels <n>", "refuse larger pictures (default: 178956970, PIL's limit)", parseCount)
     .option("--json", "print JSON");
 }
 
-function parseThreads(text: string): number {
-  const threads = Number(text);
-  if (Number.isInteger(threads) && threads >= 1) return threads;
+function parseCount(text: string): number {
+  const count = Number(text);
+  if (Number.isInteger(count) && count >= 1) return count;
   throw new InvalidArgumentError("Wanted a whole number from 1.");
 }
 

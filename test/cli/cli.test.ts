@@ -316,6 +316,7 @@ describe("bad input", () => {
         ["classify", "--labels", "a", "b"],
         /wanted pictures and labels, found none; name the pictures first, or after --/,
       ],
+      [["demo", "--max-pixels", "2.5"], /'--max-pixels <n>' argument '2\.5' is invalid\. Wanted a whole number/],
       [["demo", "--threads", "two"], /'--threads <n>' argument 'two' is invalid\. Wanted a whole number/],
       [["classify", "--labels", picture], /wanted pictures and labels, found pictures alone/],
       [
