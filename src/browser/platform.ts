@@ -1,7 +1,7 @@
 import { readBlob } from "../files/blob.ts";
 import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from "../image/pixels.ts";
-import { decodePng, PNG_SIGNATURE } from "../image/png.ts";
+import { PNG_SIGNATURE } from "../image/signatures.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { readBitmap } from "./bitmap.ts";
@@ -83,7 +83,8 @@ async function decodeBlob(file: Blob, options: DecodeOptions): Promise<Pixels> {
 /** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
 async function decodeFile(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
   if (options.decode) return decodeBy(options.decode, bytes, name, options.signal);
-  if (startsWith(bytes, PNG_SIGNATURE)) return decodePng(bytes, name, options);
+  // A chunk of its own: photographs need none of it.
+  if (startsWith(bytes, PNG_SIGNATURE)) return (await import("../image/png.ts")).decodePng(bytes, name, options);
   const { parts, orientation, unusual } = checkHeaders(bytes, name, options.maxPixels);
   // The copies are never memory shared with a worker, which a Blob refuses.
   const blob = new Blob(parts.map((part) => new Uint8Array(part)));

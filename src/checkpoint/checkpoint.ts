@@ -1,6 +1,7 @@
 import { mismatch } from "../support/error.ts";
 import { type FloatDType, toFloat32 } from "../support/numbers.ts";
 import type { FloatChunk } from "../tensor/packing.ts";
+import { missingTensor } from "./missing.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
 import { readParts, type Source } from "./source.ts";
 
@@ -88,13 +89,15 @@ export class Checkpoint {
   info(name: string): CheckpointTensor {
     const info = this.tensors.get(name);
     if (info) return info;
-    throw mismatch(
-      "bad-checkpoint",
-      this.where,
-      `the tensor ${name}`,
-      `${this.tensors.size} tensors but not this one`,
-      "fetch all of the model again, as Hugging Face lays it out",
-    );
+    const advice = "fetch all of the model again, as Hugging Face lays it out";
+    throw missingTensor(this.where, name, [...this.tensors.keys()], advice);
+  }
+
+  /** The same tensors under other names. */
+  renamed(to: (name: string) => string): Checkpoint {
+    const tensors = new Map<string, CheckpointTensor>();
+    for (const [name, info] of this.tensors) tensors.set(to(name), { ...info, name: to(name) });
+    return new Checkpoint(tensors, this.where);
   }
 
   /**

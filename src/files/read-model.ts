@@ -1,6 +1,8 @@
 import { Checkpoint, parseIndex } from "../checkpoint/checkpoint.ts";
 import type { Source } from "../checkpoint/source.ts";
 import { parseConfig, parseJson, type SiglipConfig } from "../model/config.ts";
+import { NORMS, PREFIX } from "../model/layouts/hugging-face.ts";
+import { Section } from "../model/section.ts";
 import { mismatch } from "../support/error.ts";
 import { collect } from "../support/numbers.ts";
 import { type LoadProgress, reporter } from "../support/progress.ts";
@@ -9,7 +11,10 @@ import type { ModelFiles } from "./model-files.ts";
 /** A tokenizer is at most this large; SigLIP 2's has 4.2 MB. */
 const TOKENIZER_LIMIT = 64 * 2 ** 20;
 
-/** `config.json` and, where there is one, `preprocessor_config.json`. */
+/**
+ * `config.json` and, where there is one, `preprocessor_config.json`, or what `processor_config.json` says of pictures, which is
+ * where transformers 5 puts it.
+ */
 export async function readConfig(
   files: ModelFiles,
   onWarning?: (message: string) => void,
@@ -19,16 +24,40 @@ export async function readConfig(
   if (config === undefined) {
     throw mismatch("not-found", files.name, "config.json", "none", "name the folder of a SigLIP model");
   }
-  const preprocessor = await readJson(files, "preprocessor_config.json", signal);
-  if (preprocessor === undefined) {
+  const preprocessor =
+    (await readJson(files, "preprocessor_config.json", signal)) ??
+    ((await readJson(files, "processor_config.json", signal)) as Json)?.image_processor;
+  const { tower = config, classes } = isClassifier(config)
+    ? (await import("../model/classes.ts")).parseClassifier(new Section("config.json", config))
+    : {};
+  const parsed = parseConfig(tower, preprocessor);
+  if (preprocessor === undefined && parsed.towers.includes("image")) {
     const scaling = "pictures are scaled as SigLIP 1 does, which is wrong for SigLIP 2";
     onWarning?.(`${files.name}: found no preprocessor_config.json; ${scaling}.`);
   }
-  return parseConfig(config, preprocessor);
+  return classes ? { ...parsed, classes } : parsed;
 }
 
-/** The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. */
+type Json = Readonly<Record<string, unknown>> | null | undefined;
+
+/** Whether Hugging Face's class is one with a head over the image tower alone. */
+function isClassifier(config: unknown): boolean {
+  const names = (config as Json)?.architectures;
+  return Array.isArray(names) && names.some((name) => typeof name === "string" && /ForImageClass/.test(name));
+}
+
+/**
+ * The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. Tensors have
+ * the names of Hugging Face's classes, whatever stands before them in the files.
+ */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
+  const checkpoint = await openFiles(files, signal);
+  if (NORMS.some((name) => checkpoint.tensors.has(name))) return checkpoint;
+  const { canonicalNames } = await import("../model/layouts/prefixes.ts");
+  return checkpoint.renamed(canonicalNames(checkpoint.tensors.keys(), PREFIX));
+}
+
+async function openFiles(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
   const single = await files.open("model.safetensors", signal);
   if (single) return Checkpoint.open([single], undefined, signal);
   const list = await files.open("model.safetensors.index.json", signal);

@@ -4,9 +4,6 @@ import { inflate } from "./inflate.ts";
 import { type DecodeOptions, MAX_PIXELS, type Pixels } from "./pixels.ts";
 import { brokenPng, type Png, readChunks } from "./png-chunks.ts";
 
-/** What a PNG begins with, in Latin-1. */
-export const PNG_SIGNATURE = "\x89PNG\r\n\x1a\n";
-
 /** First column, first row and the distances between them, for each pass of Adam7 (8.2). */
 const ADAM7 = [
   [0, 0, 8, 8],

@@ -1,5 +1,7 @@
 import type { ImageProcessing } from "../image/preprocess.ts";
 import { mismatch } from "../support/error.ts";
+import { Section } from "./section.ts";
+import type { Tower } from "./towers.ts";
 
 /** One transformer encoder: pre-LN blocks of `hidden` features, an MLP of `mlp`, GELU in its tanh form. */
 export interface TowerConfig {
@@ -17,7 +19,9 @@ export interface TowerConfig {
 
 /** The image tower. Its pooled output has `hidden` features. */
 export interface VisionConfig extends TowerConfig {
-  /** Side of the square input, in pixels. */
+  /** Whether pictures keep their aspect ratio and any number of patches is taken: SigLIP 2's NaFlex. */
+  readonly naflex: boolean;
+  /** Side of the square input, in pixels; of NaFlex the one that the learned positions stand for. */
   readonly imageSize: number;
   /** Side of a patch, in pixels. */
   readonly patchSize: number;
@@ -25,6 +29,8 @@ export interface VisionConfig extends TowerConfig {
   readonly channels: number;
   /** `floor(imageSize / patchSize)²`: the rows and columns of pixels left over are dropped. */
   readonly tokens: number;
+  /** Whether the tower ends in the MAP head, without which there are tokens but no embedding. */
+  readonly head: boolean;
 }
 
 /** The text tower. Its pooled output has `projection` features, as many as the image tower's. */
@@ -37,37 +43,56 @@ export interface TextConfig extends TowerConfig {
   readonly projection: number;
 }
 
-/** All that a model's `config.json` and `preprocessor_config.json` say and that inference needs. */
+/** The labels of an image classifier. */
+export interface ClassesConfig {
+  /** In the order of the logits. */
+  readonly labels: readonly string[];
+  /** Whether each label is judged by itself, by a sigmoid; else one of them applies, by a softmax. */
+  readonly independent: boolean;
+}
+
+/** All that a model's `config.json` and its image processor's say and that inference needs. */
 export interface SiglipConfig {
+  /** What the checkpoint has. Of the other tower, the section below holds nothing but defaults. */
+  readonly towers: readonly Tower[];
   /** The image tower. */
   readonly vision: VisionConfig;
   /** The text tower. */
   readonly text: TextConfig;
+  /** Of an image classifier (`SiglipForImageClassification`). */
+  readonly classes?: ClassesConfig;
   /** How pictures become the image tower's input. */
   readonly image: ImageProcessing;
 }
 
 /**
- * Checks a parsed `config.json` and, where there is one, a parsed `preprocessor_config.json`. Keys left out have the
- * defaults of Hugging Face's `SiglipTextConfig`, `SiglipVisionConfig` and `SiglipImageProcessor` (the picture's size: that
- * of the vision tower); keys that inference does not need are ignored, bos and eos ids among them. Throws a SiglipError that
- * names the key for a wrong type, a value out of range, a contradiction, and for what is not supported: NaFlex, other
- * architectures, other activations, other preprocessing than resize, rescale and normalise.
+ * Checks a parsed `config.json` and, where there is one, what a parsed `preprocessor_config.json` says of pictures. A model's has
+ * a section for each tower; that of a tower alone is flat. Keys left out have the defaults of Hugging Face's
+ * `SiglipTextConfig`, `SiglipVisionConfig` and `SiglipImageProcessor` (the picture's size: that of the vision tower);
+ * keys that inference does not need are ignored, bos and eos ids among them. Throws a SiglipError that names the key for a wrong
+ * type, a value out of range, a contradiction, and for what is not supported: other architectures, other activations, other
+ * preprocessing than resize, rescale and normalise.
  */
 export function parseConfig(config: unknown, preprocessor?: unknown): SiglipConfig {
   const root = new Section("config.json", config);
-  checkModelType(root);
-  const vision = parseVision(root.section("vision_config"));
-  const textSection = root.section("text_config");
+  const { naflex, towers } = parseModelType(root);
+  const section = (tower: Tower, key: string) => {
+    if (towers.length > 1) return root.section(key);
+    return towers[0] === tower ? root : new Section(key, {});
+  };
+  const vision = parseVision(section("image", "vision_config"), naflex);
+  const textSection = section("text", "text_config");
   const text = parseText(textSection);
-  if (text.projection !== vision.hidden) {
+  if (towers.length > 1 && text.projection !== vision.hidden) {
     textSection.fail(
       "projection_size",
       `the vision tower's width ${vision.hidden}, for both embeddings share one space`,
       text.projection,
     );
   }
-  return { vision, text, image: parseImage(new Section("preprocessor_config.json", preprocessor ?? {}), vision) };
+  const processor = towers.includes("image") ? (preprocessor ?? {}) : {};
+  const image = parseImage(new Section("preprocessor_config.json", processor), vision);
+  return { towers, vision, text, image };
 }
 
 /**
@@ -92,13 +117,13 @@ export function parseJson(bytes: Uint8Array, name: string, limit = 2 ** 20): unk
   }
 }
 
-function checkModelType(root: Section): void {
+function parseModelType(root: Section): { naflex: boolean; towers: readonly Tower[] } {
   const type = root.get("model_type");
-  if (type === "siglip2") {
-    root.fail("model_type", '"siglip", for NaFlex checkpoints are not supported', type);
-  }
-  const bare = type === undefined && (root.get("vision_config") ?? root.get("text_config")) !== undefined;
-  if (type !== "siglip" && !bare) root.fail("model_type", '"siglip"', type);
+  // Absent from hand-written files that have sections all the same.
+  const sections = type === undefined && (root.get("vision_config") ?? root.get("text_config")) !== undefined;
+  const [, two, tower] = (typeof type === "string" && /^siglip(2?)(?:_(vision|text)_model)?$/.exec(type)) || [];
+  if (two === undefined && !sections) root.fail("model_type", '"siglip" or "siglip2"', type);
+  return { naflex: two === "2", towers: tower ? [tower === "text" ? "text" : "image"] : ["image", "text"] };
 }
 
 function parseTower(tower: Section): TowerConfig {
@@ -116,15 +141,22 @@ function parseTower(tower: Section): TowerConfig {
   };
 }
 
-function parseVision(vision: Section): VisionConfig {
+function parseVision(vision: Section, naflex: boolean): VisionConfig {
+  const channels = vision.count("num_channels", 3, 65536);
+  if (channels !== 3) vision.fail("num_channels", "3", channels);
+  const common = { ...parseTower(vision), naflex, channels, head: vision.flag("vision_use_head", true) };
+  if (naflex) {
+    const patchSize = vision.count("patch_size", 16, 4096);
+    const tokens = vision.count("num_patches", 256, 65536);
+    const side = Math.sqrt(tokens);
+    if (!Number.isInteger(side)) vision.fail("num_patches", "a square", tokens);
+    return { ...common, imageSize: side * patchSize, patchSize, tokens };
+  }
   const imageSize = vision.count("image_size", 224, 4096);
   const patchSize = vision.count("patch_size", 16, imageSize);
   const side = Math.floor(imageSize / patchSize);
   if (side > 256) vision.fail("patch_size", `at least a 256th of image_size ${imageSize}`, patchSize);
-  if (vision.flag("vision_use_head", true) === false) vision.fail("vision_use_head", "true", false);
-  const channels = vision.count("num_channels", 3, 65536);
-  if (channels !== 3) vision.fail("num_channels", "3", channels);
-  return { ...parseTower(vision), imageSize, patchSize, channels, tokens: side * side };
+  return { ...common, imageSize, patchSize, tokens: side * side };
 }
 
 function parseText(text: Section): TextConfig {
@@ -137,10 +169,11 @@ function parseText(text: Section): TextConfig {
   };
 }
 
-function parseImage(processor: Section, { imageSize }: VisionConfig): ImageProcessing {
-  const type = processor.get("image_processor_type", "SiglipImageProcessor");
-  if (typeof type !== "string" || !/^SiglipImageProcessor(Fast|Pil)?$/.test(type)) {
-    processor.fail("image_processor_type", '"SiglipImageProcessor"', type);
+function parseImage(processor: Section, { imageSize, naflex }: VisionConfig): ImageProcessing {
+  const known = `Siglip${naflex ? "2" : ""}ImageProcessor`;
+  const type = processor.get("image_processor_type", known);
+  if (typeof type !== "string" || type.replace(/(Fast|Pil)$/, "") !== known) {
+    processor.fail("image_processor_type", `"${known}"`, type);
   }
   if (!processor.flag("do_resize", true)) processor.fail("do_resize", "true, as the model takes one size only", false);
   if (processor.get("do_center_crop"))
@@ -150,8 +183,8 @@ function parseImage(processor: Section, { imageSize }: VisionConfig): ImageProce
   const std = processor.triple("image_std", 0.5, 0.001, 1000);
   const normalise = processor.flag("do_normalize", true);
   return {
-    size: parseSize(processor, imageSize),
-    resample: parseResample(processor),
+    size: naflex ? imageSize : parseSize(processor, imageSize),
+    resample: parseResample(processor, naflex ? 2 : 3),
     rescale: processor.flag("do_rescale", true) ? rescale : 1,
     mean: normalise ? mean : [0, 0, 0],
     std: normalise ? std : [1, 1, 1],
@@ -169,74 +202,11 @@ function parseSize(processor: Section, imageSize: number): number {
   return imageSize;
 }
 
-function parseResample(processor: Section): "bilinear" | "bicubic" {
+function parseResample(processor: Section, otherwise: 2 | 3): "bilinear" | "bicubic" {
   const names = ["nearest", "lanczos", "bilinear", "bicubic", "box", "hamming"];
-  const resample = processor.get("resample", 3);
+  const resample = processor.get("resample", otherwise);
   if (resample === 2) return "bilinear";
   if (resample === 3) return "bicubic";
   const name = typeof resample === "number" ? (names[resample] ?? "no filter of PIL's") : "no number";
   return processor.fail("resample", "2 (bilinear) or 3 (bicubic)", resample, ` (${name})`);
-}
-
-/** One JSON object and its place, for errors. Keys are read as own properties only. */
-class Section {
-  private readonly path: string;
-  private readonly values: object;
-
-  constructor(path: string, values: unknown) {
-    if (typeof values !== "object" || values === null || Array.isArray(values)) {
-      throw mismatch("bad-checkpoint", path, "an object", show(values), "fetch the file again");
-    }
-    this.path = path;
-    this.values = values;
-  }
-
-  fail(key: string, wanted: string, found: unknown, aside = ""): never {
-    const advice = "use a checkpoint that this package supports";
-    throw mismatch("unsupported", this.path, `${key} to be ${wanted}`, `${show(found)}${aside}`, advice);
-  }
-
-  get(key: string, otherwise?: unknown): unknown {
-    return Object.hasOwn(this.values, key) ? (this.values as Record<string, unknown>)[key] : otherwise;
-  }
-
-  /** The object under a key; an empty one where it is left out or null, as Hugging Face takes both. */
-  section(key: string): Section {
-    return new Section(`${this.path}: ${key}`, this.get(key) ?? {});
-  }
-
-  /** A whole number from 1 to `most`. */
-  count(key: string, otherwise: number, most: number): number {
-    const value = this.get(key, otherwise);
-    if (typeof value === "number" && Number.isInteger(value) && value >= 1 && value <= most) return value;
-    return this.fail(key, `a whole number from 1 to ${most}`, value);
-  }
-
-  /** A number from 1e-12 to 1: neither may vanish in float32. */
-  fraction(key: string, otherwise: number): number {
-    const value = this.get(key, otherwise);
-    if (typeof value === "number" && value >= 1e-12 && value <= 1) return value;
-    return this.fail(key, "a number from 1e-12 to 1", value);
-  }
-
-  flag(key: string, otherwise: boolean): boolean {
-    const value = this.get(key, otherwise);
-    return typeof value === "boolean" ? value : this.fail(key, "true or false", value);
-  }
-
-  /** Three numbers within bounds, one for each colour. */
-  triple(key: string, otherwise: number, least: number, most: number): [number, number, number] {
-    const value = this.get(key) ?? [otherwise, otherwise, otherwise];
-    const within = (v: unknown) => typeof v === "number" && v >= least && v <= most;
-    if (Array.isArray(value) && value.length === 3 && value.every(within)) return [value[0], value[1], value[2]];
-    return this.fail(key, `three numbers from ${least} to ${most}`, value);
-  }
-}
-
-/** A foreign value, short enough for a sentence. */
-function show(value: unknown): string {
-  if (value === undefined) return "none";
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  const text = String(JSON.stringify(value));
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

@@ -87,7 +87,8 @@ async function* rowsOf(
 
 function checkShape(weights: Weights, name: string, shape: Shape): void {
   const found = weights.info(name).shape;
-  if (found.join() === shape.join()) return;
+  // A single value has the shape [1], or none at all.
+  if ((found.join() || "1") === shape.join()) return;
   const advice = "the two do not belong together";
   throw mismatch(
     "bad-checkpoint",

@@ -1,6 +1,6 @@
 import type { Weights } from "../checkpoint/weights.ts";
 import { cutPatches } from "../image/preprocess.ts";
-import { mismatch } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import { BITS } from "../tensor/cost.ts";
 import type { WeightSpec } from "../tensor/packing.ts";
@@ -47,12 +47,16 @@ export interface TowerOptions {
 
 /** Both towers of a checkpoint on a backend. */
 export interface Towers {
-  /** exp(logit_scale), the factor of the cosine. */
+  /** exp(logit_scale), the factor of the cosine; NaN where a tower alone comes without it. */
   readonly scale: number;
+  /** logit_bias, likewise. */
   readonly bias: number;
   /** Tensors of the checkpoint that no tower has a use for. */
   readonly unused: readonly string[];
-  /** Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised. */
+  /**
+   * Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised, or where the tower has no head to its last hidden
+   * state [n, tokens * hidden].
+   */
   image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
   /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32. */
   patches(patches: Float32Array, options?: ForwardOptions): Promise<Values>;
@@ -91,8 +95,15 @@ export async function loadTowers(
   config: SiglipConfig,
   { dtype, towers, signal, onProgress }: TowerOptions,
 ): Promise<Towers> {
-  const wanted = (name: string) => towers.includes(towerOf(name) ?? towers[0]);
-  const needed = [...weights.tensors.values()].filter(({ name }) => wanted(name) && name !== TOKEN_TABLE);
+  const text = new Params(PREFIX.text, dtype);
+  const vision = new Params(PREFIX.image, dtype);
+  const textWeights = towers.includes("text") ? bindTextTower(text, config.text) : undefined;
+  const visionWeights = towers.includes("image") ? bindVisionTower(vision, config.vision) : undefined;
+  const bindings = [...text.bindings, ...vision.bindings];
+  const positionTable = `${PREFIX.text}embeddings.position_embedding.weight`;
+  const used = new Set(bindings.flatMap(({ pieces }) => pieces.map(({ name }) => name)));
+  for (const name of ["logit_scale", "logit_bias", ...(textWeights ? [positionTable] : [])]) used.add(name);
+  const needed = [...weights.tensors.values()].filter(({ name }) => used.has(name));
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   weights.plan(needed.map(({ name }) => name));
   let loaded = 0;
@@ -101,39 +112,36 @@ export async function loadTowers(
     onProgress?.(loaded, total);
   };
   const options = { signal, onBytes };
-  const [logScale] = await readValues(weights, "logit_scale", [1], options);
-  const [bias] = await readValues(weights, "logit_bias", [1], options);
-  const scale = Math.exp(logScale);
-  if (!Number.isFinite(scale) || !Number.isFinite(bias)) {
-    const advice = "the checkpoint is damaged, fetch it again";
-    throw mismatch("bad-checkpoint", "logit_scale and logit_bias", "finite numbers", `${logScale} and ${bias}`, advice);
+  let [scale, bias] = [Number.NaN, Number.NaN];
+  if (config.towers.length > 1 || weights.tensors.has("logit_scale")) {
+    const [logScale] = await readValues(weights, "logit_scale", [1], options);
+    [bias] = await readValues(weights, "logit_bias", [1], options);
+    scale = Math.exp(logScale);
+    if (!Number.isFinite(scale) || !Number.isFinite(bias)) {
+      const found = `${logScale} and ${bias}`;
+      const advice = "the checkpoint is damaged, fetch it again";
+      throw mismatch("bad-checkpoint", "logit_scale and logit_bias", "finite numbers", found, advice);
+    }
   }
-  const positionTable = `${PREFIX.text}embeddings.position_embedding.weight`;
   let tokens: TokenTable | undefined;
   if (towers.includes("text")) {
     const positions = await readValues(weights, positionTable, [config.text.positions, config.text.hidden], options);
     tokens = new TokenTable(weights, TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", config.text, positions);
   }
-  const text = new Params(PREFIX.text, dtype);
-  const vision = new Params(PREFIX.image, dtype);
-  const textWeights = towers.includes("text") ? bindTextTower(text, config.text) : undefined;
-  const visionWeights = towers.includes("image") ? bindVisionTower(vision, config.vision) : undefined;
-  const bindings = [...text.bindings, ...vision.bindings];
   const shapes = needed.map(({ shape }) => shape);
   await loadWeights(backend, weights, bindings, { ...options, smaller: smallerThan(dtype, shapes) });
   await backend.loaded();
   weights.plan([]);
   onProgress?.(total, total);
 
-  const used = new Set(bindings.flatMap(({ pieces }) => pieces.map(({ name }) => name)));
-  for (const name of ["logit_scale", "logit_bias", TOKEN_TABLE, positionTable]) used.add(name);
+  used.add(TOKEN_TABLE);
   const { imageSize, patchSize, channels, hidden, mlp, tokens: count } = config.vision;
   const depth = channels * patchSize ** 2;
   const pixels = channels * imageSize ** 2;
   const imagePass =
     visionWeights &&
     new Pass(backend, {
-      width: hidden,
+      width: config.vision.head ? hidden : count * hidden,
       elements: count * (Math.max(3 * hidden, mlp, depth) + ALIGNMENT),
       program: (batch, taps) => imageProgram(visionWeights, batch, taps),
     });
@@ -148,9 +156,11 @@ export async function loadTowers(
   return {
     scale,
     bias,
-    unused: [...weights.tensors.keys()].filter((name) => wanted(name) && !used.has(name) && !HARMLESS.test(name)),
+    unused: [...weights.tensors.keys()].filter(
+      (name) => towers.includes(towerOf(name) ?? towers[0]) && !used.has(name) && !HARMLESS.test(name),
+    ),
     async image(pixelValues, options) {
-      if (!imagePass) throw missing("image");
+      if (!imagePass) throw noTower("image", config);
       checkPixels(pixelValues, pixels);
       const shape = { channels, size: imageSize, patch: patchSize };
       return imagePass.run(pixelValues.length / pixels, options, async (from, to) => ({
@@ -158,14 +168,14 @@ export async function loadTowers(
       }));
     },
     async patches(patches, options) {
-      if (!imagePass) throw missing("image");
+      if (!imagePass) throw noTower("image", config);
       const item = count * padded(depth);
       return imagePass.run(patches.length / item, options, async (from, to) => ({
         patches: patches.subarray(from * item, to * item),
       }));
     },
     async text(ids, options) {
-      if (!textPass || !tokens) throw missing("text");
+      if (!textPass || !tokens) throw noTower("text", config);
       if (!(ids?.length % positions === 0)) {
         const advice = "pad every text with the checkpoint's tokenizer";
         throw mismatch("bad-input", "textTower", `token ids of [n, ${positions}]`, `${ids?.length}`, advice);
@@ -268,9 +278,12 @@ function concatenate(parts: readonly Values[]): Values {
   return { data, shape: [batch, ...parts[0].shape.slice(1)] };
 }
 
-function missing(tower: Tower) {
-  const advice = 'load with towers: ["image", "text"]';
-  return mismatch("bad-input", `The ${tower} tower`, "it loaded", "it was not asked for", advice);
+/** The error for a call of a tower that was not loaded, or that the checkpoint has not. */
+export function noTower(tower: Tower, config: SiglipConfig): SiglipError {
+  const [found, advice] = config.towers.includes(tower)
+    ? ["it was not asked for", 'load with towers: ["image", "text"]']
+    : [`the ${config.towers} tower alone`, "load a checkpoint of both towers"];
+  return mismatch("bad-input", `The ${tower} tower`, "it loaded", found, advice);
 }
 
 function checkPixels(values: Float32Array, item: number): void {

@@ -22,11 +22,13 @@ export interface VisionTower {
   readonly positions: Weight;
   readonly blocks: readonly Block[];
   readonly norm: Norm;
-  readonly head: MapHead;
+  /** Absent where the tower ends in its tokens. */
+  readonly head?: MapHead;
 }
 
 /**
- * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised.
+ * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised, or
+ * without a head to the last hidden state [batch, tokens, hidden].
  * [HF SiglipVisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
 export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value {
@@ -34,7 +36,7 @@ export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value 
   const x = encoder(p, embedded, w.blocks, w.config.heads);
   const last = p.layerNorm(x, w.norm);
   p.tap("last_hidden_state", last);
-  return mapHead(p, last, w.head, w.config.heads);
+  return w.head ? mapHead(p, last, w.head, w.config.heads) : last;
 }
 
 /**
@@ -60,12 +62,14 @@ export function bindVisionTower(p: Params, config: VisionConfig): VisionTower {
     positions: embeddings.tensor("position_embedding.weight", [tokens, hidden]),
     blocks: p.blocks("encoder.layers", config),
     norm: p.norm("post_layernorm", hidden, eps),
-    head: {
-      probe: head.tensor("probe", [1, 1, hidden]),
-      ...head.at("attention").inProjection(hidden),
-      out: head.linear("attention.out_proj", [hidden, hidden]),
-      norm: head.norm("layernorm", hidden, eps),
-      mlp: head.at("mlp").mlp(hidden, inner),
-    },
+    head: config.head
+      ? {
+          probe: head.tensor("probe", [1, 1, hidden]),
+          ...head.at("attention").inProjection(hidden),
+          out: head.linear("attention.out_proj", [hidden, hidden]),
+          norm: head.norm("layernorm", hidden, eps),
+          mlp: head.at("mlp").mlp(hidden, inner),
+        }
+      : undefined,
   };
 }

@@ -1,4 +1,3 @@
-import { mismatch } from "../support/error.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { checkOptions } from "./options.ts";
 
@@ -6,9 +5,9 @@ import { checkOptions } from "./options.ts";
 export interface Ranked {
   /** As it was given. */
   readonly label: string;
-  /** sigmoid(logit), of this label alone. */
+  /** sigmoid(logit), of this label alone; of a classifier's own labels that exclude each other, the softmax. */
   readonly probability: number;
-  /** `exp(logit_scale) * cosine + logit_bias`. */
+  /** `exp(logit_scale) * cosine + logit_bias`, or what the classifier's linear map gives. */
   readonly logit: number;
 }
 
@@ -55,20 +54,8 @@ export class Classifier<Image> {
     await checkOptions("classify", options, OPTIONS);
     const { templates = [DEFAULT_TEMPLATE], signal } = options;
     const labels = typeof wanted === "string" ? [wanted] : wanted;
-    if (!Array.isArray(labels) || labels.length === 0) {
-      const found = Array.isArray(labels) ? "none" : typeof labels;
-      throw mismatch("bad-input", "classify", "at least one label", found, "name what may be in the picture");
-    }
-    const odd = labels.find((label) => typeof label !== "string");
-    if (odd !== undefined) {
-      throw mismatch("bad-input", "classify", "labels that are strings", typeof odd, "pass text");
-    }
-    const list = Array.isArray(templates) ? templates : [templates];
-    const without = list.findIndex((template) => !(typeof template === "string" && template.includes("{label}")));
-    if (list.length === 0 || without >= 0 || list !== templates) {
-      const found = list.length === 0 ? "none" : JSON.stringify(list[Math.max(0, without)]);
-      const advice = `write them like "${DEFAULT_TEMPLATE}"`;
-      throw mismatch("bad-input", "classify", "a list of templates with {label} in them", found, advice);
+    if (!(areTexts(labels) && areTexts(templates) && templates.every((text) => text.includes("{label}")))) {
+      throw (await import("./option-advice.ts")).noLabels(labels, templates, DEFAULT_TEMPLATE);
     }
     const sentences = labels.flatMap((label) =>
       templates.map((template) => template.replaceAll("{label}", () => label)),
@@ -87,6 +74,10 @@ export class Classifier<Image> {
       .map((label, index) => ({ label, probability: probabilities[index], logit: logits[index] }))
       .sort((a, b) => b.logit - a.logit);
   }
+}
+
+function areTexts(list: readonly unknown[]): boolean {
+  return Array.isArray(list) && list.length > 0 && list.every((item) => typeof item === "string");
 }
 
 /** The mean of every `group` consecutive rows, of length 1 again. */

@@ -1,6 +1,7 @@
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
 import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
+import { readValues } from "../model/load-weights.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
 import { mismatch } from "../support/error.ts";
@@ -23,7 +24,7 @@ export interface LoadOptions extends NetworkOptions, PictureOptions {
   readonly dtype?: WeightDType;
   /** How many threads compute on wasm: by default the cores that the machine reports, at most 16. */
   readonly threads?: number;
-  /** The halves to load; both by default. */
+  /** The halves to load; by default what the checkpoint has, which is both unless it is a tower's alone. */
   readonly towers?: readonly Tower[];
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
   readonly device?: GPUDevice;
@@ -51,10 +52,11 @@ export async function loadModel<Image>(
   await checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn, maxPixels, decode } = options;
   checkPictureOptions(options);
-  const towers = checkTowers(options.towers ?? ["image", "text"]);
-  if (options.dtype !== undefined && !["f32", "f16", "q8", "i8", "q4"].includes(options.dtype)) {
-    const wanted = `"f32", "f16", "q8", "i8" or "q4"`;
-    throw mismatch("bad-input", "dtype", wanted, JSON.stringify(options.dtype), "choose one");
+  const { towers: asked = ["image", "text"] } = options;
+  const named = Array.isArray(asked) && asked.length > 0 && asked.every((one) => one === "image" || one === "text");
+  if (!named) throw (await import("./option-advice.ts")).noTowers(asked);
+  if (!["f32", "f16", "q8", "i8", "q4", undefined].includes(options.dtype)) {
+    throw (await import("./option-advice.ts")).noDtype(options.dtype);
   }
   let opened: OpenedBackend | undefined;
   let files = found;
@@ -77,12 +79,18 @@ export async function loadModel<Image>(
     if (options.cache !== false && found.key !== undefined && platform.keep) {
       files = await platform.keep(found, {
         dtype: storedAs(dtype),
-        towers,
+        towers: asked,
         onWarning: (message) => warn(message),
         signal,
       });
     }
     const config = await readConfig(files, warn, signal);
+    const towers = options.towers ?? config.towers;
+    const lacking = towers.find((tower) => !config.towers.includes(tower));
+    if (lacking) {
+      const wanted = `the ${config.towers} tower, the only one of ${files.name}`;
+      throw mismatch("unsupported", "towers", wanted, `"${lacking}"`, "leave towers out");
+    }
     const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
     const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
     const loaded = await loadTowers(backend, weights, config, {
@@ -91,8 +99,11 @@ export async function loadModel<Image>(
       signal,
       onProgress: onProgress && reporter(onProgress, "weights", files.name),
     });
-    if (loaded.unused.length > 0) {
-      warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(loaded.unused)}.`);
+    const heads = config.classes && (await import("./own-labels.ts")).OwnLabels;
+    const own = await heads?.load(config, (name, shape) => readValues(weights, name, shape, { signal }));
+    const unused = loaded.unused.filter((name) => !heads?.knows(name));
+    if (unused.length > 0) {
+      warnings.push(`${files.name}: found tensors that SigLIP has no use for: ${some(unused)}.`);
     }
     for (const message of warnings) onWarning(message);
     warn = onWarning;
@@ -105,6 +116,7 @@ export async function loadModel<Image>(
       config,
       towers: loaded,
       tokenizer,
+      own,
       platform,
       pictures: { maxPixels, decode },
       backend,
@@ -136,18 +148,6 @@ export async function loadModel<Image>(
     await files.close();
     throw error;
   }
-}
-
-function checkTowers(towers: readonly Tower[]): readonly Tower[] {
-  if (!Array.isArray(towers)) {
-    const advice = `put "image", "text" or both into [ ]`;
-    throw mismatch("bad-input", "towers", "a list", JSON.stringify(towers), advice);
-  }
-  const bad = towers.find((tower) => tower !== "image" && tower !== "text");
-  if (bad !== undefined || towers.length === 0) {
-    throw mismatch("bad-input", "towers", `"image", "text" or both`, JSON.stringify(towers), "name one of them");
-  }
-  return towers;
 }
 
 async function loadTokenizer(

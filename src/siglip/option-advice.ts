@@ -35,6 +35,39 @@ export function misnamed(call: string, options: unknown, known: readonly string[
   return mismatch("bad-input", call, "options that it knows", JSON.stringify(name.slice(0, 100)), advice);
 }
 
+/** The error for `towers` that name no tower. */
+export function noTowers(towers: unknown): SiglipError {
+  if (!Array.isArray(towers)) {
+    return mismatch("bad-input", "towers", "a list", describe(towers), `put "image", "text" or both into [ ]`);
+  }
+  return mismatch("bad-input", "towers", `"image", "text" or both`, JSON.stringify(towers), "name one of them");
+}
+
+/** The error for a precision that there is not. */
+export function noDtype(dtype: unknown): SiglipError {
+  return mismatch("bad-input", "dtype", `"f32", "f16", "q8", "i8" or "q4"`, describe(dtype), "choose one");
+}
+
+/** The error for what a call takes no list of. */
+export function noList(call: string, what: string, found: unknown): SiglipError {
+  return mismatch("bad-input", call, `a list of ${what}`, typeof found, "put it into [ ]");
+}
+
+/** The error for labels, or else for templates, that `classify` cannot take. */
+export function noLabels(labels: unknown, templates: unknown, example: string): SiglipError {
+  if (!Array.isArray(labels) || labels.length === 0) {
+    const found = Array.isArray(labels) ? "none" : typeof labels;
+    return mismatch("bad-input", "classify", "at least one label", found, "name what may be in the picture");
+  }
+  const odd = labels.find((label) => typeof label !== "string");
+  if (odd !== undefined) return mismatch("bad-input", "classify", "labels that are strings", typeof odd, "pass text");
+  const list = Array.isArray(templates) ? templates : [templates];
+  const bad = list.find((template) => !(typeof template === "string" && template.includes("{label}"))) ?? list[0];
+  const found = list.length === 0 ? "none" : describe(bad);
+  const advice = `write them like "${example}"`;
+  return mismatch("bad-input", "classify", "a list of templates with {label} in them", found, advice);
+}
+
 function noDevice(device: unknown): SiglipError {
   const backend = BACKENDS[String(device)] ?? "auto";
   return mismatch("bad-input", "device", "a GPUDevice", describe(device), `say backend: "${backend}"`);

@@ -3,7 +3,7 @@ import type { ModelFiles } from "../files/model-files.ts";
 import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
-import type { ForwardOptions, Tower, Towers, Values } from "../model/towers.ts";
+import { type ForwardOptions, noTower, type Tower, type Towers, type Values } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { StoredDType, WeightDType } from "../tensor/program.ts";
@@ -13,6 +13,7 @@ import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { checkOptions } from "./options.ts";
+import type { OwnLabels } from "./own-labels.ts";
 
 /** What is kept of a model, and who is told of what goes wrong with that. */
 export interface KeepOptions {
@@ -42,6 +43,8 @@ export interface LoadedModel<Image> {
   readonly config: SiglipConfig;
   readonly towers: Towers;
   readonly tokenizer: SiglipTokenizer | undefined;
+  /** Of an image classifier. */
+  readonly own: OwnLabels | undefined;
   readonly platform: Platform<Image>;
   readonly pictures: PictureOptions;
   readonly backend: Backend;
@@ -107,7 +110,8 @@ export class Siglip<Image = unknown> {
     }
     this.kept = parts;
     this.config = parts.config;
-    this.dim = parts.config.vision.hidden;
+    const { towers, vision, text } = parts.config;
+    this.dim = towers.includes("image") ? vision.hidden : text.projection;
     const { images, texts } = parts.backend.defaults;
     const batch = { images, texts };
     this.device = { backend: parts.backend.name, adapter: parts.adapter, dtype: parts.dtype, batch };
@@ -121,36 +125,25 @@ export class Siglip<Image = unknown> {
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const items = list(images, "embedImages", "pictures");
+    const items = await list(images, "embedImages", "pictures");
     await checkOptions("embedImages", options, EMBED);
-    const { platform, pictures, config, towers, backend } = await this.ready(options.signal);
-    const prepare = async (part: readonly Image[], signal?: AbortSignal) => {
-      const { tokens, patchSize, channels } = config.vision;
-      const stride = padded(channels * patchSize ** 2);
-      const patches = new Float32Array(part.length * tokens * stride);
-      for (const [index, image] of part.entries()) {
-        const pixels = await platform.decode(image, { ...pictures, signal });
-        await preprocessPatches(pixels, config.image, patchSize, patches, index * tokens * stride, stride);
-      }
-      return patches;
-    };
+    const model = await this.ready(options.signal);
+    const { config, towers, backend } = model;
+    if (!config.vision.head) {
+      const advice = config.classes ? "call classify" : "call imageTower with a tap";
+      throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
+    }
+    const prepare = (part: readonly Image[], signal?: AbortSignal) => preparePatches(model, part, signal);
     return this.embed(items, options.batch ?? backend.defaults.images, options, prepare, towers.patches);
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const items = list(texts, "embedTexts", "strings");
+    const items = await list(texts, "embedTexts", "strings");
     await checkOptions("embedTexts", options, EMBED);
-    const { tokenizer, towers, backend } = await this.ready(options.signal);
+    const { config, tokenizer, towers, backend } = await this.ready(options.signal);
     const prepare = async (part: readonly string[]) => {
-      if (!tokenizer)
-        throw mismatch(
-          "bad-input",
-          "embedTexts",
-          "the text tower",
-          "it not loaded",
-          `load with towers: ["image", "text"]`,
-        );
+      if (!tokenizer) throw noTower("text", config);
       return tokenizer.encode(part);
     };
     return this.embed(items, options.batch ?? backend.defaults.texts, options, prepare, towers.text);
@@ -165,6 +158,10 @@ export class Siglip<Image = unknown> {
       }
     }
     const { scale, bias } = this.parts.towers;
+    if (Number.isNaN(scale)) {
+      const wanted = "a checkpoint with logit_scale and logit_bias";
+      throw mismatch("unsupported", "similarity", wanted, "a tower alone", "compare the embeddings' dot products");
+    }
     const [rows, columns] = [images.shape[0], texts.shape[0]];
     const logits = new Float32Array(rows * columns);
     for (let i = 0; i < logits.length; i++) {
@@ -177,9 +174,21 @@ export class Siglip<Image = unknown> {
     return { logits, probabilities: logits.map((logit) => 1 / (1 + Math.exp(-logit))), shape: [rows, columns] };
   }
 
-  /** The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. */
-  async classify(image: Image, labels: string | readonly string[], options: ClassifierOptions = {}): Promise<Ranked[]> {
-    return (await this.classifier(labels, options)).classify(image, options);
+  /**
+   * The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. Without labels, those
+   * that the checkpoint was trained for, if it is an image classifier's; they exclude each other unless it says otherwise.
+   */
+  async classify(
+    image: Image,
+    labels?: string | readonly string[],
+    options: ClassifierOptions = {},
+  ): Promise<Ranked[]> {
+    const model = await this.ready(options.signal);
+    if (labels !== undefined || !model.own) {
+      return (await this.classifier(labels ?? [], options)).classify(image, options);
+    }
+    const patches = await preparePatches(model, [image], options.signal);
+    return model.own.rank((await model.towers.patches(patches, options)).data);
   }
 
   /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
@@ -271,6 +280,22 @@ export class Siglip<Image = unknown> {
   }
 }
 
+/** Pictures as the image tower's input. */
+async function preparePatches<Image>(
+  { config, pictures, platform }: LoadedModel<Image>,
+  images: readonly Image[],
+  signal?: AbortSignal,
+): Promise<Float32Array> {
+  const { tokens, patchSize, channels } = config.vision;
+  const stride = padded(channels * patchSize ** 2);
+  const patches = new Float32Array(images.length * tokens * stride);
+  for (const [index, image] of images.entries()) {
+    const pixels = await platform.decode(image, { ...pictures, signal });
+    await preprocessPatches(pixels, config.image, patchSize, patches, index * tokens * stride, stride);
+  }
+  return patches;
+}
+
 /** Settles as the promise does, or with the signal's reason if that comes first. */
 function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R> {
   if (!signal) return promise;
@@ -282,7 +307,7 @@ function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R>
   });
 }
 
-function list<Item>(items: readonly Item[], call: string, what: string): readonly Item[] {
+async function list<Item>(items: readonly Item[], call: string, what: string): Promise<readonly Item[]> {
   if (Array.isArray(items)) return items;
-  throw mismatch("bad-input", call, `a list of ${what}`, typeof items, "put it into [ ]");
+  throw (await import("./option-advice.ts")).noList(call, what, items);
 }

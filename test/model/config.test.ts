@@ -20,7 +20,8 @@ function refusal(action: () => unknown): string {
 
 const tower = { hidden: 768, mlp: 3072, layers: 12, heads: 12, eps: 1e-6 };
 const base = {
-  vision: { ...tower, imageSize: 224, patchSize: 16, channels: 3, tokens: 196 },
+  towers: ["image", "text"],
+  vision: { ...tower, naflex: false, imageSize: 224, patchSize: 16, channels: 3, tokens: 196, head: true },
   text: { ...tower, vocabulary: 32000, positions: 64, projection: 768 },
   image: { size: 224, resample: "bicubic", rescale: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
 };
@@ -45,7 +46,8 @@ describe("a sparse config.json", () => {
       vision_config: { ...so400m, image_size: 384, patch_size: 14 },
     };
     expect(parseConfig(config)).toEqual({
-      vision: { ...large, imageSize: 384, patchSize: 14, channels: 3, tokens: 729 },
+      towers: ["image", "text"],
+      vision: { ...base.vision, ...large, imageSize: 384, patchSize: 14, tokens: 729 },
       text: { ...large, vocabulary: 32000, positions: 64, projection: 1152 },
       image: { ...base.image, size: 384 },
     });
@@ -81,10 +83,13 @@ describe("the golden configs", () => {
     });
   }
 
-  it("tiny-naflex is refused by name", () => {
-    expect(refusal(() => parseConfig(json("../golden/tiny-naflex/config.json")))).toContain(
-      "NaFlex checkpoints are not supported",
-    );
+  it("tiny-naflex is read", () => {
+    const { vision_config } = json("../golden/tiny-naflex/config.json");
+    expect(parseConfig(json("../golden/tiny-naflex/config.json")).vision).toMatchObject({
+      naflex: true,
+      tokens: vision_config.num_patches,
+      imageSize: Math.sqrt(vision_config.num_patches) * vision_config.patch_size,
+    });
   });
 
   it("the demo model's two files are read", () => {
@@ -113,12 +118,14 @@ describe("config.json", () => {
     for (const config of [{}, { model_type: "clip" }, { model_type: null }, { model_type: ["siglip"] }]) {
       expect(refusal(() => parseConfig(config))).toContain('wanted model_type to be "siglip"');
     }
-    expect(refusal(() => parseConfig({ model_type: "siglip2" }))).toContain("NaFlex");
     for (const hidden_act of ["gelu", "quick_gelu", null, 1]) {
       const found = `wanted hidden_act to be "gelu_pytorch_tanh", found ${JSON.stringify(hidden_act)}`;
       expect(refusal(text({ hidden_act }))).toContain(found);
     }
-    expect(refusal(vision({ vision_use_head: false }))).toContain("vision_use_head");
+    expect(refusal(vision({ vision_use_head: 0 }))).toContain("vision_use_head");
+    for (const type of ["siglip3", "siglip_vision", "siglip2_qformer_model", "siglip\n"]) {
+      expect(refusal(() => parseConfig({ model_type: type }))).toContain(`found ${JSON.stringify(type)}`);
+    }
     expect(refusal(vision({ num_channels: 4 }))).toContain("num_channels");
   });
 

@@ -1,4 +1,5 @@
 import type { RowsOptions } from "../../checkpoint/checkpoint.ts";
+import { missingTensor } from "../../checkpoint/missing.ts";
 import type { TensorInfo } from "../../checkpoint/safetensors.ts";
 import type { Weights } from "../../checkpoint/weights.ts";
 import { mismatch } from "../../support/error.ts";
@@ -60,13 +61,8 @@ export class KeptWeights implements Weights {
   info(name: string): TensorInfo {
     const info = this.tensors.get(name);
     if (info) return info;
-    throw mismatch(
-      "bad-checkpoint",
-      this.options.name,
-      `the tensor ${name}`,
-      `${this.tensors.size} tensors but not this one`,
-      "the checkpoint is not the one its config.json describes",
-    );
+    const advice = "the checkpoint is not the one its config.json describes";
+    throw missingTensor(this.options.name, name, [...this.tensors.keys()], advice);
   }
 
   plan(names: Iterable<string>): void {

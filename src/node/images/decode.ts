@@ -1,6 +1,7 @@
 import { startsWith } from "../../image/exif.ts";
 import { type DecodeOptions, decodeBy, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
-import { decodePng, PNG_SIGNATURE } from "../../image/png.ts";
+import { decodePng } from "../../image/png.ts";
+import { PNG_SIGNATURE } from "../../image/signatures.ts";
 import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
 import { inflateByZlib } from "./inflate.ts";
 import { decodeJpeg } from "./jpeg.ts";
