@@ -1,6 +1,8 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
 
-/** The error for a tensor that a checkpoint lacks. It names the one that shares most of its name's beginning and end. */
+/**
+ * The error for a tensor that a checkpoint lacks. It names the one that shares most of its name's beginning and end.
+ */
 export function missingTensor(where: string, name: string, names: readonly string[], advice: string): SiglipError {
   const likeness = (other: string) => {
     let [head, tail] = [0, 0];

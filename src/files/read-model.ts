@@ -12,8 +12,8 @@ import type { ModelFiles } from "./model-files.ts";
 const TOKENIZER_LIMIT = 64 * 2 ** 20;
 
 /**
- * `config.json` and, where there is one, `preprocessor_config.json`, or what `processor_config.json` says of pictures, which is
- * where transformers 5 puts it.
+ * `config.json` and, where there is one, `preprocessor_config.json`, or what `processor_config.json` says of pictures,
+ * which is where transformers 5 puts it.
  */
 export async function readConfig(
   files: ModelFiles,
@@ -47,8 +47,8 @@ function isClassifier(config: unknown): boolean {
 }
 
 /**
- * The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read. Tensors have
- * the names of Hugging Face's classes, whatever stands before them in the files.
+ * The weights: `model.safetensors`, or the shards that `model.safetensors.index.json` names. Only headers are read.
+ * Tensors have the names of Hugging Face's classes, whatever stands before them in the files.
  */
 export async function openCheckpoint(files: ModelFiles, signal?: AbortSignal): Promise<Checkpoint> {
   const checkpoint = await openFiles(files, signal);

@@ -5,8 +5,9 @@ import type { Section } from "./section.ts";
 const MOST = 65536;
 
 /**
- * Takes the `config.json` of an image classifier apart: its image tower as a tower alone says it, for `parseConfig`, and its labels.
- * Without `id2label` they are `LABEL_0`, `LABEL_1`, … as Hugging Face names them. Throws a SiglipError that names the key.
+ * Takes the `config.json` of an image classifier apart: its image tower as a tower alone says it, for `parseConfig`,
+ * and its labels. Without `id2label` they are `LABEL_0`, `LABEL_1`, … as Hugging Face names them. Throws a SiglipError
+ * that names the key.
  */
 export function parseClassifier(root: Section): { tower: object; classes: ClassesConfig } {
   const type = root.get("model_type");

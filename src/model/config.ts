@@ -66,12 +66,12 @@ export interface SiglipConfig {
 }
 
 /**
- * Checks a parsed `config.json` and, where there is one, what a parsed `preprocessor_config.json` says of pictures. A model's has
- * a section for each tower; that of a tower alone is flat. Keys left out have the defaults of Hugging Face's
- * `SiglipTextConfig`, `SiglipVisionConfig` and `SiglipImageProcessor` (the picture's size: that of the vision tower);
- * keys that inference does not need are ignored, bos and eos ids among them. Throws a SiglipError that names the key for a wrong
- * type, a value out of range, a contradiction, and for what is not supported: other architectures, other activations, other
- * preprocessing than resize, rescale and normalise.
+ * Checks a parsed `config.json` and, where there is one, what a parsed `preprocessor_config.json` says of pictures. A
+ * model's has a section for each tower; that of a tower alone is flat. Keys left out have the defaults of Hugging
+ * Face's `SiglipTextConfig`, `SiglipVisionConfig` and `SiglipImageProcessor` (the picture's size: that of the vision
+ * tower); keys that inference does not need are ignored, bos and eos ids among them. Throws a SiglipError that names
+ * the key for a wrong type, a value out of range, a contradiction, and for what is not supported: other architectures,
+ * other activations, other preprocessing than resize, rescale and normalise.
  */
 export function parseConfig(config: unknown, preprocessor?: unknown): SiglipConfig {
   const root = new Section("config.json", config);

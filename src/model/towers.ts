@@ -54,8 +54,8 @@ export interface Towers {
   /** Tensors of the checkpoint that no tower has a use for. */
   readonly unused: readonly string[];
   /**
-   * Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised, or where the tower has no head to its last hidden
-   * state [n, tokens * hidden].
+   * Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised, or where the tower has no head to its
+   * last hidden state [n, tokens * hidden].
    */
   image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
   /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32. */

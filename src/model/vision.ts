@@ -27,9 +27,9 @@ export interface VisionTower {
 }
 
 /**
- * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised, or
- * without a head to the last hidden state [batch, tokens, hidden].
- * [HF SiglipVisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
+ * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not
+ * normalised, or without a head to the last hidden state [batch, tokens, hidden]. [HF SiglipVisionTransformer;
+ * Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
 export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value {
   const embedded = p.linear(patches, w.patchEmbedding, { add: w.positions, exact: true });

@@ -20,7 +20,7 @@ export interface ClassifierOptions {
 }
 
 /** The names of those options. */
-const OPTIONS = ["templates", "signal"] as const satisfies (keyof ClassifierOptions)[];
+export const CLASSIFY = ["templates", "signal"] as const satisfies (keyof ClassifierOptions)[];
 
 /** The template of Hugging Face's zero-shot pipeline for SigLIP. */
 export const DEFAULT_TEMPLATE = "This is a photo of {label}.";
@@ -51,7 +51,7 @@ export class Classifier<Image> {
     wanted: string | readonly string[],
     options: ClassifierOptions,
   ): Promise<Classifier<Image>> {
-    await checkOptions("classify", options, OPTIONS);
+    await checkOptions("classify", options, CLASSIFY);
     const { templates = [DEFAULT_TEMPLATE], signal } = options;
     const labels = typeof wanted === "string" ? [wanted] : wanted;
     if (!(areTexts(labels) && areTexts(templates) && templates.every((text) => text.includes("{label}")))) {

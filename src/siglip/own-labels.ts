@@ -3,8 +3,8 @@ import type { Shape } from "../tensor/shape.ts";
 import type { Ranked } from "./classifier.ts";
 
 /**
- * The labels that an image classifier was trained for: the mean of the image tower's tokens, one linear map, a softmax or, where
- * each label is judged by itself, sigmoids. [HF SiglipForImageClassification]
+ * The labels that an image classifier was trained for: the mean of the image tower's tokens, one linear map, a softmax
+ * or, where each label is judged by itself, sigmoids. [HF SiglipForImageClassification]
  */
 export class OwnLabels {
   private readonly config: SiglipConfig;

@@ -10,7 +10,7 @@ import type { StoredDType, WeightDType } from "../tensor/program.ts";
 import { padded } from "../tensor/shape.ts";
 import type { Threads } from "../tensor/wasm/crowd.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
-import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
+import { CLASSIFY, Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { checkOptions } from "./options.ts";
 import type { OwnLabels } from "./own-labels.ts";
@@ -175,18 +175,20 @@ export class Siglip<Image = unknown> {
   }
 
   /**
-   * The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one. Without labels, those
-   * that the checkpoint was trained for, if it is an image classifier's; they exclude each other unless it says otherwise.
+   * The labels in order of their probability for one picture. Each is judged by itself: they need not sum to one.
+   * Without labels, those that the checkpoint was trained for, if it is an image classifier's; they exclude each other
+   * unless it says otherwise.
    */
   async classify(
     image: Image,
     labels?: string | readonly string[],
     options: ClassifierOptions = {},
   ): Promise<Ranked[]> {
-    const model = await this.ready(options.signal);
+    const model = await this.ready(options?.signal);
     if (labels !== undefined || !model.own) {
       return (await this.classifier(labels ?? [], options)).classify(image, options);
     }
+    await checkOptions("classify", options, CLASSIFY);
     const patches = await preparePatches(model, [image], options.signal);
     return model.own.rank((await model.towers.patches(patches, options)).data);
   }

@@ -7,8 +7,9 @@ const WRAPPERS = new Set(["module", "_orig_mod"]);
 const FIRST = { image: "embeddings.patch_embedding.weight", text: "embeddings.token_embedding.weight" } as const;
 
 /**
- * How a checkpoint's names translate to those of Hugging Face's classes, whatever stands before them: `model.`, `siglip.`,
- * `module.`, `_orig_mod.`, several of these, or, in the file of a tower alone, nothing at all. Names that no tower has stay.
+ * How a checkpoint's names translate to those of Hugging Face's classes, whatever stands before them: `model.`,
+ * `siglip.`, `module.`, `_orig_mod.`, several of these, or, in the file of a tower alone, nothing at all. Names that no
+ * tower has stay.
  */
 export function canonicalNames(names: Iterable<string>, prefixes: typeof PREFIX): (name: string) => string {
   const cleaned = [...names].map(unwrapped);
