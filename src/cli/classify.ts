@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
-import { DEFAULT_TEMPLATE, type Ranked } from "../siglip/classifier.ts";
+import type { Ranked } from "../siglip/classifier.ts";
+import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { rankedTable } from "./table.ts";

@@ -1,5 +1,6 @@
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
 import { checkOptions } from "./options.ts";
+import { DEFAULT_TEMPLATE } from "./template.ts";
 
 /** One label's standing for a picture. */
 export interface Ranked {
@@ -20,10 +21,7 @@ export interface ClassifierOptions {
 }
 
 /** The names of those options. */
-export const CLASSIFY = ["templates", "signal"] as const satisfies (keyof ClassifierOptions)[];
-
-/** The template of Hugging Face's zero-shot pipeline for SigLIP. */
-export const DEFAULT_TEMPLATE = "This is a photo of {label}.";
+const OPTIONS = ["templates", "signal"] as const satisfies (keyof ClassifierOptions)[];
 
 /** What a classifier asks of a model. */
 export interface Embedder<Image> {
@@ -51,7 +49,7 @@ export class Classifier<Image> {
     wanted: string | readonly string[],
     options: ClassifierOptions,
   ): Promise<Classifier<Image>> {
-    await checkOptions("classify", options, CLASSIFY);
+    await checkOptions("classify", options, OPTIONS);
     const { templates = [DEFAULT_TEMPLATE], signal } = options;
     const labels = typeof wanted === "string" ? [wanted] : wanted;
     if (!(areTexts(labels) && areTexts(templates) && templates.every((text) => text.includes("{label}")))) {

@@ -1,4 +1,12 @@
-import { mismatch } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
+
+/** An item of which nothing could be made. */
+export interface Skipped {
+  /** Its number in the list. */
+  readonly index: number;
+  /** What is wrong with it. */
+  readonly error: SiglipError;
+}
 
 /** Embeddings, one a row, each of length 1: `data` [n, dim] row-major. */
 export interface Embeddings {
@@ -6,6 +14,8 @@ export interface Embeddings {
   readonly data: Float32Array;
   /** Rows and their width, the model's `dim`. */
   readonly shape: readonly [number, number];
+  /** With `onError: "skip"` the items that have no row: their numbers, and what is wrong with them. */
+  readonly skipped?: readonly Skipped[];
 }
 
 /** Scores of every image (rows) against every text (columns), row-major. */

@@ -16,7 +16,12 @@ const ALIASES: Readonly<Record<string, string>> = {
 const BACKENDS: Readonly<Record<string, string>> = { cpu: "wasm", gpu: "webgpu", wasm: "wasm", webgpu: "webgpu" };
 
 /** Where options belong that a call does not know. */
-const ELSEWHERE: Readonly<Record<string, string>> = { templates: "classify or classifier", batch: "embedImages" };
+const ELSEWHERE: Readonly<Record<string, string>> = {
+  templates: "classify or classifier",
+  batch: "embedImages",
+  kind: "embedStream",
+  onError: "embedImages",
+};
 
 /**
  * The error for options of which `call` does not know one. It names the one that was meant: by another library's name, in

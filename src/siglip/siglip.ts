@@ -4,16 +4,17 @@ import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
 import { preprocessPatches } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import { type ForwardOptions, noTower, type Tower, type Towers, type Values } from "../model/towers.ts";
-import { mismatch } from "../support/error.ts";
+import { mismatch, SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { StoredDType, WeightDType } from "../tensor/program.ts";
 import { padded } from "../tensor/shape.ts";
 import type { Threads } from "../tensor/wasm/crowd.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
-import { CLASSIFY, Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
-import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
+import type { Embeddings, Similarity, Skipped } from "./embeddings.ts";
 import { checkOptions } from "./options.ts";
 import type { OwnLabels } from "./own-labels.ts";
+import { type EmbeddedBatch, stream, type Way } from "./stream.ts";
 
 /** What is kept of a model, and who is told of what goes wrong with that. */
 export interface KeepOptions {
@@ -60,14 +61,29 @@ export interface LoadedModel<Image> {
 export interface EmbedOptions {
   /** How many go through a tower together; by default what suits the backend: on webgpu 8 images or 32 texts. */
   readonly batch?: number;
+  /**
+   * What becomes of a call with an item of which nothing can be made, such as a damaged picture: by default "throw" rejects it with
+   * that item's error; "skip" leaves it out and names it in `skipped`.
+   */
+  readonly onError?: "throw" | "skip";
   /** Called after every batch with how many are done, of how many. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Rejects the call with its reason, at the latest after the batch that runs. */
   readonly signal?: AbortSignal;
 }
 
-/** The names of those options. */
-const EMBED = ["batch", "onProgress", "signal"] as const satisfies (keyof EmbedOptions)[];
+/** Options of `embedStream`. */
+export interface StreamOptions extends Pick<EmbedOptions, "batch" | "signal"> {
+  /** What the items are: pictures by default, or texts. */
+  readonly kind?: "image" | "text";
+}
+
+/** The names of those options, and of `embedStream`'s. */
+const EMBED = ["batch", "onError", "onProgress", "signal"] as const satisfies (keyof EmbedOptions)[];
+const STREAM = ["batch", "kind", "signal"] as const satisfies (keyof StreamOptions)[];
+
+/** How often a batch is tried whose device is lost under it. */
+const TRIES = 3;
 
 /**
  * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
@@ -125,28 +141,44 @@ export class Siglip<Image = unknown> {
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const items = await list(images, "embedImages", "pictures");
-    await checkOptions("embedImages", options, EMBED);
-    const model = await this.ready(options.signal);
-    const { config, towers, backend } = model;
-    if (!config.vision.head) {
-      const advice = config.classes ? "call classify" : "call imageTower with a tap";
-      throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
-    }
-    const prepare = (part: readonly Image[], signal?: AbortSignal) => preparePatches(model, part, signal);
-    return this.embed(items, options.batch ?? backend.defaults.images, options, prepare, towers.patches);
+    return this.embed(images, "embedImages", "pictures", options, () => this.imageWay(options));
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
-    const items = await list(texts, "embedTexts", "strings");
-    await checkOptions("embedTexts", options, EMBED);
-    const { config, tokenizer, towers, backend } = await this.ready(options.signal);
-    const prepare = async (part: readonly string[]) => {
-      if (!tokenizer) throw noTower("text", config);
-      return tokenizer.encode(part);
+    return this.embed(texts, "embedTexts", "strings", options, () => this.textWay(options));
+  }
+
+  /**
+   * Embeddings of any number of pictures or texts, batch by batch in their order. An item of which nothing can be made (a damaged
+   * picture, a file that is gone) comes as its error and costs the others nothing; a batch whose device is lost is run again on a new
+   * one; anything else rejects. Whoever reads slowly is waited for.
+   */
+  embedStream<Item extends Image>(
+    items: Iterable<Item> | AsyncIterable<Item>,
+    options?: StreamOptions & { readonly kind?: "image" },
+  ): AsyncGenerator<EmbeddedBatch<Item>, void, undefined>;
+  embedStream(
+    items: Iterable<string> | AsyncIterable<string>,
+    options: StreamOptions & { readonly kind: "text" },
+  ): AsyncGenerator<EmbeddedBatch<string>, void, undefined>;
+  async *embedStream(
+    items: Iterable<never> | AsyncIterable<never>,
+    options: StreamOptions = {},
+  ): AsyncGenerator<EmbeddedBatch<never>, void, undefined> {
+    await checkOptions("embedStream", options, STREAM);
+    const made = await (options.kind === "text" ? this.textWay(options) : this.imageWay(options));
+    const way = made as Way<never, never>;
+    const run: typeof way.run = async (prepared, signal) => {
+      for (let left = TRIES - 1; ; left--) {
+        try {
+          return await way.run(prepared, signal);
+        } catch (error) {
+          if (left === 0 || (error as SiglipError).code !== "device-lost") throw error;
+        }
+      }
     };
-    return this.embed(items, options.batch ?? backend.defaults.texts, options, prepare, towers.text);
+    yield* stream(items, { ...way, run }, options.signal);
   }
 
   /** Scores of embedded images against embedded texts. */
@@ -188,14 +220,13 @@ export class Siglip<Image = unknown> {
     if (labels !== undefined || !model.own) {
       return (await this.classifier(labels ?? [], options)).classify(image, options);
     }
-    await checkOptions("classify", options, CLASSIFY);
-    const patches = await preparePatches(model, [image], options.signal);
-    return model.own.rank((await model.towers.patches(patches, options)).data);
+    await checkOptions("classify", options, ["templates", "signal"]);
+    return model.own.rank((await model.towers.patches(await prepare(model, image, options.signal), options)).data);
   }
 
   /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
   async classifier(labels: string | readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
-    return Classifier.make(this, labels, options);
+    return (await import("./classifier.ts")).Classifier.make(this, labels, options);
   }
 
   /**
@@ -242,38 +273,61 @@ export class Siglip<Image = unknown> {
     return parts;
   }
 
-  /** Prepares a batch on the host while the one before it runs. */
-  private async embed<Item, Input>(
-    items: readonly Item[],
-    batch: number,
-    { onProgress, signal }: EmbedOptions,
-    prepare: (part: readonly Item[], signal?: AbortSignal) => Promise<Input>,
-    tower: (input: Input, options: ForwardOptions) => Promise<Values>,
-  ): Promise<Embeddings> {
-    if (!(Number.isInteger(batch) && batch >= 1)) {
-      throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
+  private async imageWay({ batch, signal }: EmbedOptions): Promise<Way<Image, Float32Array>> {
+    const model = await this.ready(signal);
+    const { config, backend } = model;
+    if (!config.vision.head) {
+      const advice = config.classes ? "call classify" : "call imageTower with a tap";
+      throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
     }
-    const data = new Float32Array(items.length * this.dim);
-    const run = async (from: number, input: Input) => {
-      data.set((await tower(input, { signal })).data, from * this.dim);
-      onProgress?.(Math.min(items.length, from + batch), items.length);
+    return {
+      batch: batch ?? backend.defaults.images,
+      prepare: (image, signal) => prepare(model, image, signal),
+      run: async (patches, signal) => {
+        const { towers } = await this.ready(signal);
+        return (await towers.patches(joined(patches), { signal })).data;
+      },
     };
-    let running = Promise.resolve();
-    try {
-      for (let from = 0; from < items.length; from += batch) {
-        signal?.throwIfAborted();
-        const input = await prepare(items.slice(from, from + batch), signal);
-        await running;
-        running = run(from, input);
-        running.catch(() => {}); // told where it is awaited
-        // Preparing that never waits would keep the device from being given this batch.
-        if (from + batch < items.length) await new Promise((resolve) => setTimeout(resolve));
+  }
+
+  private async textWay({ batch, signal }: EmbedOptions): Promise<Way<string, readonly number[]>> {
+    const { config, tokenizer, backend } = await this.ready(signal);
+    if (!tokenizer) throw noTower("text", config);
+    return {
+      batch: batch ?? backend.defaults.texts,
+      prepare: async (text) => Array.from(tokenizer.encode([text])),
+      run: async (ids, signal) => {
+        const { towers } = await this.ready(signal);
+        return (await towers.text(ids.flat(), { signal })).data;
+      },
+    };
+  }
+
+  /** Collects a stream. */
+  private async embed<Item, Prepared>(
+    items: readonly Item[],
+    call: string,
+    what: string,
+    options: EmbedOptions,
+    way: () => Promise<Way<Item, Prepared>>,
+  ): Promise<Embeddings> {
+    if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, what, items);
+    await checkOptions(call, options, EMBED);
+    const { onError, onProgress, signal } = options;
+    const rows: Float32Array[] = [];
+    const skipped: Skipped[] = [];
+    let index = 0;
+    for await (const { embeddings } of stream(items, await way(), signal)) {
+      for (const one of embeddings) {
+        if (!(one instanceof SiglipError)) rows.push(one);
+        else if (onError === "skip") skipped.push({ index, error: one });
+        else throw one;
+        index++;
       }
-    } finally {
-      await running;
+      onProgress?.(index, items.length);
     }
-    normalise(data, this.dim);
-    return { data, shape: [items.length, this.dim] };
+    const found = { data: joined(rows), shape: [rows.length, this.dim] as const };
+    return onError === "skip" ? { ...found, skipped } : found;
   }
 
   private get parts(): LoadedModel<Image> {
@@ -282,19 +336,17 @@ export class Siglip<Image = unknown> {
   }
 }
 
-/** Pictures as the image tower's input. */
-async function preparePatches<Image>(
+/** A picture as the image tower's input. */
+async function prepare<Image>(
   { config, pictures, platform }: LoadedModel<Image>,
-  images: readonly Image[],
+  image: Image,
   signal?: AbortSignal,
 ): Promise<Float32Array> {
   const { tokens, patchSize, channels } = config.vision;
   const stride = padded(channels * patchSize ** 2);
-  const patches = new Float32Array(images.length * tokens * stride);
-  for (const [index, image] of images.entries()) {
-    const pixels = await platform.decode(image, { ...pictures, signal });
-    await preprocessPatches(pixels, config.image, patchSize, patches, index * tokens * stride, stride);
-  }
+  const patches = new Float32Array(tokens * stride);
+  const pixels = await platform.decode(image, { ...pictures, signal });
+  await preprocessPatches(pixels, config.image, patchSize, patches, 0, stride);
   return patches;
 }
 
@@ -309,7 +361,12 @@ function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R>
   });
 }
 
-async function list<Item>(items: readonly Item[], call: string, what: string): Promise<readonly Item[]> {
-  if (Array.isArray(items)) return items;
-  throw (await import("./option-advice.ts")).noList(call, what, items);
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const data = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let filled = 0;
+  for (const part of parts) {
+    data.set(part, filled);
+    filled += part.length;
+  }
+  return data;
 }
