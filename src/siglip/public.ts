@@ -3,7 +3,7 @@
 export type { Decoder, PictureOptions, Pixels } from "../image/pixels.ts";
 export type { ImageProcessing } from "../image/preprocess.ts";
 export type { Filter } from "../image/resize.ts";
-export type { SiglipConfig, TextConfig, VisionConfig } from "../model/config.ts";
+export type { ClassesConfig, SiglipConfig, TextConfig, VisionConfig } from "../model/config.ts";
 export type { ForwardOptions, Tower, Values } from "../model/towers.ts";
 export type { NetworkOptions } from "../network/network-files.ts";
 export { type ErrorCode, SiglipError } from "../support/error.ts";
