@@ -3,7 +3,7 @@ import { type FloatDType, toFloat32 } from "../support/numbers.ts";
 import type { FloatChunk } from "../tensor/packing.ts";
 import { missingTensor } from "./missing.ts";
 import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
-import { readParts, type Source } from "./source.ts";
+import { type Room, readParts, type Source } from "./source.ts";
 
 /** Which shard holds which tensor: what `model.safetensors.index.json` says. */
 export interface IndexJson {
@@ -27,6 +27,8 @@ export interface RowsOptions {
   /** How many stored bytes a chunk holds at most, as far as whole rows allow: 4 MiB by default. */
   readonly chunkBytes?: number;
   readonly signal?: AbortSignal;
+  /** Memory that chunks may come in, one at a time: each is then overwritten when the next is asked for. */
+  readonly room?: Room;
 }
 
 /**
@@ -123,7 +125,7 @@ export class Checkpoint {
     const info = this.info(name);
     const dtype = floatDType(info);
     const rows = info.shape.length > 1 ? info.shape[0] : 1;
-    const { from = 0, to = rows, chunkBytes = 4 * 2 ** 20, signal } = options;
+    const { from = 0, to = rows, chunkBytes = 4 * 2 ** 20, signal, room } = options;
     if (!(Number.isSafeInteger(from) && Number.isSafeInteger(to) && 0 <= from && from <= to && to <= rows)) {
       throw mismatch("bad-input", name, `rows ${from} to ${to}`, `${rows} rows`, "ask for a range within them");
     }
@@ -134,7 +136,7 @@ export class Checkpoint {
     }
     const step = Math.max(1, Math.floor(chunkBytes / rowBytes) || 1) * rowBytes;
     const range = { begin: info.begin + from * rowBytes, end: info.begin + to * rowBytes };
-    for await (const bytes of readParts(info.source, range, step, signal)) {
+    for await (const bytes of readParts(info.source, range, step, signal, room)) {
       const count = bytes.length / rowBytes;
       if (dtype === "F64") yield { dtype: "F32", rows: count, bytes: asBytes(toFloat32(bytes, dtype)) };
       else yield { dtype, rows: count, bytes };

@@ -6,8 +6,11 @@ export interface Source {
   readonly name: string;
   /** Length in bytes. */
   readonly size: number;
-  /** Exactly `length` bytes from `offset`; rejects with a SiglipError where the file does not hold them. */
-  read(offset: number, length: number, signal?: AbortSignal): Promise<Uint8Array>;
+  /**
+   * Exactly `length` bytes from `offset`; rejects with a SiglipError where the file does not hold them. They may be put
+   * into `room`, which is of that length.
+   */
+  read(offset: number, length: number, signal?: AbortSignal, room?: Uint8Array): Promise<Uint8Array>;
   /** The same bytes as they arrive, in pieces of any length, where that is cheaper than many reads. */
   stream?(offset: number, length: number, signal?: AbortSignal): AsyncIterable<Uint8Array>;
   /**
@@ -25,6 +28,20 @@ export interface ByteRange {
   readonly end: number;
 }
 
+/**
+ * Memory for one part of a file at a time. What is made anew for each part is collected late: while a large file is
+ * read, tens of megabytes would be waiting for that.
+ */
+export class Room {
+  private bytes = new Uint8Array(0);
+
+  /** So many bytes, until the next are taken. */
+  take(length: number): Uint8Array {
+    if (this.bytes.length < length) this.bytes = new Uint8Array(length);
+    return this.bytes.subarray(0, length);
+  }
+}
+
 /** A file that is already in memory. Reads are views, not copies. */
 export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
   return {
@@ -39,23 +56,27 @@ export function bytesSource(bytes: Uint8Array, name = "bytes"): Source {
 
 /**
  * A range in parts of `size` bytes, the last one shorter where it does not come out even. Of a source that streams
- * they come by one request, else by a read each. No more than one part is held.
+ * they come by one request, else by a read each. No more than one part is held. With `room` a part lasts until the
+ * next is asked for.
  */
 export async function* readParts(
   source: Source,
   { begin, end }: ByteRange,
   size: number,
   signal?: AbortSignal,
+  room?: Room,
 ): AsyncGenerator<Uint8Array> {
+  const make = (length: number) => room?.take(length) ?? new Uint8Array(length);
   if (!source.stream || end - begin <= size) {
     for (let at = begin; at < end; at += size) {
       signal?.throwIfAborted();
-      yield await source.read(at, Math.min(size, end - at), signal);
+      const length = Math.min(size, end - at);
+      yield await source.read(at, length, signal, room?.take(length));
     }
     return;
   }
   let at = begin;
-  let part = new Uint8Array(size);
+  let part = make(size);
   let filled = 0;
   for await (const piece of source.stream(begin, end - begin, signal)) {
     for (let from = 0; from < piece.length; ) {
@@ -67,7 +88,7 @@ export async function* readParts(
       signal?.throwIfAborted();
       yield part;
       at += filled;
-      part = new Uint8Array(Math.min(size, end - at));
+      part = make(Math.min(size, end - at));
       filled = 0;
     }
   }

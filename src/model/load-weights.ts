@@ -1,3 +1,4 @@
+import { Room } from "../checkpoint/source.ts";
 import type { Weights } from "../checkpoint/weights.ts";
 import { mismatch } from "../support/error.ts";
 import { toFloat32 } from "../support/numbers.ts";
@@ -31,10 +32,11 @@ export async function loadWeights(
   const end = ({ pieces }: Binding) => Math.max(...pieces.map(({ name }) => weights.info(name).begin));
   const place = new Map(bindings.map((binding) => [binding, end(binding)]));
   const small = new Map<string, Float32Array>();
+  const room = new Room();
   for (const binding of [...bindings].sort((a, b) => place.get(a)! - place.get(b)!)) {
     const { weight, pieces, matrix } = binding;
     if (matrix) {
-      const rows = rowsOf(weights, pieces, weight.dtype, options);
+      const rows = rowsOf(weights, pieces, weight.dtype, room, options);
       await backend.weight({ ...weight, smaller: options.smaller }, rows);
       continue;
     }
@@ -74,11 +76,12 @@ async function* rowsOf(
   weights: Weights,
   pieces: readonly Piece[],
   as: WeightDType,
+  room: Room,
   { signal, onBytes }: LoadWeightsOptions,
 ): AsyncGenerator<RowChunk> {
   for (const { name, shape, from, to } of pieces) {
     const { begin, end } = weights.info(name);
-    for await (const chunk of weights.rows(name, { from, to, as: storedAs(as), signal })) {
+    for await (const chunk of weights.rows(name, { from, to, as: storedAs(as), signal, room })) {
       yield chunk;
       onBytes?.(((end - begin) / shape[0]) * chunk.rows);
     }

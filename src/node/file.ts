@@ -49,9 +49,9 @@ export async function fileSource(path: string, flags = 0): Promise<FileSource> {
   const source: FileSource = {
     name: path,
     size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, room) {
       checkRange(source, offset, length);
-      const bytes = new Uint8Array(length);
+      const bytes = room ?? new Uint8Array(length);
       for (let filled = 0; filled < length; ) {
         signal?.throwIfAborted();
         const part = bytes.subarray(filled, filled + READ);
@@ -81,11 +81,11 @@ export async function briefSource(path: string, flags = 0): Promise<FileSource> 
   return {
     name: path,
     size: first.size,
-    async read(offset, length, signal) {
+    async read(offset, length, signal, room) {
       checkRange(first, offset, length);
       const source = await fileSource(path, flags);
       try {
-        return await source.read(offset, length, signal);
+        return await source.read(offset, length, signal, room);
       } finally {
         await source.close();
       }

@@ -45,7 +45,7 @@ export abstract class Backend {
 
   /**
    * Stores a matrix while its rows arrive. Resolves when `rows` is used up; awaiting it is the back-pressure. One at a time, and
-   * not while a program runs.
+   * not while a program runs. A chunk's bytes may change once the next is asked for.
    */
   abstract weight(spec: WeightSpec, rows: AsyncIterable<RowChunk>): Promise<void>;
 

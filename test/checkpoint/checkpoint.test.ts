@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Checkpoint, type IndexJson, parseIndex } from "../../src/checkpoint/checkpoint.ts";
 import { type DType, type TensorData, writeSafetensors } from "../../src/checkpoint/safetensors.ts";
-import { bytesSource, type Source } from "../../src/checkpoint/source.ts";
+import { bytesSource, Room, type Source } from "../../src/checkpoint/source.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { toFloat32 } from "../../src/support/numbers.ts";
 
@@ -67,6 +67,39 @@ describe("rows", () => {
     source.reads.length = 0;
     for await (const _ of checkpoint.rows("tall"));
     expect(source.reads).toEqual([2 ** 22, 2 ** 22, 2 ** 22]);
+  });
+
+  it("come in the room that is given, one after another, from files and from streams", async () => {
+    const tensors = await file("a", f32("w", [5, 6]), f32("v", [3, 4]));
+    const inRoom: Source = {
+      ...tensors,
+      async read(offset, length, signal, room) {
+        const bytes = await tensors.read(offset, length, signal);
+        room?.set(bytes);
+        return room ?? bytes;
+      },
+    };
+    const streams: Source = {
+      ...tensors,
+      async *stream(offset, length) {
+        for (let at = offset; at < offset + length; at += 7)
+          yield await tensors.read(at, Math.min(7, offset + length - at));
+      },
+    };
+    for (const source of [inRoom, streams]) {
+      const checkpoint = await Checkpoint.open([source]);
+      const room = new Room();
+      const found: Record<string, number[]> = { w: [], v: [] };
+      const buffers = new Set<ArrayBufferLike>();
+      for (const name of ["w", "v"]) {
+        for await (const { bytes } of checkpoint.rows(name, { chunkBytes: 30, room })) {
+          found[name].push(...toFloat32(bytes, "F32"));
+          buffers.add(bytes.buffer);
+        }
+      }
+      expect(found).toEqual({ w: [...ramp(30)], v: [...ramp(12)] });
+      expect(buffers.size).toBe(1);
+    }
   });
 
   it("of one axis or none are one, of an empty tensor none, and a range can be asked for", async () => {

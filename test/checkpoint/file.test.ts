@@ -43,6 +43,9 @@ describe("fileSource", () => {
     expect([source.name, source.size]).toEqual([path, 5]);
     expect(await source.read(1, 3)).toEqual(new Uint8Array([1, 2, 3]));
     expect(await source.read(5, 0)).toEqual(new Uint8Array(0));
+    const room = new Uint8Array(3);
+    expect(await source.read(2, 3, undefined, room)).toBe(room);
+    expect(room).toEqual(new Uint8Array([2, 3, 4]));
     const parts = await Promise.all([source.read(0, 2), source.read(3, 2)]);
     expect(parts).toEqual([new Uint8Array([0, 1]), new Uint8Array([3, 4])]);
     for (const [offset, length] of [

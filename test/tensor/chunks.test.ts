@@ -10,13 +10,13 @@ import { Sketch } from "./conformance.ts";
 
 const OUT = 13;
 
-/** Chunks of five rows, each at an odd address, as a view of a file may be. */
+/** Chunks of five rows, each at an odd address, as a view of a file may be, and overwritten when the next is asked for. */
 async function* inPieces(make: (from: number, to: number) => RowChunk): AsyncGenerator<RowChunk> {
   for (let from = 0; from < OUT; from += 5) {
     const chunk = make(from, Math.min(OUT, from + 5));
-    yield chunk.scales
-      ? { ...chunk, bytes: shifted(chunk.bytes), scales: shifted(chunk.scales) }
-      : { ...chunk, bytes: shifted(chunk.bytes) };
+    const [bytes, scales] = [shifted(chunk.bytes), chunk.scales && shifted(chunk.scales)];
+    yield (scales ? { ...chunk, bytes, scales } : { ...chunk, bytes }) as RowChunk;
+    for (const part of [bytes, scales]) part?.fill(0xff);
   }
 }
 

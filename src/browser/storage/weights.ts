@@ -137,7 +137,8 @@ export class KeptWeights implements Weights {
     }
     if (this.source !== origin) origin.plan(this.planned);
     this.source = origin;
-    return origin.rows(name, { ...options });
+    // Not in memory of the load's: a chunk is written while the next one comes.
+    return origin.rows(name, { ...options, room: undefined });
   }
 
   /** The chunk of rows that begins at `first`, or undefined where it is not to be had. */

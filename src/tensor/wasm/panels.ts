@@ -5,14 +5,23 @@ import { unpackRows } from "../quantise.ts";
 /** Rows of a matrix that kernels keep together. */
 export const PANEL = 8;
 
-/** Chunks as they come, cut anew so that all but the last hold whole panels of 8 rows. `width` is that of a row. */
+/**
+ * Chunks as they come, cut anew so that all but the last hold whole panels of 8 rows. `width` is that of a row. Like those
+ * that come, each lasts until the next is asked for.
+ */
 export async function* inPanels(chunks: AsyncIterable<RowChunk>, width: number): AsyncGenerator<RowChunk> {
   let rest: RowChunk | undefined;
   for await (const chunk of chunks) {
-    const all: RowChunk = rest ? joined(rest, chunk, width) : chunk;
-    const whole = all.rows - (all.rows % PANEL);
-    if (whole > 0) yield part(all, 0, whole);
-    rest = whole < all.rows ? part(all, whole, all.rows) : undefined;
+    let first = 0;
+    if (rest) {
+      first = Math.min(PANEL - rest.rows, chunk.rows);
+      rest = joined(rest, part(chunk, 0, first), width);
+      if (rest.rows < PANEL) continue;
+      yield rest;
+    }
+    const whole = chunk.rows - ((chunk.rows - first) % PANEL);
+    if (whole > first) yield part(chunk, first, whole);
+    rest = whole < chunk.rows ? copied(part(chunk, whole, chunk.rows)) : undefined;
   }
   if (rest) yield rest;
 }
@@ -25,6 +34,11 @@ function part(chunk: RowChunk, from: number, to: number): RowChunk {
   };
   if (chunk.scales === undefined) return { ...chunk, rows: to - from, bytes: cut(chunk.bytes) };
   return { ...chunk, rows: to - from, bytes: cut(chunk.bytes), scales: cut(chunk.scales) };
+}
+
+function copied(chunk: RowChunk): RowChunk {
+  if (chunk.scales === undefined) return { ...chunk, bytes: chunk.bytes.slice() };
+  return { ...chunk, bytes: chunk.bytes.slice(), scales: chunk.scales.slice() };
 }
 
 /** Two chunks as one: as they are stored where that is alike, else as floats. */
