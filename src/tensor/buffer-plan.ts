@@ -1,4 +1,4 @@
-import { operandsOf, type Program, type Slot } from "./program.ts";
+import type { Program, Slot } from "./program.ts";
 
 /** Which buffer each value lies in (none for a weight), and how large the buffers are. */
 export interface BufferPlan {
@@ -8,33 +8,26 @@ export interface BufferPlan {
 }
 
 /**
- * Gives every input and result a buffer that nothing else uses from its making to its last use. Of the buffers that are free
- * the smallest that suffices is taken, else the largest grows.
+ * Gives every input and result a buffer that nothing else uses from its making to its last use. The largest values come
+ * first, and each goes into the smallest buffer that is free all that time, so that large buffers never hold small values
+ * while others are made for large ones.
  */
 export function planBuffers({ values, operations }: Program, bytesOf: (value: Slot) => number): BufferPlan {
-  const sizes: number[] = [];
-  const free = new Set<number>();
+  const made = values.map(() => -1); // inputs are there before the first operation
+  for (const [index, { y }] of operations.entries()) made[y] = index;
+  const end = ({ id, last }: Slot) => Math.max(last, made[id]);
+  const overlap = (a: Slot, b: Slot) => made[a.id] <= end(b) && made[b.id] <= end(a);
   const of: (number | undefined)[] = values.map(() => undefined);
-  const take = (value: Slot) => {
-    const bytes = bytesOf(value);
-    const fitting = [...free].filter((index) => sizes[index] >= bytes).sort((a, b) => sizes[a] - sizes[b]);
-    const largest = [...free].sort((a, b) => sizes[b] - sizes[a]);
-    const index = fitting[0] ?? largest[0] ?? sizes.length;
-    sizes[index] = Math.max(sizes[index] ?? 0, bytes);
-    free.delete(index);
+  const sizes: number[] = [];
+  const held: Slot[][] = [];
+  const wanted = values.filter(({ id, input }) => input !== undefined || made[id] >= 0);
+  for (const value of wanted.sort((a, b) => bytesOf(b) - bytesOf(a))) {
+    let index = held.length - 1;
+    while (index >= 0 && held[index].some((other) => overlap(value, other))) index--;
+    if (index < 0) index = held.push([]) - 1;
+    held[index].push(value);
+    sizes[index] ??= bytesOf(value);
     of[value.id] = index;
-  };
-  for (const value of values) if (value.input !== undefined) take(value);
-  for (const [index, operation] of operations.entries()) {
-    take(values[operation.y]);
-    for (const id of new Set([...operandsOf(operation), operation.y])) {
-      if (of[id] !== undefined && values[id].last <= index) free.add(of[id]);
-    }
   }
-  const order = sizes.map((_, index) => index).sort((a, b) => sizes[b] - sizes[a]);
-  const place = new Map(order.map((index, position) => [index, position]));
-  return {
-    of: of.map((index) => (index === undefined ? undefined : place.get(index))),
-    sizes: order.map((index) => sizes[index]),
-  };
+  return { of, sizes };
 }

@@ -168,8 +168,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "program: a buffer is free one operation too early",
     file: "src/tensor/buffer-plan.ts",
-    find: "values[id].last <= index)",
-    replace: "values[id].last <= index + 1)",
+    find: "made[a.id] <= end(b)",
+    replace: "made[a.id] < end(b)",
     killedBy: [CONFORMANCE, "in a row .*f32 weights\\) direct"],
   },
   {
