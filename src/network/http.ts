@@ -49,8 +49,8 @@ export const WHOLE = 2 ** 24;
 const PROGRESS = 2 ** 16;
 
 /**
- * A file on a server, or undefined where it has none: status 404 or 410, or a web page, with which servers of
- * single-page applications answer for what they lack. Rejects with a SiglipError for every other answer that is not the
+ * A file on a server or among an application's own (`chrome-extension:`), or undefined where there is none: status 404
+ * or 410, or a web page, with which servers of single-page applications answer for what they lack. Rejects with a SiglipError for every other answer that is not the
  * file's bytes.
  */
 export async function openRemote(url: URL, options: RemoteOptions = {}): Promise<RemoteFile | undefined> {
@@ -64,6 +64,8 @@ export async function openRemote(url: URL, options: RemoteOptions = {}): Promise
     try {
       return (await file.open(options.signal)) ? file : undefined;
     } catch (error) {
+      // Who reads an application's own files has no status to say that one is missing: `fetch` fails.
+      if (isOwn(url) && error instanceof RetryableError && !error.answered) return undefined;
       await patience.after(error, "a file of the model", options.signal);
     }
   }
@@ -89,6 +91,8 @@ class HttpFile implements RemoteFile {
   mark: string | undefined;
   /** Behind the redirects, asked directly as long as it answers. */
   private place: Place | undefined;
+  /** Whether ranges come with status 200 and no word of where they lie, as files of an extension do. */
+  private tacit = false;
   /** Whether an If-Range header costs no preflight, which servers of files refuse. */
   private plain = true;
 
@@ -123,7 +127,7 @@ class HttpFile implements RemoteFile {
         else this.size = lengthOf(response) ?? -1;
         // A large file without ranges is asked for again, when it is known where its bytes go.
         if (this.ranges || this.size <= WHOLE) this.head = await this.readHead(exchange);
-        if (this.size < 0) this.size = this.head.length;
+        if (this.size < 0) await this.measure(signal);
       }
       this.mark = exchange.first("X-Linked-ETag") ?? markOf(response);
       this.etag = strong(exchange.first("X-Linked-ETag") ?? headers.get("ETag"));
@@ -231,10 +235,30 @@ class HttpFile implements RemoteFile {
       if (length !== this.size) throw this.changed(`${length} bytes`);
       return this.size - 1;
     }
+    if (this.tacit && response.status === 200) return this.size - 1;
     if (response.status !== 206) throw this.changed("a server that ignores Range requests");
     const { last, size } = this.range(response, at);
     if (size !== this.size) throw this.changed(`${size} bytes`);
     return last;
+  }
+
+  /** The size where the answer says none: what came is all, unless it ends where the range that was asked for does. */
+  private async measure(signal?: AbortSignal): Promise<void> {
+    this.size = this.head.length;
+    if (this.size !== FIRST) return;
+    const exchange = await get(this.start, {}, this.options, signal);
+    try {
+      checkStatus(exchange, this.name);
+      const most = isOwn(this.start) ? Number.POSITIVE_INFINITY : WHOLE;
+      this.size = 0;
+      for (let bytes = await exchange.read(); bytes; bytes = await exchange.read()) {
+        this.size += bytes.length;
+        if (this.size > most) throw this.tooMuch(most);
+      }
+    } finally {
+      exchange.close();
+    }
+    this.ranges = this.tacit = this.size > FIRST;
   }
 
   private async readHead(exchange: Exchange): Promise<Uint8Array> {
@@ -244,15 +268,7 @@ class HttpFile implements RemoteFile {
     for (let bytes = await exchange.read(); bytes; bytes = await exchange.read()) {
       parts.push(bytes);
       length += bytes.length;
-      if (length > most) {
-        throw mismatch(
-          "network",
-          this.name,
-          `at most ${most} bytes`,
-          "more from a server that knows no ranges or no lengths",
-          "host it on one that does",
-        );
-      }
+      if (length > most) throw this.tooMuch(most);
     }
     if (this.size >= 0 && length < most) throw new RetryableError(`its end after ${length} of ${most} bytes`);
     return concatenate(parts);
@@ -272,6 +288,11 @@ class HttpFile implements RemoteFile {
     );
   }
 
+  private tooMuch(most: number): SiglipError {
+    const found = "more from a server that knows no ranges or no lengths";
+    return mismatch("network", this.name, `at most ${most} bytes`, found, "host it on one that does");
+  }
+
   private tooLong(last: number): SiglipError {
     return mismatch("network", this.name, `bytes up to ${last}`, "more in one answer than it said", "check its server");
   }
@@ -285,6 +306,11 @@ class HttpFile implements RemoteFile {
       "load it again, since it changed on the server",
     );
   }
+}
+
+/** Whether a URL is of an application's own files rather than a server's. */
+function isOwn({ protocol }: URL): boolean {
+  return !/^https?:$/.test(protocol);
 }
 
 function isAbsent({ status }: Response, code: string | undefined): boolean {

@@ -139,6 +139,62 @@ describe("a file on a server", () => {
   });
 });
 
+describe("a file of an extension's own", () => {
+  /** As Chromium answers: a range with status 200 and no word of it, no length, and no answer for what is not there. */
+  function extension(files: Readonly<Record<string, Uint8Array>>): typeof fetch {
+    return async (url, { headers }: RequestInit = {}) => {
+      const content = files[new URL(String(url)).pathname.slice(1)];
+      const range = /^bytes=(\d+)-(\d+)$/.exec((headers as Record<string, string>).Range ?? "");
+      const [first, last] = range ? [Number(range[1]), Number(range[2])] : [0, Infinity];
+      if (!content || first >= content.length) throw new TypeError("Failed to fetch");
+      return new Response(content.slice(first, last + 1), { headers: { ETag: '"installed"' } });
+    };
+  }
+  const at = (name: string, fetch: typeof globalThis.fetch) =>
+    openRemote(new URL(`chrome-extension://name/${name}`), { ...options, fetch });
+
+  it("is read by ranges, whatever its length, and absent where fetch fails", async () => {
+    const lengths = [1, 65_535, 65_536, 65_537, 600_000];
+    const fetch = extension(Object.fromEntries(lengths.map((length) => [length, file.slice(0, length)])));
+    for (const length of lengths) {
+      const remote = await at(String(length), fetch);
+      expect(remote).toMatchObject({ size: length, etag: "installed", ranges: length > 65_536 });
+      expectFile(await read(remote!));
+      if (length > 70_000) expectFile(await read(remote!, 70_000, 100), 70_000);
+    }
+    expect(await at("nothing", fetch)).toBeUndefined();
+  });
+
+  it("is asked for again from where an answer ends too early, and refused where one does not end", async () => {
+    const honest = extension({ file });
+    const sending = (length: number): typeof fetch => {
+      return async (url, init) => {
+        const response = await honest(url, init);
+        if ((init?.headers as Record<string, string>).Range !== "bytes=70000-70099") return response;
+        return new Response(file.slice(70_000, 70_000 + length), response);
+      };
+    };
+    expectFile(await read((await at("file", sending(99)))!, 70_000, 100), 70_000);
+    const remote = await at("file", sending(101));
+    expect(await refusal(read(remote!, 70_000, 100))).toContain("more in one answer than it said");
+  });
+
+  it("is counted on a web server, too, which may not go on for ever", async () => {
+    const server = extension({ file });
+    expect(await openRemote(new URL("http://proxy/file"), { ...options, fetch: server })).toMatchObject({
+      size: 600_000,
+      ranges: true,
+    });
+    const endless: typeof fetch = async (url, init) => {
+      if ((init?.headers as Record<string, string>).Range) return server(url, init);
+      return new Response(new ReadableStream({ pull: (controller) => controller.enqueue(new Uint8Array(2 ** 20)) }));
+    };
+    expect(await refusal(openRemote(new URL("http://proxy/file"), { ...options, fetch: endless }))).toMatch(
+      /wanted at most 16777216 bytes, found more/,
+    );
+  });
+});
+
 describe("a file that changes on the server", () => {
   const other = file.map((byte) => byte ^ 1);
   const changes: Record<string, [() => void, () => void]> = {
