@@ -28,6 +28,7 @@ const LAYERS = [
   ["search"],
   ["browser", "node"],
   ["index.ts", "node.ts"],
+  ["static.ts"],
   ["cli", "web"],
 ] as const;
 

@@ -13,7 +13,21 @@ import { checkHeaders } from "./headers.ts";
  * file gives the same pixels everywhere; what a canvas holds under transparency, and what an ImageBitmap's maker converted,
  * was lost before it came here.
  */
-export type BrowserImage = string | URL | Uint8Array | ArrayBuffer | ImageBitmapSource | Pixels;
+export type BrowserImage =
+  | string
+  | URL
+  | Uint8Array
+  | ArrayBuffer
+  | Blob
+  | HTMLImageElement
+  | SVGImageElement
+  | HTMLVideoElement
+  | HTMLCanvasElement
+  | OffscreenCanvas
+  | ImageBitmap
+  | ImageData
+  | VideoFrame
+  | Pixels;
 
 /** A picture file is at most this large, in bytes. */
 const FILE_LIMIT = 512 * 2 ** 20;

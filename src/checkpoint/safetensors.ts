@@ -9,6 +9,7 @@ import { arrays, type DType, elementSize } from "./dtype.ts";
 import type { Source } from "./source.ts";
 
 export { type ErrorCode, SiglipError } from "../support/error.ts";
+export type {} from "../support/platform-types.ts";
 export { asTyped, type DType, elementSize, type TypedArrays } from "./dtype.ts";
 export { type ByteRange, bytesSource, type Source } from "./source.ts";
 

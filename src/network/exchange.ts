@@ -11,9 +11,9 @@ export interface RequestOptions {
   /** Milliseconds before the first retry, doubled for every further one: 500 by default. */
   readonly pause?: number;
   /** What asks, in place of the platform's own: with a proxy, say. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: (url: URL, init: RequestInit) => Promise<Response>;
   /** What the platform's own cache is for: nothing by default, since models are kept by other means. */
-  readonly cache?: RequestCache;
+  readonly cache?: "default" | "no-store";
   /**
    * Whether a web page means that there is no such file, as it does by default. A Hub says that by a status: there it
    * is a portal's.

@@ -7,6 +7,7 @@ export type { ClassesConfig, SiglipConfig, TextConfig, VisionConfig } from "../m
 export type { ForwardOptions, Tower, Values } from "../model/towers.ts";
 export type { NetworkOptions } from "../network/network-files.ts";
 export { type ErrorCode, SiglipError } from "../support/error.ts";
+export type {} from "../support/platform-types.ts";
 export type { LoadProgress } from "../support/progress.ts";
 export type { StoredDType, WeightDType } from "../tensor/program.ts";
 export type { Shape } from "../tensor/shape.ts";
