@@ -26,6 +26,8 @@ const MAKERS: Readonly<Record<string, () => Promise<Shared>>> = {
 export default async function setup({ provide }: TestProject): Promise<() => Promise<void>> {
   const made = new Map<string, Promise<Shared>>();
   const server = createServer(async (request, response) => {
+    // A file that computes for seconds would find a kept connection closed meanwhile.
+    response.setHeader("Connection", "close");
     const name = request.url!.slice(1);
     if (!made.has(name)) made.set(name, MAKERS[name]());
     try {
