@@ -4,6 +4,7 @@ import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from
 import { PNG_SIGNATURE } from "../image/signatures.ts";
 import type { Platform } from "../siglip/siglip.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
+import { concatenate } from "../support/numbers.ts";
 import { readBitmap } from "./bitmap.ts";
 import { checkHeaders } from "./headers.ts";
 
@@ -100,8 +101,8 @@ async function decodeFile(bytes: Uint8Array, name: string, options: DecodeOption
   // A chunk of its own: photographs need none of it.
   if (startsWith(bytes, PNG_SIGNATURE)) return (await import("../image/png.ts")).decodePng(bytes, name, options);
   const { parts, orientation, unusual } = checkHeaders(bytes, name, options.maxPixels);
-  // The copies are never memory shared with a worker, which a Blob refuses.
-  const blob = new Blob(parts.map((part) => new Uint8Array(part)));
+  // A copy, for a Blob refuses memory shared with a worker; and one, for Firefox tells the kind by a Blob's first part alone.
+  const blob = new Blob([concatenate(parts)]);
   const bitmap = await createImageBitmap(blob, EXACT).catch((cause: Error) => {
     const found = unusual ?? `${bytes.length} bytes that it refuses (${cause.message})`;
     throw mismatch(

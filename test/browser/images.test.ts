@@ -3,10 +3,11 @@ import { deflateSync } from "node:zlib";
 import type { Page } from "playwright-core";
 import { PNG } from "pngjs";
 import { afterAll, beforeAll, describe, expect } from "vitest";
-import { fromRgba, type Pixels } from "../../src/image/pixels.ts";
+import { fromRgba } from "../../src/image/pixels.ts";
 import { decode } from "../../src/node/images/decode.ts";
 import { borrowedImages, chunk, exif, IMAGES, png, rgbPng, synthetic, withSegment } from "../harness/pictures.ts";
 import type { Sent } from "./page.ts";
+import { CMYK_MEAN, expectEqual, meanDifference, received } from "./pixels.ts";
 import { inChromium, type Setup, setUp } from "./setup.ts";
 
 const demo = new URL("../../weights/demo/examples/", import.meta.url);
@@ -15,9 +16,6 @@ const field = new URL("../fixtures/field/", import.meta.url);
 const met = readdirSync(field).filter((name) => !/expected|cgbi|prog-dc-only|s-arith/.test(name));
 const fixtures = names(JSON.parse(readFileSync(`${IMAGES}/index.json`, "utf8")));
 const examples = names(JSON.parse(readFileSync(new URL("examples.json", demo), "utf8")).examples);
-
-/** Of CMYK a mean difference in levels is allowed, because decoders turn ink into light each in its own way. */
-const CMYK_MEAN = 0.1;
 
 const fixture = (file: string) => readFileSync(`${IMAGES}/${file}`);
 const bad = damaged();
@@ -87,20 +85,6 @@ function damaged(): Record<string, [bytes: Uint8Array, why: RegExp]> {
     "a text": [Buffer.from("hello, world"), /that it refuses/],
     "an empty file": [new Uint8Array(0), /found 0 bytes that it refuses/],
   };
-}
-
-function received({ width, height, base64 }: Sent): Pixels {
-  return { width, height, data: Buffer.from(base64, "base64") };
-}
-
-function expectEqual(found: Pixels, wanted: Pixels): void {
-  expect([found.width, found.height]).toEqual([wanted.width, wanted.height]);
-  expect(Buffer.compare(found.data, wanted.data)).toBe(0);
-}
-
-function meanDifference(a: Uint8Array, b: Uint8Array): number {
-  expect(a.length).toBe(b.length);
-  return a.reduce((sum, value, i) => sum + Math.abs(value - b[i]), 0) / a.length;
 }
 
 describe("a page decodes to Node's pixels", () => {
