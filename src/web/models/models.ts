@@ -61,12 +61,17 @@ function showRunning(text: string, how: "muted" | "warn" | "failed"): void {
 /** Where a model runs, and why not on the GPU where nobody asked for that. */
 function describeRunning({ backend, adapter }: RemoteModel["device"]): string {
   if (backend === "webgpu") return `Runs on ${adapter}.`;
-  const alone = backend === "wasm" && !crossOriginIsolated && isSecureContext;
-  const how = [adapter && `: ${adapter}`, alone && "; on every core once the page is reloaded"]
+  const how = [adapter && `: ${adapter}`, backend === "wasm" && isSecureContext && describeCores()]
     .filter(Boolean)
     .join("");
   if (byId("backend", HTMLSelectElement).value !== "auto") return `Runs on the CPU${how}.`;
   if (!isSecureContext) return `WebGPU wants a page that comes by https. Models run on the CPU${how}.`;
   const why = navigator.gpu ? "WebGPU found no graphics hardware" : "This browser has no WebGPU";
   return `${why}. Models run on the CPU${how}.`;
+}
+
+/** What keeps a model on one core; what a browser shares can only be seen in a page that is isolated from other sites. */
+function describeCores(): string {
+  if (!crossOriginIsolated) return "; on every core once the page is reloaded, if this browser shares memory";
+  return "SharedArrayBuffer" in globalThis ? "" : "; this browser shares no memory with threads";
 }

@@ -19,7 +19,8 @@ const STORES = ["pictures", "thumbnails", "embeddings"] as const;
 
 interface Schema extends DBSchema {
   pictures: { key: string; value: Kept };
-  thumbnails: { key: string; value: Blob };
+  /** As bytes: WebKit's private windows keep no Blob. */
+  thumbnails: { key: string; value: ArrayBuffer };
   /** By the model's key and the picture's id. */
   embeddings: { key: [model: string, id: string]; value: Float32Array };
 }
@@ -46,8 +47,9 @@ export class PictureStore {
     return this.database.getAll("pictures");
   }
 
-  thumbnail(id: string): Promise<Blob | undefined> {
-    return this.database.get("thumbnails", id);
+  async thumbnail(id: string): Promise<Blob | undefined> {
+    const bytes = await this.database.get("thumbnails", id);
+    return bytes && new Blob([bytes]);
   }
 
   /** All embeddings made by a model, by the pictures' ids. */
@@ -61,12 +63,17 @@ export class PictureStore {
 
   /** Adds pictures with what `model` made of them, all or none. */
   async add(model: string, entries: readonly Entry[]): Promise<void> {
+    // Read beforehand: a transaction ends where it is made to wait for anything else.
+    const thumbnails = await Promise.all(entries.map(({ thumbnail }) => thumbnail?.arrayBuffer()));
     const transaction = this.database.transaction(STORES, "readwrite");
-    const puts = entries.flatMap(({ picture, embedding, thumbnail }) => [
-      transaction.objectStore("pictures").put(picture, picture.id),
-      transaction.objectStore("embeddings").put(embedding, [model, picture.id]),
-      thumbnail && transaction.objectStore("thumbnails").put(thumbnail, picture.id),
-    ]);
+    const puts = entries.flatMap(({ picture, embedding }, index) => {
+      const thumbnail = thumbnails[index];
+      return [
+        transaction.objectStore("pictures").put(picture, picture.id),
+        transaction.objectStore("embeddings").put(embedding, [model, picture.id]),
+        thumbnail && transaction.objectStore("thumbnails").put(thumbnail, picture.id),
+      ];
+    });
     await Promise.all([...puts, transaction.done]);
   }
 

@@ -33,7 +33,7 @@ export const firefox: BrowserKind = {
       },
       async [Symbol.asyncDispose]() {
         await browser.close();
-        home.remove();
+        await home.remove();
       },
     };
   },

@@ -12,6 +12,9 @@ const xvfb = findProgram("Xvfb");
 /** What WebDriver calls an element in JSON. [WebDriver, 12.2] */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
 
+/** The key of that name. [WebDriver, 17.4.2] */
+const ENTER = "\ue007";
+
 /** Debian's WebKitGTK: its MiniBrowser on a display of its own, by WebDriver's plain HTTP requests. */
 export const webkit: BrowserKind = {
   missing: driver ? (xvfb ? undefined : "no Xvfb is installed") : "no WebKitWebDriver is installed",
@@ -19,7 +22,7 @@ export const webkit: BrowserKind = {
     const home = temporaryFolder("webkit");
     const display = await startDisplay();
     const port = await freePort();
-    const env = { ...browserEnvironment(home.path), DISPLAY: display.name, LIBGL_ALWAYS_SOFTWARE: "1" };
+    const env = { ...browserEnvironment(home.path), DISPLAY: display.name, MESA_SHADER_CACHE_DISABLE: "true" };
     const process = spawn(driver!, [`--port=${port}`], { env, stdio: "ignore" });
     const session = await openSession(`http://127.0.0.1:${port}`);
     return {
@@ -32,7 +35,7 @@ export const webkit: BrowserKind = {
         await session.send("DELETE", "").catch(() => {});
         await end(process);
         await end(display.process);
-        home.remove();
+        await home.remove();
       },
     };
   },
@@ -100,7 +103,7 @@ function drivenPage(session: Session, handle: string): DrivenPage {
     async fill(selector, text) {
       const id = await element(selector);
       await post(`element/${id}/clear`);
-      await post(`element/${id}/value`, { text });
+      await post(`element/${id}/value`, { text: text.replaceAll("\n", ENTER) });
     },
     async screenshot(path) {
       await session.send("POST", "window", { handle });
