@@ -1,16 +1,13 @@
-// What somebody has put where a model is kept: another Hub's answers, files and links in the cache, entries in a browser's
-// private file system. Whatever it is, nothing of it is taken for what the model's own Hub has.
+// What somebody has put into the caches of Node: another Hub's answers, its absences and names of contents, files, and links
+// in the place of files and folders. Whatever it is, nothing of it is taken for what the model's own Hub has, nothing is
+// written or deleted where a link leads, and the model loads. What a browser keeps: stored.ts.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join as path } from "node:path";
-import { CachedFiles, isComplete } from "../../src/browser/storage/files.ts";
-import { CacheFolder } from "../../src/browser/storage/folder.ts";
-import { encodeHeader } from "../../src/checkpoint/safetensors.ts";
-import { bytesSource } from "../../src/checkpoint/source.ts";
-import type { ModelFiles } from "../../src/files/model-files.ts";
 import { keptHubFiles } from "../../src/node/cache/hub-files.ts";
+import { deleteCached, listCached } from "../../src/node/cache/list.ts";
 import { join, mutateBytes, Random } from "./random.ts";
 import type { Target } from "./targets.ts";
 
@@ -33,28 +30,44 @@ const SHA = oid("model.safetensors");
 /** What may stand in the way, below the two caches, and something to put there that looks right at first. */
 const PLACES: readonly [string, Uint8Array][] = (() => {
   const weights = CONTENTS["model.safetensors"];
-  const lines = Array.from({ length: 4 }, (_, block) => {
-    const part = weights.subarray(block * 2 ** 16, (block + 1) * 2 ** 16);
-    return `\n${block} ${createHash("sha256").update(part).digest("base64url")}\n`;
-  });
-  const note = utf8(`${weights.length} ${SHA}\n`);
   const altered = weights.map((byte) => byte ^ 1);
-  const within = (folder: string): [string, Uint8Array][] => [
-    [`${folder}/org--tiny/parts/${SHA}`, altered],
-    [`${folder}/org--tiny/parts/${SHA}.journal`, utf8(lines.join(""))],
-    [`${folder}/org--tiny/${COMMIT}/model.safetensors`, note],
-    [`${folder}/org--tiny/${COMMIT}/config.json`, utf8(`24 ${oid("config.json")}\n`)],
+  const journalOf = (bytes: Uint8Array) => {
+    const lines = Array.from({ length: 4 }, (_, block) => {
+      const part = bytes.subarray(block * 2 ** 16, (block + 1) * 2 ** 16);
+      return `\n${block} ${createHash("sha256").update(part).digest("base64url")}\n`;
+    });
+    return utf8(lines.join(""));
+  };
+  const noteOf = (name: string, etag = oid(name)) => utf8(`${CONTENTS[name].length} ${etag}\n`);
+  const other = utf8('{"model_type": "other"}');
+  const own = `cache/siglip/hubs/${encodeURIComponent("https://huggingface.co")}/org--tiny`;
+  const parts = (folder: string, journal: Uint8Array): [string, Uint8Array][] => [
+    [`${folder}/parts/${SHA}`, altered],
+    [`${folder}/parts/${SHA}.journal`, journal],
+    [`${folder}/${COMMIT}/model.safetensors`, noteOf("model.safetensors")],
+    [`${folder}/${COMMIT}/config.json`, noteOf("config.json")],
   ];
-  const shared = "hf/hub/models--org--tiny";
+  const repository = (folder: string): [string, Uint8Array][] => [
+    [`${folder}/refs/main`, utf8("f".repeat(40))],
+    [`${folder}/blobs/${SHA}`, altered],
+    [`${folder}/blobs/${oid("config.json")}`, other],
+    [`${folder}/blobs/${oid("preprocessor_config.json")}`, other],
+  ];
+  const foreign = [`cache/siglip/hubs/${encodeURIComponent("https://mirror.example")}`, "cache/siglip/hub"];
   return [
-    // Where versions before kept what any Hub had sent.
-    ...within("cache/siglip/hub"),
-    ...within(`cache/siglip/hubs/${encodeURIComponent("https://mirror.example")}`),
-    ...within(`cache/siglip/hubs/${encodeURIComponent("https://huggingface.co")}`),
-    [`${shared}/refs/main`, utf8("f".repeat(40))],
-    [`${shared}/blobs/${SHA}`, altered],
-    [`${shared}/blobs/${oid("config.json")}`, utf8('{"model_type": "other"}')],
-  ];
+    // What a mirror sent under the true names, journal and all: where it belongs, and where versions before kept it.
+    ...foreign.flatMap((folder) => [
+      ...parts(`${folder}/org--tiny`, journalOf(altered)),
+      ...repository(`${folder}/models--org--tiny`),
+      [`${folder}/models--org--tiny/.no_exist/${COMMIT}/preprocessor_config.json`, new Uint8Array(0)] as const,
+    ]),
+    // In the model's own folders: what does not fit its journal or its name, and other names for the same contents.
+    ...parts(own, journalOf(weights)),
+    [`${own}/${COMMIT}/preprocessor_config.json`, noteOf("preprocessor_config.json", "f".repeat(40))],
+    [`${own}/${COMMIT}/model.safetensors`, noteOf("model.safetensors", "f".repeat(64))],
+    [`${own}/${COMMIT}/model.safetensors`, noteOf("model.safetensors", "weak-x")],
+    ...repository("hf/hub/models--org--tiny"),
+  ].map(([place, content]) => [place, content] as [string, Uint8Array]);
 })();
 
 /** Places where only a link is put: a file of that name would be what Hugging Face's tools left. */
@@ -63,6 +76,14 @@ const LINKS = [
   `hf/hub/models--org--tiny/snapshots/${COMMIT}/model.safetensors`,
   `hf/hub/models--org--tiny/.no_exist/${COMMIT}/preprocessor_config.json`,
 ];
+
+/** Links of these end in the place of a folder, since what they lead to is one. */
+const FOLDERS = [...new Set([...PLACES.map(([place]) => place), ...LINKS].map((place) => dirname(place)))]
+  .flatMap((folder) => [folder, dirname(folder)])
+  .filter((folder) => folder.split("/").length > 3);
+
+/** Somebody's own files, which look like a cache's. */
+const VICTIM = ["file", "parts/file", `parts/${SHA}`, `${COMMIT}/model.safetensors`, "org--tiny/file"];
 
 /** The model's Hub, and a mirror that states what it likes. */
 function serve(mood: Random): typeof fetch {
@@ -101,6 +122,12 @@ async function readAll(mood: Random, endpoint?: string): Promise<Map<string, Uin
   }
 }
 
+/** Whether a link stands in the way to a folder. */
+function linkAbove(home: string, folder: string): boolean {
+  if (folder === home) return false;
+  return (lstatSync(folder, { throwIfNoEntry: false })?.isSymbolicLink() ?? false) || linkAbove(home, dirname(folder));
+}
+
 export const hubCache: Target = {
   name: "hub-cache",
   cases: 25,
@@ -108,7 +135,7 @@ export const hubCache: Target = {
   make(random) {
     // Of each: which place, whether a link, and what.
     const planted = Array.from({ length: random.below(6) }, () => {
-      const place = random.below(PLACES.length + LINKS.length);
+      const place = random.below(PLACES.length + LINKS.length + FOLDERS.length);
       const [, content] = PLACES[place] ?? [];
       const changed = content && random.chance(0.5) ? mutateBytes(random, content, [content]) : content;
       const link = content === undefined || random.chance(0.3) ? 1 : 0;
@@ -121,12 +148,18 @@ export const hubCache: Target = {
     const before = { ...process.env };
     Object.assign(process.env, { HF_HOME: path(home, "hf"), HF_HUB_CACHE: "", XDG_CACHE_HOME: path(home, "cache") });
     const victim = path(home, "victim");
-    writeFileSync(victim, "mine");
-    for (const [place, link, ...content] of planted) {
-      const file = path(home, PLACES[place]?.[0] ?? LINKS[place - PLACES.length]);
-      mkdirSync(dirname(file), { recursive: true });
-      rmSync(file, { force: true });
-      if (link) symlinkSync(victim, file);
+    for (const name of VICTIM) {
+      mkdirSync(dirname(path(victim, name)), { recursive: true });
+      writeFileSync(path(victim, name), "mine");
+    }
+    const places = [...PLACES.map(([place]) => place), ...LINKS, ...FOLDERS];
+    // Folders first: what is planted below one stays outside of the victim.
+    for (const [place, link, ...content] of [...planted].sort(([a], [b]) => b - a)) {
+      const file = path(home, places[place]);
+      if (!linkAbove(home, dirname(file))) mkdirSync(dirname(file), { recursive: true });
+      else continue;
+      rmSync(file, { force: true, recursive: true });
+      if (link) symlinkSync(place < PLACES.length + LINKS.length ? path(victim, "file") : victim, file);
       else writeFileSync(file, Uint8Array.from(content));
     }
     const mood = new Random(digest("sha1", seed));
@@ -144,7 +177,12 @@ export const hubCache: Target = {
         for (const [name, bytes] of await readAll(mood)) {
           assert(bytes && Buffer.compare(bytes, CONTENTS[name]) === 0, `${name} is not what its Hub has`);
         }
-        assert(readFileSync(victim, "utf8") === "mine", "a link was written through");
+        for (const kept of await listCached()) assert(typeof kept.model === "string" && kept.bytes >= 0);
+        await deleteCached();
+        assert((await listCached()).length === 0, "something is left");
+        for (const name of VICTIM) {
+          assert(readFileSync(path(victim, name), "utf8") === "mine", "a link was followed");
+        }
       } finally {
         Object.assign(process.env, before);
         rmSync(home, { recursive: true });
@@ -153,102 +191,3 @@ export const hubCache: Target = {
     };
   },
 };
-
-/** As much of a browser's private folder as is used of one. */
-class Folder {
-  readonly kind = "directory";
-  readonly files = new Map<string, Uint8Array<ArrayBuffer>>();
-
-  async getFileHandle(name: string, { create = false } = {}) {
-    if (!this.files.has(name) && !create) throw new DOMException("none", "NotFoundError");
-    if (!this.files.has(name)) this.files.set(name, new Uint8Array(0));
-    return {
-      kind: "file",
-      getFile: async () => new Blob([this.files.get(name)!]),
-      createWritable: async () => ({
-        write: async (bytes: Uint8Array) => void this.files.set(name, Uint8Array.from(bytes)),
-        close: async () => {},
-        abort: async () => {},
-      }),
-    };
-  }
-
-  async removeEntry(name: string): Promise<void> {
-    this.files.delete(name);
-  }
-
-  async *keys() {
-    yield* this.files.keys();
-  }
-}
-
-const TENSORS = ["vision_model.a", "text_model.embeddings.token_embedding.weight"];
-const SHAPE = [300, 8];
-const VALUES = new Random("values").bytes(2 * TENSORS.length * SHAPE[0] * SHAPE[1]).map((byte) => byte & 0x3f);
-const CHECKPOINT = join(encodeHeader(TENSORS.map((name) => ({ name, dtype: "F16", shape: SHAPE }) as const)), VALUES);
-const tensorsFile = utf8(
-  JSON.stringify(
-    TENSORS.map((name, i) => ({ name, dtype: "F16", shape: SHAPE, begin: 4800 * i, end: 4800 * (i + 1) })),
-  ),
-);
-const ENTRIES: readonly [string, Uint8Array][] = [
-  ["tensors", tensorsFile],
-  ["image", utf8(JSON.stringify(["config.json", "vision_model.a.0"]))],
-  ["text", utf8(JSON.stringify([`${TENSORS[1]}.0`]))],
-  ["config.json", CONTENTS["config.json"]],
-  ["vision_model.a.0", VALUES.subarray(0, 4800)],
-  [`${TENSORS[1]}.0`, VALUES.subarray(4800, 4800 + 16 * 256)],
-];
-
-export const browserStorage: Target = {
-  name: "browser-storage",
-  cases: 600,
-  bound: (length) => 64 * length + 2 ** 22,
-  make(random) {
-    return ENTRIES.filter(() => random.chance(0.8)).map((entry) => {
-      const at = ENTRIES.indexOf(entry);
-      const bytes = random.chance(0.4) ? mutateBytes(random, entry[1], [entry[1], tensorsFile]) : entry[1];
-      // Some with the digest that belongs to them, which whoever can write there can make.
-      const signed = random.chance(0.7);
-      const closing = signed ? createHash("sha256").update(bytes).digest() : random.bytes(random.below(40));
-      return join(Uint8Array.of(at), bytes, closing);
-    });
-  },
-  async read(entries) {
-    const folder = new Folder();
-    for (const [at, ...bytes] of entries) folder.files.set(ENTRIES[at][0], Uint8Array.from(bytes));
-    const cache = new CacheFolder(folder as unknown as FileSystemDirectoryHandle);
-    const source = bytesSource(CHECKPOINT, "model.safetensors");
-    const origin: ModelFiles = {
-      name: "the model",
-      version: "1",
-      async open(name) {
-        if (name === "model.safetensors") return source;
-        return Object.hasOwn(CONTENTS, name) ? bytesSource(CONTENTS[name], name) : undefined;
-      },
-      async close() {},
-    };
-    const manifest = { model: "the model", version: "1", dtype: "f16", whole: false } as const;
-    const options = { dtype: "f16", towers: ["image", "text"], onWarning: checkWarning } as const;
-    const complete = await isComplete(cache, options.towers);
-    assert(typeof complete === "boolean");
-    const files = new CachedFiles(cache, manifest, origin, options);
-    const weights = await files.weights();
-    return async () => {
-      await files.open("config.json");
-      for (const name of weights.tensors.keys()) {
-        const { shape } = weights.info(name);
-        assert(shape.every((size) => Number.isSafeInteger(size) && size >= 0));
-        let rows = 0;
-        for await (const chunk of weights.rows(name, { as: "f16" })) rows += chunk.rows;
-        assert(rows === (shape.length > 1 ? shape[0] : 1));
-      }
-      await weights.written();
-      await files.close();
-    };
-  },
-};
-
-function checkWarning(message: string): void {
-  assert.match(message, /^[^\r\n]{1,1000}\.$/);
-}

@@ -17,15 +17,19 @@ import { SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
 import { exif } from "../harness/pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
-import { browserStorage, hubCache } from "./planted.ts";
+import { pageCache } from "./page-cache.ts";
+import { hubCache } from "./planted.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
 import { CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TRAINED } from "./seeds.ts";
+import { browserCache, browserStorage } from "./stored.ts";
 
 /** A reader of foreign bytes. */
 export interface Target {
   readonly name: string;
   /** Cases in `npm test`; the long suite has fifty times as many. */
   readonly cases: number;
+  /** Whatever the case, it is never refused. */
+  readonly harmless?: true;
   /** Bytes that reading files of `length` bytes in all may allocate, by the reader's doc comment and what the platform adds. */
   bound(length: number, files: readonly Uint8Array[]): number;
   make(random: Random): readonly Uint8Array[];
@@ -262,4 +266,6 @@ export const TARGETS: readonly Target[] = [
   headers,
   hubCache,
   browserStorage,
+  browserCache,
+  pageCache,
 ];

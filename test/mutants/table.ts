@@ -228,4 +228,18 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "v128.load(i32.add(y, at))",
     killedBy: [CONFORMANCE, "layerNorm \\[3,7\\].*f32 weights\\) on wasm"],
   },
+  {
+    name: "service worker: whatever answers is kept",
+    file: "src/web/service-worker.ts",
+    find: "return hex === own.get(url) ?",
+    replace: "return hex ?",
+    killedBy: ["test/fuzz/fuzz.test.ts", "page-cache"],
+  },
+  {
+    name: "browser storage: a copy is believed whatever model it says it is of",
+    file: "src/browser/storage/cache.ts",
+    find: "if (!manifest || manifest.model !== model) continue;",
+    replace: "if (!manifest) continue;",
+    killedBy: ["test/fuzz/fuzz.test.ts", "browser-cache"],
+  },
 ];

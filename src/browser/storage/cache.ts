@@ -57,7 +57,7 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   let partial: CachedFiles | undefined;
   for (const [name, folder] of await foldersOf(root)) {
     const manifest = name.startsWith(prefix) && (await readManifest(folder));
-    if (!manifest) continue;
+    if (!manifest || manifest.model !== model) continue;
     partial = new CachedFiles(folder, manifest, origin, options);
     if (await isComplete(folder, towers)) return partial;
   }
@@ -71,8 +71,9 @@ async function findCopy(origin: ModelFiles, options: KeepOptions): Promise<Model
   const { version } = origin;
   if (version === undefined) throw new Error("a server that tells no version of its files (ETag)");
   const own = prefix + (await hash(version));
-  for (const old of (await foldersOf(root)).keys()) {
-    if (old.startsWith(prefix) && old !== own) await removeFolder(root, old).catch(() => {});
+  for (const [old, folder] of await foldersOf(root)) {
+    if (!old.startsWith(prefix) || (old === own && (await mayBe(folder, model, version)))) continue;
+    await removeFolder(root, old).catch(() => {});
   }
   const folder = new CacheFolder(await root.getDirectoryHandle(own, { create: true }));
   const wanted = [...checkpoint.tensors.values()].filter(({ name }) => towers.some((tower) => isOf(tower, name)));
@@ -161,11 +162,20 @@ async function removeFolder(root: FileSystemDirectoryHandle, name: string): Prom
 }
 
 async function readManifest(folder: CacheFolder): Promise<Manifest | undefined> {
-  return folder.readJson<Manifest>("manifest").catch(() => undefined);
+  const found = await folder.readJson<Manifest>("manifest").catch(() => undefined);
+  const texts = [found?.model, found?.version, found?.dtype];
+  return texts.every((text) => typeof text === "string") ? found : undefined;
 }
 
 function isOf(tower: Tower, tensor: string): boolean {
   return towerOf(tensor) === tower;
+}
+
+/** Whether a folder is of a model's version, or one that somebody has just begun: its manifest comes first. */
+async function mayBe(folder: CacheFolder, model: string, version: string): Promise<boolean> {
+  const manifest = await readManifest(folder);
+  if (manifest) return manifest.model === model && manifest.version === version;
+  return [...(await folder.names())].every((name) => name === "manifest");
 }
 
 /** A name as part of a file's name. */

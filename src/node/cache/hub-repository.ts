@@ -4,7 +4,7 @@ import { basename, dirname, join, relative, sep } from "node:path";
 import { mismatch } from "../../support/error.ts";
 import { NO_FOLLOW } from "../descriptor.ts";
 import { attempt, briefSource, type FileSource, fileSource } from "../file.ts";
-import { fileInside, isFile, makeFolder, readNote, temporaryName, writeNote } from "./inside.ts";
+import { fileInside, isFile, isFolderInside, makeFolder, readNote, temporaryName, writeNote } from "./inside.ts";
 
 /** What names a content for git or, for large files, LFS: SHA-1 of a blob object, or SHA-256. */
 export function isOid(etag: string): boolean {
@@ -53,7 +53,9 @@ export class HubRepository {
   /** The commit that a revision meant when it was asked for last. */
   async commit(revision: string): Promise<string | undefined> {
     if (isCommit(revision)) return revision;
-    const commit = ((await readNote(this.path("refs", ...revision.split("/")))) ?? "").trim();
+    const path = this.path("refs", ...revision.split("/"));
+    if (!(await isFolderInside(this.folder, dirname(path)))) return undefined;
+    const commit = ((await readNote(path)) ?? "").trim();
     return isCommit(commit) ? commit : undefined;
   }
 
@@ -82,8 +84,9 @@ export class HubRepository {
   }
 
   /** Whether a commit is known to lack a file. */
-  isAbsent(commit: string, file: string): Promise<boolean> {
-    return isFile(this.path(".no_exist", commit, file));
+  async isAbsent(commit: string, file: string): Promise<boolean> {
+    const path = this.path(".no_exist", commit, file);
+    return (await isFile(path)) && isFolderInside(this.folder, dirname(path));
   }
 
   async setAbsent(commit: string, file: string): Promise<void> {
