@@ -1,5 +1,6 @@
 import type { Spawn, Threads } from "../tensor/wasm/crowd.ts";
 import { threadText } from "../tensor/wasm/thread.ts";
+import { type Life, receive } from "./receive.ts";
 
 /** From the package's file, in the form that bundlers know. */
 const fromFile: Spawn = (tell, died) =>
@@ -7,8 +8,7 @@ const fromFile: Spawn = (tell, died) =>
 
 /** From text, for bundlers that leave the file behind. */
 const fromText: Spawn = (tell, died) => {
-  const listen = '(listener) => addEventListener("message", ({ data }) => listener(data))';
-  const script = threadText(listen, "(message) => postMessage(message)");
+  const script = threadText(String(receive), "(message) => postMessage(message)");
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   try {
     return connect(new Worker(url), tell, died);
@@ -19,7 +19,15 @@ const fromText: Spawn = (tell, died) => {
 };
 
 function connect(worker: Worker, tell: Parameters<Spawn>[0], died: Parameters<Spawn>[1]): ReturnType<Spawn> {
-  worker.onmessage = ({ data }) => tell(data);
+  let lives = false;
+  const life: Life = { lock: `siglip thread ${crypto.randomUUID()}` };
+  worker.postMessage(life);
+  worker.onmessage = ({ data }) => {
+    // It holds its lock before it says anything.
+    if (!lives) navigator.locks?.request(life.lock, () => died("a worker that has ended")).catch(() => {});
+    lives = true;
+    tell(data);
+  };
   worker.onerror = (event) => {
     event.preventDefault();
     died(event.message || "a worker that does not start");

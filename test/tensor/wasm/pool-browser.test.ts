@@ -112,6 +112,20 @@ describe("a pool in Chromium", () => {
     expectSame(await run("bundled", "page", [2]), undefined);
   });
 
+  inChromium("is lost when a worker ends by itself, at work or at rest", "chromium", async () => {
+    for (const [folder, atWork] of [
+      ["isolated", true],
+      ["bundled", false],
+    ] as const) {
+      const page = await browser.newPage();
+      await page.goto(`${site.url}${folder}/`);
+      await page.waitForFunction(() => "death" in globalThis);
+      const codes = await page.evaluate(([toys, atWork]) => death(toys, atWork), [toys, atWork] as const);
+      expect(codes).toEqual(["device-lost", "device-lost"]);
+      await page.close();
+    }
+  });
+
   for (const [folder, where, alone] of [
     ["plain", "page", expect.stringContaining("not cross-origin isolated")],
     ["plain", "worker", expect.stringContaining("not cross-origin isolated")],
