@@ -92,7 +92,8 @@ async function run(folder: string, where: "page" | "worker" | "service worker", 
 function expectSame(found: readonly Trial[], alone: unknown): void {
   for (const trial of found) {
     expect(trial).toMatchObject({ sum: found[0].sum, again: true, codes: ["device-lost", "disposed"] });
-    expect(trial.abort).toBeLessThan(100);
+    // Some milliseconds where the machine is idle; the list by itself takes ten seconds.
+    expect(trial.abort).toBeLessThan(2000);
     if (trial.threads === 1) expect(trial.alone).toEqual(alone);
   }
 }

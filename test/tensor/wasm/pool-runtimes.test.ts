@@ -41,7 +41,8 @@ for (const name of RUNTIMES) {
     expect(new Set(trials.map(({ sum }) => sum)).size).toBe(1);
     for (const { again, codes, abort } of trials) {
       expect([again, codes]).toEqual([true, ["device-lost", "disposed"]]);
-      expect(abort).toBeLessThan(100);
+      // Some milliseconds where the machine is idle; the list by itself takes ten seconds.
+      expect(abort).toBeLessThan(2000);
     }
   });
 }
