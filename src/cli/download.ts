@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { openCheckpoint, readConfig } from "../files/read-model.ts";
+import type { ModelFiles } from "../files/model-files.ts";
+import { openCheckpoint, readConfig, TOKENIZER_MODELS } from "../files/read-model.ts";
 import { findFiles } from "../node/find.ts";
 import { mismatch } from "../support/error.ts";
 import { bytes, duration } from "../support/units.ts";
@@ -57,7 +58,7 @@ async function download(model: string, { json, ...options }: DownloadOptions, si
     }
     await readConfig(files, tell, signal);
     await openCheckpoint(files, signal);
-    if (!(await files.open("spiece.model", signal))) await files.open("tokenizer.model", signal);
+    await openTokenizer(files, signal);
     const complete = await files.complete(signal);
     progress?.bar.stop();
     if (json) return printJson({ model, version: files.version, files: complete });
@@ -71,4 +72,10 @@ async function download(model: string, { json, ...options }: DownloadOptions, si
     progress?.bar.stop();
     await files.close();
   }
+}
+
+/** Opens what a load may want of the tokenizer: tokenizer.json only where there is no `.model`. */
+async function openTokenizer(files: ModelFiles, signal: AbortSignal): Promise<void> {
+  for (const file of [...TOKENIZER_MODELS, "tokenizer.json"]) if (await files.open(file, signal)) break;
+  for (const file of ["tokenizer_config.json", "added_tokens.json"]) await files.open(file, signal);
 }

@@ -4,6 +4,7 @@ import { type DType, elementSize } from "../checkpoint/safetensors.ts";
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
+import { readRareTokenizer } from "../files/read-tokenizer.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import { PREFIX } from "../model/layouts/hugging-face.ts";
 import { findFiles } from "../node/find.ts";
@@ -69,7 +70,7 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);
-    if (source) files.push({ name: file, size: source.size });
+    if (source && !files.some(({ name }) => name === file)) files.push({ name: file, size: source.size });
     return source;
   };
   const listed = { name: found.name, open, close: found.close };
@@ -89,9 +90,11 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
 }
 
 async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promise<ModelInfo["tokenizer"]> {
-  const source = (await files.open("spiece.model")) ?? (await files.open("tokenizer.model"));
-  if (!source) return null;
-  const { algorithm, size } = SentencePiece.parse(await readTokenizer({ ...files, open: async () => source }, signal));
+  const bytes = await readTokenizer(files, signal);
+  if (!bytes && !(await files.open("tokenizer.json", signal))) return null;
+  const { algorithm, size } = bytes
+    ? SentencePiece.parse(bytes)
+    : (await readRareTokenizer(files, undefined, { vocabulary: Number.POSITIVE_INFINITY, signal })).model;
   return { algorithm, pieces: size };
 }
 

@@ -8,8 +8,8 @@ import { collect } from "../support/numbers.ts";
 import { type LoadProgress, reporter } from "../support/progress.ts";
 import type { ModelFiles } from "./model-files.ts";
 
-/** A tokenizer is at most this large; SigLIP 2's has 4.2 MB. */
-const TOKENIZER_LIMIT = 64 * 2 ** 20;
+/** A tokenizer's file is at most this large; SigLIP 2's tokenizer.json has 34 MB. */
+export const TOKENIZER_LIMIT = 64 * 2 ** 20;
 
 /**
  * `config.json` and, where there is one, `preprocessor_config.json`, or what `processor_config.json` says of pictures,
@@ -80,29 +80,30 @@ async function openFiles(files: ModelFiles, signal?: AbortSignal): Promise<Check
   return Checkpoint.open(shards, index, signal);
 }
 
-/** The SentencePiece model: `spiece.model` (SigLIP) or `tokenizer.model` (SigLIP 2). */
+/** A SentencePiece model's file in SigLIP and in SigLIP 2. The first that there is counts, and before tokenizer.json. */
+export const TOKENIZER_MODELS: readonly string[] = ["spiece.model", "tokenizer.model"];
+
+/** The bytes of the SentencePiece model's file; undefined where there is none. */
 export async function readTokenizer(
   files: ModelFiles,
   signal?: AbortSignal,
   onProgress?: (progress: LoadProgress) => void,
-): Promise<Uint8Array> {
-  const source = (await files.open("spiece.model", signal)) ?? (await files.open("tokenizer.model", signal));
-  if (source) return readAll(source, TOKENIZER_LIMIT, signal, onProgress);
-  throw mismatch(
-    "bad-checkpoint",
-    files.name,
-    "spiece.model for the text tower",
-    "none",
-    'fetch it or load with towers: ["image"]',
-  );
+): Promise<Uint8Array | undefined> {
+  for (const file of TOKENIZER_MODELS) {
+    const source = await files.open(file, signal);
+    if (source) return readAll(source, TOKENIZER_LIMIT, signal, onProgress);
+  }
+  return undefined;
 }
 
-async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
+/** The JSON of a small file; undefined where the model has none of that name. */
+export async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
   const source = await files.open(file, signal);
   return source && parseJson(await readAll(source, 2 ** 20, signal), source.name);
 }
 
-async function readAll(
+/** All bytes of a file; SiglipError where they are more than `limit`. */
+export async function readAll(
   source: Source,
   limit: number,
   signal?: AbortSignal,

@@ -1,6 +1,8 @@
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
+import type { FoundTokenizer } from "../files/read-tokenizer.ts";
 import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
+import type { TextConfig } from "../model/config.ts";
 import { readValues } from "../model/load-weights.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
 import type { NetworkOptions } from "../network/network-files.ts";
@@ -92,7 +94,7 @@ export async function loadModel<Image>(
       throw mismatch("unsupported", "towers", wanted, `"${lacking}"`, "leave towers out");
     }
     const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
-    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options) : undefined;
+    const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options, warn) : undefined;
     const loaded = await loadTowers(backend, weights, config, {
       dtype,
       towers,
@@ -152,15 +154,18 @@ export async function loadModel<Image>(
 
 async function loadTokenizer(
   files: ModelFiles,
-  { positions, vocabulary }: { positions: number; vocabulary: number },
+  { positions, vocabulary }: TextConfig,
   { dialect, signal, onProgress }: LoadOptions,
+  onWarning: (message: string) => void,
 ): Promise<SiglipTokenizer> {
-  const model = SentencePiece.parse(await readTokenizer(files, signal, onProgress));
-  if (model.size > vocabulary) {
-    const wanted = `a tokenizer of at most ${vocabulary} pieces by config.json`;
-    throw mismatch("bad-checkpoint", files.name, wanted, `${model.size}`, "the two do not belong together");
+  const bytes = await readTokenizer(files, signal, onProgress);
+  let found: FoundTokenizer | undefined = bytes && { model: SentencePiece.parse(bytes) };
+  if (found?.model.size !== vocabulary) {
+    // A chunk of its own in a bundle: tokenizer.json, and tokens that were added to a vocabulary.
+    const { readRareTokenizer } = await import("../files/read-tokenizer.ts");
+    found = await readRareTokenizer(files, found?.model, { vocabulary, onWarning, signal, onProgress });
   }
-  return SiglipTokenizer.make(model, { length: positions, dialect });
+  return SiglipTokenizer.make(found.model, { length: positions, dialect, added: found.added });
 }
 
 function some(names: readonly string[]): string {

@@ -34,8 +34,9 @@ export class Normalizer {
     this.escape = model.escapeWhitespaces;
   }
 
-  /** The normalised form of valid UTF-8; SiglipError where it would exceed `MAX_TEXT` bytes. */
-  normalize(input: Uint8Array): Uint8Array {
+  /** The normalised form of valid UTF-8, without the dummy prefix where `prefix` is false; SiglipError where it would
+   * exceed `MAX_TEXT` bytes. */
+  normalize(input: Uint8Array, prefix: boolean): Uint8Array {
     const space = this.escape ? META_SPACE : PLAIN_SPACE;
     let at = 0;
     if (this.trim) {
@@ -48,7 +49,7 @@ export class Normalizer {
     if (at === input.length) return new Uint8Array();
 
     const out = new Output(Math.min(MAX_TEXT, input.length + 64));
-    if (this.prefix) out.append(space, 0, space.length);
+    if (this.prefix && prefix) out.append(space, 0, space.length);
     let afterSpace = this.trim;
     while (at < input.length) {
       this.read(input, at);

@@ -37,7 +37,8 @@ export class SentencePiece {
     return new SentencePiece(parseModel(model));
   }
 
-  private constructor(model: ModelProto) {
+  /** The tokenizer that a model describes, of whose bytes nothing is kept. SiglipError where it contradicts itself. */
+  constructor(model: ModelProto) {
     const { pieces } = model;
     this.size = pieces.length;
     this.algorithm = model.algorithm;
@@ -66,10 +67,11 @@ export class SentencePiece {
   /**
    * The ids of a text, nothing added; of those the first `limit`, where that is given. Lone surrogates are read as
    * U+FFFD. Time and memory grow linearly with the text (BPE: n log n at worst); a text of more than 2^25 code units,
-   * or bytes once normalised, is a SiglipError.
+   * or bytes once normalised, is a SiglipError. Without `prefix` the model's dummy prefix is left out, as for what
+   * follows an added token.
    */
-  encode(text: string, limit = Number.POSITIVE_INFINITY): number[] {
-    const bytes = this.normalizer.normalize(encoder.encode(checkText(text, "text")));
+  encode(text: string, limit = Number.POSITIVE_INFINITY, prefix = true): number[] {
+    const bytes = this.normalizer.normalize(encoder.encode(checkText(text, "text")), prefix);
     const tokens = new Tokens(this.unkId, this.byteIds);
     for (let at = 0; at < bytes.length && tokens.ids.length < limit; ) {
       const end = this.divisible ? this.cut(bytes, at) : bytes.length;

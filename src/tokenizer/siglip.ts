@@ -1,4 +1,5 @@
 import { mismatch } from "../support/error.ts";
+import type { AddedTokens } from "./added-tokens.ts";
 import { invalid } from "./invalid.ts";
 import type { SentencePiece } from "./sentencepiece.ts";
 import { checkText } from "./text.ts";
@@ -59,6 +60,8 @@ export interface TokenizerOptions {
   readonly length: number;
   /** By default `siglip` for a unigram model and `siglip2` for a BPE model. */
   readonly dialect?: Dialect;
+  /** Tokens beyond the model's pieces, which are looked for before texts are canonicalised. */
+  readonly added?: AddedTokens;
 }
 
 /**
@@ -71,19 +74,27 @@ export class SiglipTokenizer {
   private readonly model: SentencePiece;
   private readonly canonical: Canonical;
   private readonly pad: number;
+  private readonly added: AddedTokens | undefined;
 
-  private constructor(model: SentencePiece, length: number, canonical: Canonical, pad: number) {
+  private constructor(
+    model: SentencePiece,
+    length: number,
+    canonical: Canonical,
+    pad: number,
+    added: AddedTokens | undefined,
+  ) {
     this.length = length;
     this.model = model;
     this.canonical = canonical;
     this.pad = pad;
+    this.added = added;
   }
 
   /**
    * Eos is id 1; the pad is id 1 as well, but 0 for SigLIP 2 (a BPE model, or its dialect). Rejects with a SiglipError
    * where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no SigLIP.
    */
-  static async make(model: SentencePiece, { length, dialect }: TokenizerOptions): Promise<SiglipTokenizer> {
+  static async make(model: SentencePiece, { length, dialect, added }: TokenizerOptions): Promise<SiglipTokenizer> {
     if (!Number.isInteger(length) || length < 1 || length > MAX_IDS) {
       throw mismatch("bad-input", "length", `a whole number from 1 to ${MAX_IDS}`, `${length}`, "pass config.json's");
     }
@@ -92,7 +103,8 @@ export class SiglipTokenizer {
     }
     const chosen = dialect ?? (model.algorithm === "bpe" ? "siglip2" : "siglip");
     const canonical = await canonicalOf(chosen);
-    return new SiglipTokenizer(model, length, canonical, model.algorithm === "bpe" || chosen === "siglip2" ? 0 : EOS);
+    const pad = model.algorithm === "bpe" || chosen === "siglip2" ? 0 : EOS;
+    return new SiglipTokenizer(model, length, canonical, pad, added);
   }
 
   /**
@@ -107,8 +119,10 @@ export class SiglipTokenizer {
     }
     for (let i = 0; i < texts.length; i++) checkText(texts[i], `text ${i}`);
     const ids = new Int32Array(texts.length * this.length).fill(this.pad);
+    const { model, canonical, added } = this;
+    const most = this.length - 1;
     for (let i = 0; i < texts.length; i++) {
-      const row = this.model.encode(this.canonical(texts[i]), this.length - 1);
+      const row = added ? added.encode(texts[i], most, model, canonical) : model.encode(canonical(texts[i]), most);
       ids.set(row, i * this.length);
       ids[i * this.length + row.length] = EOS;
     }

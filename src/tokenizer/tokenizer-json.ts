@@ -1,0 +1,165 @@
+import { mismatch, type SiglipError } from "../support/error.ts";
+import { type AddedToken, readAddedTokens } from "./added-tokens.ts";
+import { own, show } from "./json.ts";
+import { readRules } from "./json-rules.ts";
+import { scoresOf } from "./merges.ts";
+import {
+  BYTE,
+  CONTROL,
+  MAX_MODEL_BYTES,
+  MAX_PIECE_BYTES,
+  type ModelProto,
+  NORMAL,
+  UNKNOWN,
+  USER_DEFINED,
+} from "./model.ts";
+
+/** A tokenizer as tokenizer.json describes it. */
+export interface JsonTokenizer {
+  /** What a `.model` file of the same tokenizer says. */
+  readonly model: ModelProto;
+  /** The added tokens whose ids lie beyond its pieces. */
+  readonly added: readonly AddedToken[];
+  /** Whether the model's dummy prefix stands after every added token, too. */
+  readonly prefixed: boolean;
+}
+
+/** No tokenizer of a model that is loaded has as many. */
+const MOST_PIECES = 2 ** 20;
+
+/** User-defined symbols of Gemma's `.model` that Hugging Face calls special. */
+const SYMBOLS: readonly string[] = ["<mask>", "<start_of_turn>", "<end_of_turn>"];
+
+/**
+ * Reads a parsed tokenizer.json of Hugging Face's tokenizers into a SentencePiece model: Unigram, or BPE with all of
+ * SentencePiece's merges, which is what its conversions of `.model` files are. Added tokens that are pieces become
+ * control symbols where they are special, else user-defined ones. SiglipError for anything else, "unsupported" with the
+ * name of what SentencePiece cannot do.
+ */
+export function readTokenizerJson(json: unknown): JsonTokenizer {
+  const model = own(json, "model");
+  if (typeof model !== "object" || model === null) throw unsound("a model", show(model));
+  const vocabulary = own(model, "vocab");
+  const type = own(model, "type") ?? (Array.isArray(vocabulary) ? "Unigram" : "BPE");
+  if (type !== "Unigram" && type !== "BPE") throw unsupported("a Unigram or BPE model", `type ${show(type)}`);
+  const algorithm = type === "BPE" ? "bpe" : "unigram";
+  for (const name of ["dropout", "continuing_subword_prefix", "end_of_word_suffix", "ignore_merges"]) {
+    if (own(model, name)) throw unsupported(`a model without ${name}`, show(own(model, name)));
+  }
+  const byteFallback = own(model, "byte_fallback") === true;
+  if (algorithm === "bpe" && !byteFallback && own(model, "fuse_unk") === false) {
+    throw unsupported("fuse_unk to be true", "false");
+  }
+  const added = readAddedTokens("tokenizer.json", own(json, "added_tokens") ?? []);
+  const { prefixed, ...rules } = readRules(json, algorithm);
+
+  const scores: number[] = [];
+  const texts = algorithm === "bpe" ? byId(vocabulary, added) : inOrder(vocabulary, scores);
+  if (byteFallback) restoreTab(texts);
+  const unknown = algorithm === "bpe" ? texts.indexOf(String(own(model, "unk_token") ?? "<unk>")) : own(model, "unk_id");
+  const types = typesOf(texts, byteFallback, added, unknown);
+  const { bytes, ends } = encodeAll(texts);
+  const scored = algorithm === "bpe" ? scoresOf(own(model, "merges"), texts, types) : scores;
+  const pieces = texts.map((_, id) => {
+    const start = id === 0 ? 0 : ends[id - 1];
+    return { start, end: ends[id], score: scored[id], type: types[id] };
+  });
+  return {
+    model: { bytes, pieces, algorithm, byteFallback, treatWhitespaceAsSuffix: false, ...rules },
+    added: added.filter(({ id }) => id >= texts.length),
+    prefixed,
+  };
+}
+
+/** The pieces of a Unigram, [piece, score] each, whose scores are appended to `scores`. */
+function inOrder(vocabulary: unknown, scores: number[]): string[] {
+  if (!Array.isArray(vocabulary) || vocabulary.length > MOST_PIECES) {
+    throw unsound(`at most ${MOST_PIECES} pieces`, `${Array.isArray(vocabulary) ? vocabulary.length : "none"}`);
+  }
+  return vocabulary.map((entry, id) => {
+    const [text, score]: unknown[] = Array.isArray(entry) ? entry : [];
+    if (typeof text !== "string" || typeof score !== "number" || !Number.isFinite(score)) {
+      throw unsound("pieces with a score", `another as piece ${id}`);
+    }
+    scores.push(Math.fround(score));
+    return text;
+  });
+}
+
+/** The pieces of a BPE, whose ids stand under their texts; gaps between them are added tokens. */
+function byId(vocabulary: unknown, added: readonly AddedToken[]): string[] {
+  if (typeof vocabulary !== "object" || vocabulary === null) throw unsound("a vocabulary", show(vocabulary));
+  const names = Object.keys(vocabulary);
+  if (names.length > MOST_PIECES) throw unsound(`at most ${MOST_PIECES} pieces`, `${names.length}`);
+  const ids = vocabulary as Record<string, unknown>;
+  const most = names.length + added.length;
+  const texts = new Array<string | undefined>(most);
+  let size = 0;
+  const put = (id: unknown, text: string) => {
+    if (!(typeof id === "number" && Number.isInteger(id) && id >= 0 && id < most && texts[id] === undefined)) {
+      throw unsound(`distinct ids from 0 to ${most - 1}`, `${show(id)} for ${show(text)}`);
+    }
+    texts[id] = text;
+    size = Math.max(size, id + 1);
+  };
+  for (const name of names) put(ids[name], name);
+  texts.length = size;
+  for (const { id, content } of added) if (id < size && texts[id] === undefined) put(id, content);
+  const gap = texts.indexOf(undefined);
+  if (gap >= 0) throw unsound("ids without a gap", `no piece ${gap}`);
+  return texts as string[];
+}
+
+/**
+ * Hugging Face's conversion writes a tab in the place of its byte where the `.model` has no piece for it; SentencePiece
+ * falls back to the byte, whose id is the same.
+ */
+function restoreTab(texts: string[]): void {
+  const tab = texts.indexOf("\t");
+  if (tab >= 0 && texts[tab - 1] === "<0x08>" && texts[tab + 1] === "<0x0A>") texts[tab] = "<0x09>";
+}
+
+function typesOf(
+  texts: readonly string[],
+  byteFallback: boolean,
+  added: readonly AddedToken[],
+  unknown: unknown,
+): Uint8Array {
+  const types = Uint8Array.from(texts, (text) => (byteFallback && /^<0x[0-9A-F]{2}>$/.test(text) ? BYTE : NORMAL));
+  for (const { id, content, special } of added) {
+    if (id >= texts.length) continue;
+    if (texts[id] !== content && !(content === "\t" && types[id] === BYTE)) {
+      throw unsound(`${show(texts[id])} with id ${id}, as in the vocabulary`, show(content));
+    }
+    if (types[id] === NORMAL) types[id] = special && !SYMBOLS.includes(content) ? CONTROL : USER_DEFINED;
+  }
+  if (typeof unknown !== "number" || !(unknown in texts)) throw unsound("an unknown piece", show(unknown));
+  types[unknown] = UNKNOWN;
+  return types;
+}
+
+/** The UTF-8 bytes of texts, one after the other, and where each ends. */
+function encodeAll(texts: readonly string[]): { readonly bytes: Uint8Array; readonly ends: Uint32Array } {
+  const encoder = new TextEncoder();
+  const bytes = new Uint8Array(texts.reduce((sum, { length }) => sum + 3 * length, 0));
+  const ends = new Uint32Array(texts.length);
+  let end = 0;
+  for (const [id, text] of texts.entries()) {
+    const { written } = encoder.encodeInto(text, bytes.subarray(end));
+    if (written === 0 || written > MAX_PIECE_BYTES) {
+      throw unsound(`pieces of 1 to ${MAX_PIECE_BYTES} bytes`, `piece ${id} of ${written}`);
+    }
+    end += written;
+    ends[id] = end;
+  }
+  if (end >= MAX_MODEL_BYTES) throw unsound(`pieces of less than ${MAX_MODEL_BYTES} bytes`, `${end}`);
+  return { bytes: bytes.slice(0, end), ends };
+}
+
+function unsound(wanted: string, found: string): SiglipError {
+  return mismatch("bad-checkpoint", "tokenizer.json", wanted, found, "fetch it again");
+}
+
+function unsupported(wanted: string, found: string): SiglipError {
+  return mismatch("unsupported", "tokenizer.json", wanted, found, "take SigLIP's own");
+}
