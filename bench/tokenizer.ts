@@ -7,7 +7,7 @@ import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonicalOf } from "../src/tokenizer/siglip.ts";
 import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer/tokenizer-model.ts";
 
-const canonical = await canonicalOf("siglip");
+const canonical = await canonicalOf("hf", "unigram");
 
 const SECONDS = 1;
 const LOADS = 7;

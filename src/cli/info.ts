@@ -3,13 +3,13 @@ import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { type DType, elementSize } from "../checkpoint/safetensors.ts";
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
-import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
-import { readRareTokenizer } from "../files/read-tokenizer.ts";
+import { openCheckpoint, readConfig, readJson, readTokenizer, TOKENIZER_LIMIT } from "../files/read-model.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import { PREFIX } from "../model/layouts/hugging-face.ts";
 import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
+import { readTokenizerJson } from "../tokenizer/tokenizer-json.ts";
 import { readDevice, showDevice } from "./device.ts";
 import { addCacheOption } from "./model.ts";
 import { readPrograms, showPrograms } from "./program.ts";
@@ -70,7 +70,7 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);
-    if (source && !files.some(({ name }) => name === file)) files.push({ name: file, size: source.size });
+    if (source) files.push({ name: file, size: source.size });
     return source;
   };
   const listed = { name: found.name, open, close: found.close };
@@ -91,10 +91,9 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
 
 async function describeTokenizer(files: ModelFiles, signal: AbortSignal): Promise<ModelInfo["tokenizer"]> {
   const bytes = await readTokenizer(files, signal);
-  if (!bytes && !(await files.open("tokenizer.json", signal))) return null;
-  const { algorithm, size } = bytes
-    ? SentencePiece.parse(bytes)
-    : (await readRareTokenizer(files, undefined, { vocabulary: Number.POSITIVE_INFINITY, signal })).model;
+  const json = bytes ? undefined : await readJson(files, "tokenizer.json", signal, TOKENIZER_LIMIT);
+  if (!bytes && json === undefined) return null;
+  const { algorithm, size } = bytes ? SentencePiece.parse(bytes) : new SentencePiece(readTokenizerJson(json).model);
   return { algorithm, pieces: size };
 }
 

@@ -96,14 +96,21 @@ export async function readTokenizer(
   return undefined;
 }
 
-/** The JSON of a small file; undefined where the model has none of that name. */
-export async function readJson(files: ModelFiles, file: string, signal?: AbortSignal): Promise<unknown> {
+/**
+ * The JSON of a file of at most `limit` bytes (1 MiB by default); undefined where the model has none of that name.
+ */
+export async function readJson(
+  files: ModelFiles,
+  file: string,
+  signal?: AbortSignal,
+  limit = 2 ** 20,
+  onProgress?: (progress: LoadProgress) => void,
+): Promise<unknown> {
   const source = await files.open(file, signal);
-  return source && parseJson(await readAll(source, 2 ** 20, signal), source.name);
+  return source && parseJson(await readAll(source, limit, signal, onProgress), source.name, limit);
 }
 
-/** All bytes of a file; SiglipError where they are more than `limit`. */
-export async function readAll(
+async function readAll(
   source: Source,
   limit: number,
   signal?: AbortSignal,

@@ -1,6 +1,5 @@
 import type { ModelFiles } from "../files/model-files.ts";
-import { openCheckpoint, readConfig, readTokenizer } from "../files/read-model.ts";
-import type { FoundTokenizer } from "../files/read-tokenizer.ts";
+import { openCheckpoint, readConfig, readJson, readTokenizer, TOKENIZER_LIMIT } from "../files/read-model.ts";
 import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
 import type { TextConfig } from "../model/config.ts";
 import { readValues } from "../model/load-weights.ts";
@@ -11,6 +10,7 @@ import { reporter } from "../support/progress.ts";
 import type { OpenedBackend } from "../tensor/open.ts";
 import { storedAs, type WeightDType } from "../tensor/program.ts";
 import type { Pinned } from "../tensor/webgpu/options.ts";
+import type { AddedTokens } from "../tokenizer/added-tokens.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
@@ -159,13 +159,22 @@ async function loadTokenizer(
   onWarning: (message: string) => void,
 ): Promise<SiglipTokenizer> {
   const bytes = await readTokenizer(files, signal, onProgress);
-  let found: FoundTokenizer | undefined = bytes && { model: SentencePiece.parse(bytes) };
-  if (found?.model.size !== vocabulary) {
+  let model = bytes && SentencePiece.parse(bytes);
+  let added: AddedTokens | undefined;
+  if (model?.size !== vocabulary) {
     // A chunk of its own in a bundle: tokenizer.json, and tokens that were added to a vocabulary.
     const { readRareTokenizer } = await import("../files/read-tokenizer.ts");
-    found = await readRareTokenizer(files, found?.model, { vocabulary, onWarning, signal, onProgress });
+    const rare = await readRareTokenizer({
+      name: files.name,
+      vocabulary,
+      pieces: model?.size,
+      read: (file) => readJson(files, file, signal, TOKENIZER_LIMIT, onProgress),
+      onWarning,
+    });
+    model ??= new SentencePiece(rare.model!);
+    added = rare.added;
   }
-  return SiglipTokenizer.make(found.model, { length: positions, dialect, added: found.added });
+  return SiglipTokenizer.make(model, { length: positions, dialect, added });
 }
 
 function some(names: readonly string[]): string {

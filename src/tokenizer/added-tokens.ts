@@ -1,8 +1,6 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
-import { own } from "./json.ts";
-import { MAX_PIECE_BYTES } from "./model.ts";
+import { MAX_PIECE_BYTES, own } from "./json.ts";
 import type { SentencePiece } from "./sentencepiece.ts";
-import { ByteTrie } from "./trie.ts";
 
 /** A token that was given to a tokenizer beside its pieces, as Hugging Face writes them. */
 export interface AddedToken {
@@ -25,7 +23,6 @@ export interface AddedToken {
 const MOST_IDS = 2 ** 20;
 
 const encoder = new TextEncoder();
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /**
  * The tokens that a file lists: `added_tokens` of tokenizer.json (a list), `added_tokens_decoder` of
@@ -74,7 +71,7 @@ function unsound(file: string, wanted: string, found: string): SiglipError {
 }
 
 /** What Python's and Rust's `\w` take for part of a word. */
-const WORD = /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
+const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 
 /** A stretch of a text: an added token's id, or text between them. */
 type Stretch = number | string;
@@ -127,66 +124,60 @@ export class AddedTokens {
 
 /** Finds tokens in texts, in time that grows linearly with the text. */
 class Matcher {
-  private readonly tokens: readonly AddedToken[];
-  private readonly trie: ByteTrie;
+  /** A trie of the tokens' contents, by UTF-16 code units. */
+  private readonly root: Node = { next: new Map() };
 
   constructor(tokens: readonly AddedToken[]) {
-    const contents = tokens.map(({ content }) => encoder.encode(content));
-    this.tokens = tokens;
-    this.trie = new ByteTrie(contents.reduce((sum, { length }) => sum + length, 0));
-    for (const [index, content] of contents.entries()) this.trie.add(content, 0, content.length, index);
+    for (const token of tokens) {
+      let node = this.root;
+      for (let at = 0; at < token.content.length; at++) {
+        const unit = token.content.charCodeAt(at);
+        const next = node.next.get(unit) ?? { next: new Map() };
+        node.next.set(unit, next);
+        node = next;
+      }
+      node.token = token;
+    }
   }
 
   cut(text: string): Stretch[] {
-    if (this.tokens.length === 0) return [text];
-    const bytes = encoder.encode(text);
-    const parts: Stretch[] = [];
+    const stretches: Stretch[] = [];
     let start = 0;
-    for (let at = 0; at < bytes.length; ) {
-      const length = this.trie.longest(bytes, at, bytes.length);
-      if (length === 0) {
-        at++;
-        continue;
-      }
-      const token = this.tokens[this.trie.value(this.trie.walk(0, bytes, at, at + length))];
-      let end = at + length;
-      at = end;
-      const begin = end - length;
-      if (token.singleWord && (isWord(bytes, begin, -1) || isWord(bytes, end, 1))) continue;
-      let before = decoder.decode(bytes.subarray(start, begin));
-      if (token.lstrip) before = before.trimEnd();
-      if (token.rstrip) while (end < bytes.length && isSpace(bytes, end)) end += charBytes(bytes, end);
-      if (before !== "") parts.push(before);
-      parts.push(token.id);
-      start = end;
-      at = end;
+    for (let at = 0; at < text.length; ) {
+      const token = this.longest(text, at);
+      const begin = at;
+      at += token?.content.length ?? 1;
+      if (!token || (token.singleWord && (wordBefore(text, begin) || wordAfter(text, at)))) continue;
+      const before = text.slice(start, begin);
+      if (token.rstrip) while (at < text.length && text[at].trim() === "") at++;
+      stretches.push(token.lstrip ? before.trimEnd() : before, token.id);
+      start = at;
     }
-    if (start < bytes.length || parts.length === 0) parts.push(decoder.decode(bytes.subarray(start)));
-    return parts;
+    return [...stretches, text.slice(start)].filter((stretch) => stretch !== "");
+  }
+
+  /** The longest token that begins at an offset. */
+  private longest(text: string, start: number): AddedToken | undefined {
+    let found: AddedToken | undefined;
+    let node = this.root.next.get(text.charCodeAt(start));
+    for (let at = start + 1; node; at++) {
+      found = node.token ?? found;
+      node = node.next.get(text.charCodeAt(at));
+    }
+    return found;
   }
 }
 
-/** Whether the character that ends (-1) or begins (1) at an offset is part of a word. */
-function isWord(bytes: Uint8Array, at: number, direction: -1 | 1): boolean {
-  let from = at;
-  if (direction < 0) {
-    if (at === 0) return false;
-    do from--;
-    while (from > 0 && (bytes[from] & 0xc0) === 0x80);
-  }
-  return from < bytes.length && WORD.test(charAt(bytes, from));
+interface Node {
+  readonly next: Map<number, Node>;
+  token?: AddedToken;
 }
 
-function isSpace(bytes: Uint8Array, at: number): boolean {
-  return charAt(bytes, at).trim() === "";
+function wordBefore(text: string, at: number): boolean {
+  const pair = /[\udc00-\udfff]/.test(text.slice(at - 1, at)) ? 2 : 1;
+  return WORD.test(text.slice(Math.max(0, at - pair), at));
 }
 
-function charAt(bytes: Uint8Array, at: number): string {
-  return decoder.decode(bytes.subarray(at, at + charBytes(bytes, at)));
-}
-
-function charBytes(bytes: Uint8Array, at: number): number {
-  let end = at + 1;
-  while (end < bytes.length && (bytes[end] & 0xc0) === 0x80) end++;
-  return end - at;
+function wordAfter(text: string, at: number): boolean {
+  return WORD.test(text.slice(at, at + 2));
 }

@@ -1,5 +1,5 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
-import { NORMAL } from "./model.ts";
+import { NORMAL } from "./json.ts";
 
 /**
  * The scores that SentencePiece's BPE needs to merge in the order of a list of merges, "a b" or [a, b] each: a piece's
@@ -26,7 +26,13 @@ export function scoresOf(merges: unknown, texts: readonly string[], types: Uint8
     const most = types[id] === NORMAL ? table.ways(texts[id], (half) => types[half] === NORMAL) : 0;
     if (ways[id] === most) continue;
     const wanted = "every merge that makes a piece of two, as SentencePiece merges";
-    throw mismatch("unsupported", "tokenizer.json", wanted, `${ways[id]} of ${most} for piece ${id}`, "take SigLIP's own");
+    throw mismatch(
+      "unsupported",
+      "tokenizer.json",
+      wanted,
+      `${ways[id]} of ${most} for piece ${id}`,
+      "take SigLIP's own",
+    );
   }
   return scores;
 }

@@ -5,16 +5,14 @@ import type { SentencePiece } from "./sentencepiece.ts";
 import { checkText } from "./text.ts";
 
 /**
- * How a text is prepared:
- * - `siglip`: Hugging Face's SiglipTokenizer: lower-case, without punctuation, runs of white space as one space,
- *   trimmed;
- * - `siglip2`, `big_vision` (as in training): lower-case, nothing else;
- * - `open_clip`: HTML unescaped twice, `_` as a space, then as `siglip`. Mojibake is left as it is (open_clip repairs
- *   it with ftfy).
+ * How a text is prepared before it is cut into tokens:
+ * - `hf`, the default: as Hugging Face's tokenizer of the model. SigLIP: lower-case, without punctuation, runs of white
+ *   space as one space, trimmed. SigLIP 2: lower-case, nothing else;
+ * - `big_vision`: as in training, for both: lower-case, nothing else;
+ * - `open_clip`: for both: HTML unescaped twice, `_` as a space, then as `hf` does for SigLIP. Mojibake is left as it is
+ *   (open_clip repairs it with ftfy).
  */
-export type Dialect = "siglip" | "siglip2" | "big_vision" | "open_clip";
-
-const DIALECTS: readonly Dialect[] = ["siglip", "siglip2", "big_vision", "open_clip"];
+export type Dialect = "hf" | "big_vision" | "open_clip";
 
 /** Python's `string.punctuation`. */
 const PUNCTUATION = /[!-/:-@[-`{-~]+/g;
@@ -29,36 +27,27 @@ const MAX_IDS = 2 ** 28;
 export type Canonical = (text: string) => string;
 
 /**
- * The canonical form of a dialect; a SiglipError for one that is none. `toLowerCase` is Python's `lower()`: both follow
- * Unicode's SpecialCasing (final sigma, U+0130 as two characters); they differ only on letters that one runtime's
- * Unicode version has and the other's lacks.
+ * The canonical form of a dialect for SigLIP (whose model is a unigram) or SigLIP 2 (BPE); a SiglipError for a dialect that
+ * is none. `toLowerCase` is Python's `lower()`: both follow Unicode's SpecialCasing (final sigma, U+0130 as two
+ * characters); they differ only on letters that one runtime's Unicode version has and the other's lacks.
  */
-export async function canonicalOf(dialect: Dialect): Promise<Canonical> {
-  if (!DIALECTS.includes(dialect)) {
-    throw mismatch("bad-input", "dialect", `one of ${DIALECTS.join(", ")}`, String(dialect), "choose one");
-  }
-  if (dialect === "siglip") return (text) => squeeze(text.toLowerCase().replace(PUNCTUATION, ""));
-  if (dialect === "open_clip") {
-    // A chunk of its own in a bundle: only this dialect needs the 2,231 names of HTML and the package that has them.
-    const { unescapeHtml } = await import("./html.ts");
-    // In open_clip's order: whether a sigma is final can depend on the punctuation around it.
-    return (text) => {
-      const plain = unescapeHtml(unescapeHtml(text)).replaceAll("_", " ");
-      return squeeze(plain.replace(PUNCTUATION, "").toLowerCase());
-    };
-  }
-  return (text) => text.toLowerCase();
+export async function canonicalOf(dialect: Dialect, algorithm: SentencePiece["algorithm"]): Promise<Canonical> {
+  if (dialect === "hf" && algorithm === "unigram") return (text) => plain(text.toLowerCase());
+  if (dialect === "hf" || dialect === "big_vision") return (text) => text.toLowerCase();
+  // A chunk of its own in a bundle: only this dialect needs the 2,231 names of HTML and the package that has them.
+  return (await import("./open-clip.ts")).openClip(dialect, plain);
 }
 
-function squeeze(text: string): string {
-  return text.replace(WHITE_SPACE, " ").replace(/^ | $/g, "");
+/** Without punctuation, runs of white space as one space, trimmed. */
+function plain(text: string): string {
+  return text.replace(PUNCTUATION, "").replace(WHITE_SPACE, " ").replace(/^ | $/g, "");
 }
 
 /** Options of a tokenizer. */
 export interface TokenizerOptions {
   /** The text tower's number of positions: 64, but 16 for so400m-patch14-224. */
   readonly length: number;
-  /** By default `siglip` for a unigram model and `siglip2` for a BPE model. */
+  /** By default `hf`. */
   readonly dialect?: Dialect;
   /** Tokens beyond the model's pieces, which are looked for before texts are canonicalised. */
   readonly added?: AddedTokens;
@@ -91,19 +80,23 @@ export class SiglipTokenizer {
   }
 
   /**
-   * Eos is id 1; the pad is id 1 as well, but 0 for SigLIP 2 (a BPE model, or its dialect). Rejects with a SiglipError
-   * where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no SigLIP.
+   * Which SigLIP it is the model's algorithm says, whatever the tokenizer's class is called: all of the first have a
+   * unigram (of 32,000 or 250,000 pieces), all of the second Gemma's BPE. Eos is id 1; the pad is id 1 as well, but 0 for
+   * SigLIP 2. Rejects with a SiglipError where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no
+   * SigLIP.
    */
-  static async make(model: SentencePiece, { length, dialect, added }: TokenizerOptions): Promise<SiglipTokenizer> {
+  static async make(
+    model: SentencePiece,
+    { length, dialect = "hf", added }: TokenizerOptions,
+  ): Promise<SiglipTokenizer> {
     if (!Number.isInteger(length) || length < 1 || length > MAX_IDS) {
       throw mismatch("bad-input", "length", `a whole number from 1 to ${MAX_IDS}`, `${length}`, "pass config.json's");
     }
     if (model.idOf("</s>") !== EOS && model.idOf("<eos>") !== EOS) {
       throw invalid(`SigLIP's vocabulary, in which </s> or <eos> is id ${EOS}`, "another");
     }
-    const chosen = dialect ?? (model.algorithm === "bpe" ? "siglip2" : "siglip");
-    const canonical = await canonicalOf(chosen);
-    const pad = model.algorithm === "bpe" || chosen === "siglip2" ? 0 : EOS;
+    const canonical = await canonicalOf(dialect, model.algorithm);
+    const pad = model.algorithm === "bpe" ? 0 : EOS;
     return new SiglipTokenizer(model, length, canonical, pad, added);
   }
 

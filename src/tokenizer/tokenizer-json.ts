@@ -1,18 +1,9 @@
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { type AddedToken, readAddedTokens } from "./added-tokens.ts";
-import { own, show } from "./json.ts";
+import { BYTE, CONTROL, MAX_PIECE_BYTES, NORMAL, own, show, UNKNOWN, USER_DEFINED } from "./json.ts";
 import { readRules } from "./json-rules.ts";
 import { scoresOf } from "./merges.ts";
-import {
-  BYTE,
-  CONTROL,
-  MAX_MODEL_BYTES,
-  MAX_PIECE_BYTES,
-  type ModelProto,
-  NORMAL,
-  UNKNOWN,
-  USER_DEFINED,
-} from "./model.ts";
+import type { ModelProto } from "./model.ts";
 
 /** A tokenizer as tokenizer.json describes it. */
 export interface JsonTokenizer {
@@ -26,6 +17,9 @@ export interface JsonTokenizer {
 
 /** No tokenizer of a model that is loaded has as many. */
 const MOST_PIECES = 2 ** 20;
+
+/** No more bytes of pieces than a `.model` file may have. */
+const MOST_BYTES = 2 ** 24;
 
 /** User-defined symbols of Gemma's `.model` that Hugging Face calls special. */
 const SYMBOLS: readonly string[] = ["<mask>", "<start_of_turn>", "<end_of_turn>"];
@@ -56,7 +50,8 @@ export function readTokenizerJson(json: unknown): JsonTokenizer {
   const scores: number[] = [];
   const texts = algorithm === "bpe" ? byId(vocabulary, added) : inOrder(vocabulary, scores);
   if (byteFallback) restoreTab(texts);
-  const unknown = algorithm === "bpe" ? texts.indexOf(String(own(model, "unk_token") ?? "<unk>")) : own(model, "unk_id");
+  const unknown =
+    algorithm === "bpe" ? texts.indexOf(String(own(model, "unk_token") ?? "<unk>")) : own(model, "unk_id");
   const types = typesOf(texts, byteFallback, added, unknown);
   const { bytes, ends } = encodeAll(texts);
   const scored = algorithm === "bpe" ? scoresOf(own(model, "merges"), texts, types) : scores;
@@ -93,7 +88,7 @@ function byId(vocabulary: unknown, added: readonly AddedToken[]): string[] {
   if (names.length > MOST_PIECES) throw unsound(`at most ${MOST_PIECES} pieces`, `${names.length}`);
   const ids = vocabulary as Record<string, unknown>;
   const most = names.length + added.length;
-  const texts = new Array<string | undefined>(most);
+  const texts = new Array<string | undefined>(most).fill(undefined);
   let size = 0;
   const put = (id: unknown, text: string) => {
     if (!(typeof id === "number" && Number.isInteger(id) && id >= 0 && id < most && texts[id] === undefined)) {
@@ -152,7 +147,7 @@ function encodeAll(texts: readonly string[]): { readonly bytes: Uint8Array; read
     end += written;
     ends[id] = end;
   }
-  if (end >= MAX_MODEL_BYTES) throw unsound(`pieces of less than ${MAX_MODEL_BYTES} bytes`, `${end}`);
+  if (end >= MOST_BYTES) throw unsound(`pieces of less than ${MOST_BYTES} bytes`, `${end}`);
   return { bytes: bytes.slice(0, end), ends };
 }
 

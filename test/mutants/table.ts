@@ -56,15 +56,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "tokenizer: SigLIP 2 is padded with eos",
     file: "src/tokenizer/siglip.ts",
-    find: '=== "siglip2" ? 0 : EOS',
-    replace: '=== "siglip2" ? EOS : EOS',
+    find: '=== "bpe" ? 0 : EOS',
+    replace: '=== "bpe" ? EOS : EOS',
     killedBy: ["test/tokenizer/siglip.test.ts", "chooses dialect and pad"],
   },
   {
     name: "tokenizer: a long text loses its eos",
     file: "src/tokenizer/siglip.ts",
-    find: ", this.length - 1)",
-    replace: ", this.length)",
+    find: "this.length - 1;",
+    replace: "this.length;",
     killedBy: ["test/tokenizer/siglip.test.ts", "truncation keeps the eos"],
   },
   {

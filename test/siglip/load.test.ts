@@ -15,6 +15,7 @@ import { SiglipError } from "../../src/support/error.ts";
 import { temporaryFolder } from "../harness/cli.ts";
 import { type Hub, serveHub } from "../harness/hub.ts";
 import { bytesServed, type FileServer, serveFiles } from "../harness/server.ts";
+import { jsonOf } from "../tokenizer/tokenizer-json.ts";
 
 const names = ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"] as const;
 const demo = Object.fromEntries(
@@ -172,6 +173,32 @@ describe("a model on a server", () => {
     expect(server.requests.length - before).toBeGreaterThan(0);
     expect(bytesServed(server, before)).toBeLessThanOrEqual(16 * rowBytes);
     model.dispose();
+  });
+
+  it("reads tokenizer.json where there is no other, and of all files no more than it needs", async () => {
+    const spiece = jsonOf(demo["spiece.model"]);
+    const bytes = (json: unknown) => Buffer.from(JSON.stringify(json));
+    const { "spiece.model": _, ...others } = demo;
+    const json = { "tokenizer.json": bytes(spiece), "tokenizer_config.json": bytes({}) };
+    for (const [path, content] of Object.entries({
+      ...under("json", { ...others, ...json }),
+      ...under("both", { ...demo, ...json }),
+    })) {
+      server.files.set(path, { content });
+    }
+    const paths = () => server.requests.splice(0).map(({ path }) => path.replace(/.*\//, ""));
+    for (const [folder, tokenizers] of [
+      ["json", ["spiece.model", "tokenizer.model", "tokenizer.json"]],
+      ["both", ["spiece.model"]],
+    ] as const) {
+      const model = await Uncached.load(`${server.url}${folder}`, options);
+      expect([...new Set(paths().filter((path) => /spiece|tokenizer/.test(path)))]).toEqual(tokenizers);
+      expect(await embed(model)).toEqual(wanted);
+      model.dispose();
+    }
+    const image = await Uncached.load(`${server.url}json`, { ...options, towers: ["image"] });
+    expect(paths().filter((path) => /spiece|tokenizer/.test(path))).toEqual([]);
+    image.dispose();
   });
 
   it("tells of its progress by phase, up to all of it, with a rate", async () => {

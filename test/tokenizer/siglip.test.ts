@@ -7,30 +7,43 @@ import { readModel, writeModel } from "./tokenizer-model.ts";
 
 const t5 = SentencePiece.parse(readModel("t5-like"));
 const gemma = SentencePiece.parse(readModel("gemma-like"));
-const DIALECTS: Dialect[] = ["siglip", "siglip2", "big_vision", "open_clip"];
+const DIALECTS: Dialect[] = ["hf", "big_vision", "open_clip"];
+const GENERATIONS = ["unigram", "bpe"] as const;
 
-const forms = new Map(await Promise.all(DIALECTS.map(async (name) => [name, await canonicalOf(name)] as const)));
-const canonical = (text: string, dialect: Dialect) => forms.get(dialect)!(text);
+const pairs = GENERATIONS.flatMap((algorithm) => DIALECTS.map((dialect) => ({ algorithm, dialect })));
+const forms = new Map(
+  await Promise.all(
+    pairs.map(
+      async (one) => [`${one.dialect} ${one.algorithm}`, await canonicalOf(one.dialect, one.algorithm)] as const,
+    ),
+  ),
+);
+const canonical = (text: string, dialect: Dialect, algorithm: (typeof GENERATIONS)[number] = "unigram") =>
+  forms.get(`${dialect} ${algorithm}`)!(text);
 
 describe("the canonical form", () => {
   it("lower-cases as Python does", () => {
-    for (const dialect of DIALECTS) {
-      expect(canonical("İ", dialect)).toBe("i̇");
-      expect(canonical("ΑΣ ΟΔΥΣΣΕΥΣ Σ", dialect)).toBe("ας οδυσσευς σ");
-      expect(canonical("ẞ ǅ K \u{10400}", dialect)).toBe("ß ǆ k \u{10428}");
+    for (const { dialect, algorithm } of pairs) {
+      expect(canonical("İ", dialect, algorithm)).toBe("i̇");
+      expect(canonical("ΑΣ ΟΔΥΣΣΕΥΣ Σ", dialect, algorithm)).toBe("ας οδυσσευς σ");
+      expect(canonical("ẞ ǅ K \u{10400}", dialect, algorithm)).toBe("ß ǆ k \u{10428}");
     }
   });
 
   it("deletes the 32 characters of string.punctuation and no others", () => {
-    expect(canonical("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "siglip")).toBe("");
-    expect(canonical("snake_case it's “x” ¡hola! 50%—a·b", "siglip")).toBe("snakecase its “x” ¡hola 50—a·b");
-    expect(canonical(" A_b, C!\t", "siglip2")).toBe(" a_b, c!\t");
-    expect(canonical(" A_b, C!\t", "big_vision")).toBe(" a_b, c!\t");
+    expect(canonical("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", "hf")).toBe("");
+    expect(canonical("snake_case it's “x” ¡hola! 50%—a·b", "hf")).toBe("snakecase its “x” ¡hola 50—a·b");
+    expect(canonical(" A_b, C!\t", "hf")).toBe("ab c");
+    expect(canonical(" A_b, C!\t", "hf", "bpe")).toBe(" a_b, c!\t");
+    for (const algorithm of GENERATIONS) {
+      expect(canonical(" A_b, C!\t", "big_vision", algorithm)).toBe(" a_b, c!\t");
+      expect(canonical(" A_b, C!\t", "open_clip", algorithm)).toBe("a b c");
+    }
   });
 
   it("collapses Python's white space", () => {
     const spaces = "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000\u2003\u200a\u2028\u2029\u202f\u205f\u3000";
-    for (const dialect of ["siglip", "open_clip"] as const) {
+    for (const dialect of ["hf", "open_clip"] as const) {
       expect(canonical(`${spaces}a${spaces}b${spaces}`, dialect)).toBe("a b");
       for (const space of spaces) expect(canonical(`a${space}b`, dialect)).toBe("a b");
       for (const other of "\ufeff\u200b\u180e\0") expect(canonical(`a${other}b`, dialect)).toBe(`a${other}b`);
@@ -46,7 +59,7 @@ describe("the canonical form", () => {
     );
     // Deleted before lower-casing, as there: the sigma is then not final.
     expect(canonical("ΑΣ-Α", "open_clip")).toBe("ασα");
-    expect(canonical("ΑΣ-Α", "siglip")).toBe("αςα");
+    expect(canonical("ΑΣ-Α", "hf")).toBe("αςα");
   });
 
   it("reads HTML's references as Python's html.unescape does", async () => {
@@ -66,8 +79,13 @@ describe("the canonical form", () => {
   });
 
   it("refuses other dialects", async () => {
-    for (const dialect of ["clip", "constructor", undefined])
-      await expect(canonicalOf(dialect as Dialect)).rejects.toThrow(SiglipError);
+    for (const dialect of ["clip", "constructor", "siglip", undefined, null, {}]) {
+      await expect(canonicalOf(dialect as Dialect, "bpe")).rejects.toThrow(
+        expect.objectContaining({
+          message: expect.stringMatching(/^dialect: wanted "hf", .*, found .*; choose one\.$/),
+        }),
+      );
+    }
   });
 });
 
@@ -87,7 +105,7 @@ describe("SiglipTokenizer", () => {
       for (const dialect of DIALECTS) {
         const tokenizer = await SiglipTokenizer.make(model, { length: 64, dialect });
         for (const text of ["</s>", "a </s> b", "<pad><unk>", "<eos>"]) {
-          const ids = model.encode(canonical(text, dialect));
+          const ids = model.encode(canonical(text, dialect, model.algorithm));
           for (const special of ["</s>", "<pad>", "<unk>"]) expect(ids).not.toContain(model.idOf(special));
           expect([...tokenizer.encode([text])].slice(0, ids.length + 1)).toEqual([...ids, 1]);
         }
@@ -104,13 +122,13 @@ describe("SiglipTokenizer", () => {
         fc.constantFrom(...DIALECTS),
         async (list, length, dialect) => {
           for (const [model, pad] of [
-            [t5, dialect === "siglip2" ? 0 : 1],
+            [t5, 1],
             [gemma, 0],
           ] as const) {
             const rows = (await SiglipTokenizer.make(model, { length, dialect })).encode(list);
             expect(rows.length).toBe(list.length * length);
             list.forEach((text, i) => {
-              const ids = model.encode(canonical(text, dialect)).slice(0, length - 1);
+              const ids = model.encode(canonical(text, dialect, model.algorithm)).slice(0, length - 1);
               for (const id of ids) expect(id >= 0 && id < model.size).toBe(true);
               const row = [...ids, 1, ...Array(length).fill(pad)].slice(0, length);
               expect([...rows.subarray(i * length, (i + 1) * length)]).toEqual(row);

@@ -4,7 +4,7 @@ import { SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
 import { canonicalOf, SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
 import { ABSENT, FIXTURES, type ModelSpec, readModel, readRows, writeModel } from "./tokenizer-model.ts";
 
-const canonical = await canonicalOf("siglip");
+const canonical = await canonicalOf("hf", "unigram");
 
 describe.each(FIXTURES)("$name", ({ name, folder }) => {
   it("gives SentencePiece's ids for every row, and the canonical forms", ({ skip }) => {
