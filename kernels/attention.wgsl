@@ -30,7 +30,7 @@ const V = 2u;
 @group(0) @binding(1) var<storage, read> q: array<act>;
 @group(0) @binding(2) var<storage, read> k: array<act>;
 @group(0) @binding(3) var<storage, read> v: array<act>;
-@group(0) @binding(4) var<storage, read_write> y: array<result>;
+@group(0) @binding(5) var<storage, read_write> y: array<result>;
 
 var<workgroup> tile: array<vec4f, KV_TILE + KEYS * STRIDE>; // rows of q, behind them those of k or v
 var<workgroup> weights: array<vec4f, KEYS * BLOCKS>; // of a key for four rows
@@ -67,6 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
+  let keys = keys_of(item);
   let block = thread / LANES;
   let lane = thread % LANES;
 
@@ -79,9 +80,9 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   var sum = vec4(0.0);
   var out: array<vec4f, OWN_VEC4S * 4u>;
 
-  for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
+  for (var first_key = 0u; first_key < keys; first_key += KEYS) {
     workgroupBarrier();
-    stage(K, KV_TILE, KEYS, first_key, shape.keys, shape.k_stride, k_base, thread);
+    stage(K, KV_TILE, KEYS, first_key, keys, shape.k_stride, k_base, thread);
     workgroupBarrier();
 
     var scores = array<vec4f, OWN_KEYS>();
@@ -100,13 +101,13 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
     var next = top;
     for (var t = 0u; t < OWN_KEYS; t++) {
       let j = lane + t * LANES;
-      scores[t] = select(vec4(FAR_BELOW), scores[t], j < KEYS && first_key + j < shape.keys);
+      scores[t] = select(vec4(FAR_BELOW), scores[t], j < KEYS && first_key + j < keys);
       next = max(next, scores[t]);
     }
     shares[lane * BLOCKS + block] = next;
     workgroupBarrier();
 
-    stage(V, KV_TILE, KEYS, first_key, shape.keys, shape.v_stride, v_base, thread);
+    stage(V, KV_TILE, KEYS, first_key, keys, shape.v_stride, v_base, thread);
     for (var l = 0u; l < LANES; l++) {
       next = max(next, shares[l * BLOCKS + block]);
     }

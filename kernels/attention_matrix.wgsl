@@ -30,7 +30,7 @@ alias Queries = array<array<Left, EIGHTS * 8u / MK>, TM>;
 @group(0) @binding(1) var<storage, read> q: array<vec4<act>>;
 @group(0) @binding(2) var<storage, read> k: array<vec4<act>>;
 @group(0) @binding(3) var<storage, read> v: array<vec4<act>>;
-@group(0) @binding(4) var<storage, read_write> y: array<vec4<result>>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4<result>>;
 
 // The queries; then scores, or two columns of matrices of y in f32, and keys or values.
 var<workgroup> staged: array<vec4u, max(QUERIES * STRIDE, TILE + KEYS * STRIDE)>;
@@ -53,12 +53,12 @@ fn stage_q(item: u32, head: u32, first: u32, thread: u32) {
   }
 }
 
-fn stage_k(item: u32, head: u32, first: u32, thread: u32) {
+fn stage_k(item: u32, head: u32, first: u32, keys: u32, thread: u32) {
   for (var i = thread; i < KEYS * EIGHTS; i += QUERIES) {
     let row = first + i / EIGHTS;
     let d = i % EIGHTS * 8u;
     var value = vec4(0u);
-    if (row < shape.keys && d < HEAD) {
+    if (row < keys && d < HEAD) {
       let at = ((item * shape.keys + row) * shape.k_stride + shape.k_offset + head * HEAD + d) / 4u;
       value = vec4(halves(k[at]), halves(k[at + 1u]));
     }
@@ -66,12 +66,12 @@ fn stage_k(item: u32, head: u32, first: u32, thread: u32) {
   }
 }
 
-fn stage_v(item: u32, head: u32, first: u32, thread: u32) {
+fn stage_v(item: u32, head: u32, first: u32, keys: u32, thread: u32) {
   for (var i = thread; i < KEYS * EIGHTS; i += QUERIES) {
     let row = first + i / EIGHTS;
     let d = i % EIGHTS * 8u;
     var value = vec4(0u);
-    if (row < shape.keys && d < HEAD) {
+    if (row < keys && d < HEAD) {
       let at = ((item * shape.keys + row) * shape.v_stride + shape.v_offset + head * HEAD + d) / 4u;
       value = vec4(halves(v[at]), halves(v[at + 1u]));
     }
@@ -104,6 +104,7 @@ fn main(
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
+  let keys = keys_of(item);
   let first = subgroup % SUBGROUPS * SUBGROUP; // row of this subgroup's matrices
   let query = first_query + thread; // this thread's row
   let place = thread * SCORES_STRIDE; // of its scores
@@ -120,9 +121,9 @@ fn main(
   var top = FAR_BELOW; // what weights are relative to
   var sum = 0.0;
   var out: array<array<Sums, TN>, TM>;
-  for (var first_key = 0u; first_key < shape.keys; first_key += KEYS) {
+  for (var first_key = 0u; first_key < keys; first_key += KEYS) {
     workgroupBarrier();
-    stage_k(item, head, first_key, thread);
+    stage_k(item, head, first_key, keys, thread);
     if (thread == 0u) {
       atomicStore(&grown, 0u);
     }
@@ -130,11 +131,11 @@ fn main(
     make_scores(&rows, first);
     workgroupBarrier();
 
-    stage_v(item, head, first_key, thread);
+    stage_v(item, head, first_key, keys, thread);
     var scores: array<vec4f, KEYS / 4u>;
     var tops = vec4(FAR_BELOW);
     for (var i = 0u; i < KEYS / 4u; i++) {
-      let there = vec4(first_key + i * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(shape.keys);
+      let there = vec4(first_key + i * 4u) + vec4(0u, 1u, 2u, 3u) < vec4(keys);
       scores[i] = select(vec4(FAR_BELOW), bitcast<vec4f>(staged[place + i]) * shape.scale, there);
       tops = max(tops, scores[i]);
     }

@@ -1,3 +1,4 @@
+const LENGTHS = false; // whether items attend to as many keys as `lengths` says, or to all
 const FAR_BELOW = -1e30; // stands for minus infinity, which WGSL may assume away
 
 struct Shape {
@@ -17,3 +18,11 @@ struct Shape {
 }
 
 @group(0) @binding(0) var<uniform> shape: Shape;
+@group(0) @binding(4) var<storage, read> lengths: array<f32>; // any buffer without LENGTHS
+
+fn keys_of(item: u32) -> u32 {
+  if (LENGTHS) {
+    return u32(lengths[item]);
+  }
+  return shape.keys;
+}

@@ -124,6 +124,7 @@ export const i32 = {
   store8: store<"i32">(0x3a),
   store16: store<"i32">(0x3b),
   reinterpret_f32: unary<"i32", F32>("i32", 0xbc),
+  trunc_sat_f32_u: unary<"i32", F32>("i32", 0xfc, 0x01),
 };
 
 export const f32 = {

@@ -21,7 +21,7 @@ export const ATTENTION = layout(
   "vStride",
   "vItem",
   "keys",
-  /** How many keys of each item are attended, i32 [batch]; 0 where all are. */
+  /** How many keys of each item are attended, whole f32 [batch]; 0 where all are. */
   "lengths",
   "heads",
   "head",

@@ -116,7 +116,7 @@ export function layerNormStep(call: {
 }
 
 /**
- * The mean over the tokens of x [batch, tokens, width]: y [batch, width]. `lengths` (0: none): i32 [batch], 1 to
+ * The mean over the tokens of x [batch, tokens, width]: y [batch, width]. `lengths` (0: none): whole f32 [batch], 1 to
  * `tokens`.
  */
 export function meanStep(call: {
@@ -196,7 +196,7 @@ export function attentionStep(call: {
   readonly keys: number;
   readonly heads: number;
   readonly head: number;
-  /** Address of how many keys of each item are attended, i32 [batch], 1 to `keys`; without it all are. */
+  /** Address of how many keys of each item are attended, whole f32 [batch], 1 to `keys`; without it all are. */
   readonly lengths?: number;
   readonly y: number;
   readonly yStride: number;

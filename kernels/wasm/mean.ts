@@ -6,7 +6,7 @@ export const MEAN = layout(
   "x",
   "xStride",
   "tokens",
-  /** How many tokens of each item count, i32 [batch]; 0 where all do. */
+  /** How many tokens of each item count, whole f32 [batch]; 0 where all do. */
   "lengths",
   "y",
   "yStride",

@@ -31,11 +31,11 @@ export function asFloat(word: Expr<"i32">): F32 {
   return f32.reinterpret_i32(word);
 }
 
-/** How many tokens of an item count: `lengths[item]`, i32, or all where `lengths` is 0; 1 at least. */
+/** How many tokens of an item count: `lengths[item]`, a whole f32, or all where `lengths` is 0; 1 at least. */
 export function addLength(f: Body, lengths: Expr<"i32">, item: Expr<"i32">, all: Expr<"i32">): Local<"i32"> {
   const length = f.let(all);
   f.when(lengths, () => {
-    const own = f.let(i32.load(i32.add(lengths, i32.shl(item, 2))));
+    const own = f.let(i32.trunc_sat_f32_u(f32.load(i32.add(lengths, i32.shl(item, 2)))));
     f.set(length, min(length, own));
     f.set(length, select(length, int(1), length));
   });

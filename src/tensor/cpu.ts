@@ -149,14 +149,16 @@ function* attention(program: Program, operation: AttentionOperation, read: Read,
     stride: program.values[id].shape[2],
   }));
   const scores = new Float64Array(keys);
+  const lengths = operation.lengths === undefined ? undefined : read(operation.lengths);
   const sums = new Float64Array(head);
   let work = 0;
   for (let b = 0; b < batch; b++) {
+    const length = lengths?.[b] ?? keys;
     for (let h = 0; h < heads; h++) {
       for (let i = 0; i < queries; i++) {
         const query = ((shared ? 0 : b) * queries + i) * q.stride + q.offset + h * head;
         let top = Number.NEGATIVE_INFINITY;
-        for (let j = 0; j < keys; j++) {
+        for (let j = 0; j < length; j++) {
           const key = (b * keys + j) * k.stride + k.offset + h * head;
           let dot = 0;
           for (let d = 0; d < head; d++) dot += q.data[query + d] * k.data[key + d];
@@ -165,7 +167,7 @@ function* attention(program: Program, operation: AttentionOperation, read: Read,
         }
         let total = 0;
         sums.fill(0);
-        for (let j = 0; j < keys; j++) {
+        for (let j = 0; j < length; j++) {
           const p = Math.exp(scores[j] - top);
           const value = (b * keys + j) * v.stride + v.offset + h * head;
           total += p;

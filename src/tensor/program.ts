@@ -92,8 +92,9 @@ export interface LayerNormOperation extends Norm {
 }
 
 /**
- * Softmax attention without a mask, all heads: `y = softmax(q kᵀ / sqrt(width / heads)) v`. q is [B or 1, Q, …], k and v
- * [B, K, …] of which `width` columns from their offsets are read; y [B, Q, width]. A q of batch 1 serves every item.
+ * Softmax attention, all heads: `y = softmax(q kᵀ / sqrt(width / heads)) v`. q is [B or 1, Q, …], k and v [B, K, …] of which
+ * `width` columns from their offsets are read; y [B, Q, width]. A q of batch 1 serves every item. `lengths` [B], whole numbers
+ * from 1 to K kept in float32: so many keys of an item are attended, and those beyond are as if they were not there.
  */
 export interface AttentionOperation {
   readonly kind: "attention";
@@ -104,6 +105,7 @@ export interface AttentionOperation {
   readonly offsets: readonly [q: number, k: number, v: number];
   readonly width: number;
   readonly heads: number;
+  readonly lengths?: number;
   readonly y: number;
 }
 
@@ -175,7 +177,7 @@ export class Recorder {
   }
 
   /** Softmax attention of all heads; see AttentionOperation. */
-  attention(q: View, k: View, v: View, heads: number): Value {
+  attention(q: View, k: View, v: View, heads: number, lengths?: Value): Value {
     for (const { value, offset, width } of [q, k, v]) {
       if (value.shape.length !== 3) fail("attention", "values of [batch, tokens, width]", show(value.shape));
       if (!(offset >= 0 && offset + width <= value.shape[2])) {
@@ -199,10 +201,13 @@ export class Recorder {
     if (k.value.exact !== q.value.exact || v.value.exact !== q.value.exact) {
       fail("attention", "q, k and v of one precision", "several; make them by the same operation");
     }
+    if (lengths && show(lengths.shape) !== show([batch])) {
+      fail("attention", `lengths of [${batch}]`, show(lengths.shape));
+    }
     const y = this.add({ shape: [batch, queries, width], exact: false });
     const offsets = [q.offset, k.offset, v.offset] as const;
-    const [from, keysFrom, valuesFrom] = [q.value.id, k.value.id, v.value.id];
-    this.operations.push({ kind: "attention", q: from, k: keysFrom, v: valuesFrom, offsets, width, heads, y: y.id });
+    const ids = { q: q.value.id, k: k.value.id, v: v.value.id, lengths: lengths?.id };
+    this.operations.push({ kind: "attention", ...ids, offsets, width, heads, y: y.id });
     return y;
   }
 
@@ -257,12 +262,16 @@ export class Recorder {
 export function operandsOf(operation: Operation): readonly number[] {
   switch (operation.kind) {
     case "linear":
-      return operation.add === undefined ? [operation.x] : [operation.x, operation.add];
+      return some(operation.x, operation.add);
     case "attention":
-      return [operation.q, operation.k, operation.v];
+      return some(operation.q, operation.k, operation.v, operation.lengths);
     default:
       return [operation.x];
   }
+}
+
+function some(...ids: (number | undefined)[]): number[] {
+  return ids.filter((id) => id !== undefined);
 }
 
 /** The sizes of an attention operation. */

@@ -47,7 +47,14 @@ export interface View {
 }
 
 /** [torch.nn.functional.scaled_dot_product_attention] for all heads; a q that holds one item serves every item. */
-export function attention(q: View, k: View, v: View, width: number, heads: number): Float64Array {
+export function attention(
+  q: View,
+  k: View,
+  v: View,
+  width: number,
+  heads: number,
+  lengths?: readonly number[],
+): Float64Array {
   const batch = k.data.length / (k.tokens * k.stride);
   const single = q.data.length === q.tokens * q.stride;
   const head = width / heads;
@@ -57,7 +64,7 @@ export function attention(q: View, k: View, v: View, width: number, heads: numbe
   for (let item = 0; item < batch; item++) {
     for (let i = 0; i < q.tokens; i++) {
       for (let h = 0; h < heads; h++) {
-        const scores = Array.from({ length: k.tokens }, (_, j) => {
+        const scores = Array.from({ length: lengths?.[item] ?? k.tokens }, (_, j) => {
           let dot = 0;
           for (let d = h * head; d < (h + 1) * head; d++) dot += at(q, single ? 0 : item, i, d) * at(k, item, j, d);
           return dot / Math.sqrt(head);
@@ -67,7 +74,7 @@ export function attention(q: View, k: View, v: View, width: number, heads: numbe
         const total = weights.reduce((sum, weight) => sum + weight, 0);
         for (let d = h * head; d < (h + 1) * head; d++) {
           let sum = 0;
-          for (let j = 0; j < k.tokens; j++) sum += weights[j] * at(v, item, j, d);
+          for (const [j, weight] of weights.entries()) sum += weight * at(v, item, j, d);
           y[(item * q.tokens + i) * width + d] = sum / total;
         }
       }

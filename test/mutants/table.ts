@@ -196,7 +196,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "kernels: keys beyond the last are not masked",
     file: "kernels/attention.wgsl",
-    find: "j < KEYS && first_key + j < shape.keys",
+    find: "j < KEYS && first_key + j < keys",
     replace: "j < KEYS",
     killedBy: [CONFORMANCE, "heads of 7, 19 queries.*f32 weights\\) direct"],
   },

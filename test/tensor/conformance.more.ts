@@ -1,6 +1,6 @@
 import { describe } from "vitest";
 import { SOFTWARE } from "../../src/tensor/webgpu/options.ts";
-import { attention, linear, vast, WEIGHTS } from "./conformance.ts";
+import { attention, linear, masked, vast, WEIGHTS } from "./conformance.ts";
 import { onDevice } from "./webgpu/on-device.ts";
 import { everyAttention, everyLinear } from "./webgpu/on-forms.ts";
 
@@ -22,5 +22,6 @@ describe("webgpu", () => {
     attention(1, 65, 65, 1, 64, 50),
     vast,
     attention(1, 5, 40, 3, 7),
+    ...masked(40),
   ]);
 });

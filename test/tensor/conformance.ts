@@ -159,6 +159,7 @@ export function attention(
   head: number,
   scale = 1,
   whole = false,
+  lengths?: readonly number[],
 ): Case {
   const self = queries === keys;
   const numbers = (length: number, seed: number) => {
@@ -167,11 +168,15 @@ export function attention(
   };
   return {
     attended: { head, queries },
-    name: `attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys${scale === 1 ? "" : ` times ${scale}`}`,
+    name: `attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys${scale === 1 ? "" : ` times ${scale}`}${lengths ? ` of which ${lengths} count` : ""}`,
     async run(b) {
       const width = heads * head;
       const q = numbers((self ? batch : 1) * queries * width * (self ? 3 : 1), 8);
       const kv = self ? q : numbers(batch * keys * width * 2, 9);
+      // What is not attended may be anything; of a self-attention it asks as well.
+      for (const [item, length] of (self ? [] : (lengths ?? [])).entries()) {
+        kv.fill(Number.NaN, (item * keys + length) * 2 * width, (item + 1) * keys * 2 * width);
+      }
       const part = (data: Float32Array, tokens: number, parts: number, index: number) => ({
         data,
         tokens,
@@ -183,14 +188,21 @@ export function attention(
       const qValue = self ? kvValue : await sketch.activation(q, [1, queries, width]);
       const view = (value: Value, index: number) => ({ value, offset: index * width, width });
       const first = self ? 1 : 0;
+      const counts = lengths && sketch.input(Float32Array.from(lengths), [batch]);
       const actual = await sketch.run(
-        sketch.p.attention(view(qValue, 0), view(kvValue, first), view(kvValue, first + 1), heads),
+        sketch.p.attention(view(qValue, 0), view(kvValue, first), view(kvValue, first + 1), heads, counts),
       );
       const [k, v] = self ? [part(q, keys, 3, 1), part(q, keys, 3, 2)] : [part(kv, keys, 2, 0), part(kv, keys, 2, 1)];
-      const expected = reference.attention(part(q, queries, self ? 3 : 1, 0), k, v, width, heads);
+      const expected = reference.attention(part(q, queries, self ? 3 : 1, 0), k, v, width, heads, lengths);
       return { actual, expected, shape: [batch, queries, width] };
     },
   };
+}
+
+/** Items of which fewer keys are attended: all, one, and some that fill no step and no vector; of a self-attention and of one query. */
+export function masked(head: number): Case[] {
+  const lengths = [37, 1, 18];
+  return [37, 1].map((queries) => attention(3, queries, 37, 2, head, 1, false, lengths));
 }
 
 /** The padding a kernel leaves must not reach a sum: the operations one after another, on widths that are no multiple of 32. */
@@ -263,6 +275,7 @@ export const cases: Case[] = [
   attention(2, 2, 65, 2, 64),
   // Scores of some thousands: softmax without its maximum taken off would be infinite.
   attention(1, 33, 33, 2, 16, 50),
+  ...masked(40),
   vast,
   chain,
 ];

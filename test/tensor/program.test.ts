@@ -28,6 +28,8 @@ describe("a program", () => {
     expect(() => p.attention(view(), view(), view(), 3)).toThrow(/heads that divide 4, found 3/);
     expect(() => p.attention(view(), view(), view(p.input("v", [2, 4, 8])), 2)).toThrow(/q, k and v of one batch/);
     expect(() => p.attention(view(), view(p.linear(x, map(8, 8))), view(), 2)).toThrow(/of one precision/);
+    const lengths = p.input("lengths", [3]);
+    expect(() => p.attention(view(), view(), view(), 2, lengths)).toThrow(/lengths of \[2\], found \[3\]/);
     for (const row of [-1, 6, 0.5]) expect(() => p.rows(x, [row])).toThrow(/rows below 6/);
   });
 

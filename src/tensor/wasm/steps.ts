@@ -85,7 +85,8 @@ export function stepsOf(program: Program, operation: Operation, site: Site): Ste
         offset: operation.offsets[index],
         single: index === 0 && shared,
       }));
-      return [attentionStep({ q, k, v, batch, queries, keys, heads: operation.heads, head, y, yStride })];
+      const lengths = operation.lengths === undefined ? undefined : site.value(operation.lengths);
+      return [attentionStep({ q, k, v, batch, queries, keys, heads: operation.heads, head, lengths, y, yStride })];
     }
     case "rows": {
       const { x, rows } = operation;

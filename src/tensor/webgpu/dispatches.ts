@@ -111,20 +111,23 @@ function layerNorm(operation: LayerNormOperation, site: Site): Dispatch {
 function attention(program: Program, operation: AttentionOperation, site: Site): Dispatch {
   const { capabilities, pinned, pipelines } = site;
   const { batch, queries, keys, head } = attentionSizes(program, operation);
-  const { heads, width, offsets } = operation;
+  const { heads, width, offsets, lengths } = operation;
   const [q, k, v] = [site.value(operation.q), site.value(operation.k), site.value(operation.v)];
   const y = site.value(operation.y);
   const act = q.storage;
+  // Every batch has a length of its own: one trial has to do for those of about the same.
+  const seen = lengths === undefined ? keys : `up to ${rowClass(keys)}`;
   const suits = pinned.attention && queries > 1 && fits(ATTENTION[pinned.attention], head, capabilities.memory);
   const names = suits ? [pinned.attention!] : attentionForms(head, queries, capabilities);
   return whole(batch, 4 * queries * keys * width, (count) => ({
-    key: `attention ${rowClass(batch * queries)} rows ${keys} keys ${heads} heads of ${head} ${act}`,
+    key: `attention ${rowClass(batch * queries)} rows ${seen} keys ${heads} heads of ${head} ${act}`,
     forms: names.map((name) => ({
       name,
       pipeline: () =>
         pipelines.get(ATTENTION[name].kernel, {
           ...constantsOf(ATTENTION[name], capabilities),
           HEAD: head,
+          LENGTHS: lengths !== undefined,
           act,
           result: y.storage,
         }),
@@ -144,7 +147,7 @@ function attention(program: Program, operation: AttentionOperation, site: Site):
       strideOf(y),
       floatBits(1 / Math.sqrt(head)),
     ],
-    buffers: [q.buffer, k.buffer, v.buffer, y.buffer],
+    buffers: [q, k, v, lengths === undefined ? q : site.value(lengths), y].map(({ buffer }) => buffer),
     result: result(site, y, count * queries),
   }));
 }

@@ -8,8 +8,8 @@ const BINDINGS = {
   linear_split: "urrrrrw",
   linear_matrix: "urrrrrw",
   layer_norm: "urrrw",
-  attention: "urrrw",
-  attention_matrix: "urrrw",
+  attention: "urrrrw",
+  attention_matrix: "urrrrw",
   convert: "urwww",
 } as const;
 

@@ -172,7 +172,7 @@ for (const engine of ENGINES) {
         v: { address: kvAt, stride, offset: (parts - 1) * width },
         ...{ batch, queries, keys, heads, head, y },
         yStride: padded(width),
-        lengths: lengths && m.put(Int32Array.from(lengths)),
+        lengths: lengths && m.put(Float32Array.from(lengths)),
       });
       m.run(step);
       const view = (data: Float32Array, tokens: number, part: number, of: number) => ({
@@ -218,7 +218,7 @@ for (const engine of ENGINES) {
       const x = random(batch * tokens * width, 11);
       for (const lengths of [undefined, [5, 1, 3]]) {
         const y = m.allocate(4 * batch * 64);
-        const at = { x: m.putRows(x, width, 64), lengths: lengths && m.put(Int32Array.from(lengths)) };
+        const at = { x: m.putRows(x, width, 64), lengths: lengths && m.put(Float32Array.from(lengths)) };
         m.run(meanStep({ ...at, xStride: 64, batch, tokens, width, y, yStride: 64 }));
         const expected = Float64Array.from({ length: batch * width }, (_, i) => {
           const [item, column] = [Math.floor(i / width), i % width];

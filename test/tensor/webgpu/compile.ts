@@ -20,7 +20,7 @@ const LINEAR_USES = combinations({
   ADD: [false, true],
 });
 
-const ATTENTION_USES = combinations({ ...PRECISIONS, HEAD: [64, 72, 96] });
+const ATTENTION_USES = combinations({ ...PRECISIONS, HEAD: [64, 72, 96], LENGTHS: [false, true] });
 
 /** Matrix units: NVIDIA's, Apple's, Intel's and one of NVIDIA's that it has beside the largest. */
 export const UNITS: readonly Constants[] = [

@@ -153,8 +153,10 @@ export const ATTENTION_CASES: readonly {
   heads: number;
   size: number;
   variant: Constants;
+  lengths?: [number, number];
 }[] = [
   { tokens: 37, head: 72, heads: 3, size: 1, variant: {} },
+  { tokens: 37, head: 72, heads: 3, size: 1, variant: { LENGTHS: true }, lengths: [33, 1] },
   // Scores of some hundreds: weights would overflow if what they are relative to did not grow with them.
   { tokens: 165, head: 64, heads: 2, size: 15, variant: { MM: 8, MN: 8, MK: 8 } },
   // Beyond 1e5, which no half holds: of whole numbers, whose sums float32 keeps exactly.
@@ -162,7 +164,14 @@ export const ATTENTION_CASES: readonly {
 ];
 
 /** A case of attention_matrix on units that are emulated. */
-export function attentionOnUnits({ tokens, head, heads, size, variant }: (typeof ATTENTION_CASES)[number]): void {
+export function attentionOnUnits({
+  tokens,
+  head,
+  heads,
+  size,
+  variant,
+  lengths,
+}: (typeof ATTENTION_CASES)[number]): void {
   const label = `attention_matrix ${JSON.stringify(variant)}, ${heads} heads of ${head}`;
   eachPrecision(label, "f32", async (device, act) => {
     const [batch, width] = [2, heads * head];
@@ -179,11 +188,11 @@ export function attentionOnUnits({ tokens, head, heads, size, variant }: (typeof
     const y = await run(device, "attention_matrix", act, {
       constants: { SUBGROUPS: 2, SUBGROUP: 16, HEAD: head, ...variant },
       words: [tokens, tokens, heads, tokens, ...at(0), ...at(1), ...at(2), yStride, scale],
-      storage: [data, data, data],
+      storage: [data, data, data, Float32Array.from(lengths ?? [])],
       size: batch * tokens * yStride,
       groups: [Math.ceil(tokens / 32), heads, batch],
     });
-    const dense = reference.attention(view(0), view(1), view(2), width, heads);
+    const dense = reference.attention(view(0), view(1), view(2), width, heads, lengths);
     const expected = Float64Array.from(y, (_, i) =>
       i % yStride < width ? dense[Math.floor(i / yStride) * width + (i % yStride)] : 0,
     );
