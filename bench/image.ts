@@ -5,8 +5,9 @@ import { cpus } from "node:os";
 import { deflateSync } from "node:zlib";
 import encode, { init } from "@jsquash/jpeg/encode.js";
 import { PNG } from "pngjs";
+import { cutPatches } from "../src/image/cut-patches.ts";
 import { fromRgba, type Pixels } from "../src/image/pixels.ts";
-import { cutPatches, type ImageProcessing, preprocess, preprocessPatches } from "../src/image/preprocess.ts";
+import { type ImageProcessing, preprocess, preprocessPatches } from "../src/image/preprocess.ts";
 import { type Filter, resize } from "../src/image/resize.ts";
 import { decode } from "../src/node/images/decode.ts";
 import { IMAGES, png, synthetic } from "../test/harness/pictures.ts";
@@ -101,7 +102,7 @@ for (const filter of ["bicubic", "bilinear"] satisfies Filter[]) {
 
 // A batch as a vision tower takes it. Two ways: pixel values cut into patches afterwards, and patches written at once.
 const processing: ImageProcessing = {
-  size: 384,
+  size: [384, 384],
   resample: "bicubic",
   rescale: 1 / 255,
   mean: [0.5, 0.5, 0.5],
@@ -121,5 +122,5 @@ await time(`${count} pictures of 384 to patches`, async () => {
   }
 });
 await time(`cut ${count} pictures' pixel values into patches`, () =>
-  cutPatches(values, { count, channels: 3, size: 384, patch: 14 }),
+  cutPatches(values, { count, channels: 3, height: 384, width: 384, patch: 14 }),
 );

@@ -67,7 +67,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) th
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
-  let keys = keys_of(item);
+  let keys = select(shape.keys, u32(lengths[item]), LENGTHS);
   let block = thread / LANES;
   let lane = thread % LANES;
 

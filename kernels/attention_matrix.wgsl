@@ -104,7 +104,7 @@ fn main(
   let first_query = group.x * QUERIES;
   let head = shape.first_head + group.y;
   let item = group.z;
-  let keys = keys_of(item);
+  let keys = select(shape.keys, u32(lengths[item]), LENGTHS);
   let first = subgroup % SUBGROUPS * SUBGROUP; // row of this subgroup's matrices
   let query = first_query + thread; // this thread's row
   let place = thread * SCORES_STRIDE; // of its scores

@@ -11,8 +11,8 @@ const FOLDER = fileURLToPath(new URL("../../weights/demo/", import.meta.url));
 /** The demo model on noise and on a text of the first tokens; what they should give is what the CPU backend makes of them. */
 export async function demoSubject(): Promise<Subject> {
   const config = await readConfig(await folderFiles(FOLDER));
-  const { size } = config.image;
-  const pixels = random(3 * size * size, 1);
+  const [height, width] = config.image.size;
+  const pixels = random(3 * height * width, 1);
   const ids = Float64Array.from({ length: config.text.positions }, (_, i) => (i < 5 ? i + 2 : 1));
   const open = async () => openCheckpoint(await folderFiles(FOLDER));
   return {

@@ -19,10 +19,3 @@ struct Shape {
 
 @group(0) @binding(0) var<uniform> shape: Shape;
 @group(0) @binding(4) var<storage, read> lengths: array<f32>; // any buffer without LENGTHS
-
-fn keys_of(item: u32) -> u32 {
-  if (LENGTHS) {
-    return u32(lengths[item]);
-  }
-  return shape.keys;
-}

@@ -123,8 +123,8 @@ function showModel({ model, config, weights, tokenizer, files }: ModelInfo): str
     ["hidden", ...towers.map(({ hidden }) => `${hidden}`)],
     ["MLP", ...towers.map(({ mlp }) => `${mlp}`)],
     ["heads", ...towers.map(({ heads, hidden }) => `${heads} of ${hidden / heads}`)],
-    ["input", `${vision.imageSize} px`, `${text.positions} tokens`],
-    ["patches", `${vision.tokens} of ${vision.patchSize} px`],
+    ["input", image.maxPatches ? "any shape" : `${image.size.join(" x ")} px`, `${text.positions} tokens`],
+    ["patches", `${image.maxPatches ? `at most ${image.maxPatches}` : vision.tokens} of ${vision.patchSize} px`],
     ["vocabulary", "", grouped(text.vocabulary)],
   ];
   const pieces = tokenizer
@@ -137,7 +137,7 @@ function showModel({ model, config, weights, tokenizer, files }: ModelInfo): str
     ["embedding", `${vision.hidden} values`],
     [
       "pictures",
-      `${image.size} x ${image.size}, ${image.resample}, mean ${image.mean.join(" ")}, std ${image.std.join(" ")}`,
+      `${image.maxPatches ? "aspect ratio kept" : image.size.join(" x ")}, ${image.resample}, mean ${image.mean.join(" ")}, std ${image.std.join(" ")}`,
     ],
     ["tokenizer", pieces],
   ];

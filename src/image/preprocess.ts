@@ -3,10 +3,12 @@ import { Slice } from "../support/slices.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
-/** What `preprocessor_config.json` says of pictures: squashed to a square, then (x * rescale - mean) / std by channel. */
+/** What `preprocessor_config.json` says of pictures: squashed to one size, then (x * rescale - mean) / std by channel. */
 export interface ImageProcessing {
-  /** Side of the square, in pixels. */
-  readonly size: number;
+  /** In pixels; a square unless another was asked for. Of NaFlex, which keeps the aspect ratio, the one of the learned positions. */
+  readonly size: readonly [height: number, width: number];
+  /** Of NaFlex alone: the most patches of a picture, unless a call says otherwise. */
+  readonly maxPatches?: number;
   /** The filter of the resize. */
   readonly resample: Filter;
   /** What levels of 0 to 255 are multiplied by; 1/255 in published models. */
@@ -18,23 +20,23 @@ export interface ImageProcessing {
 }
 
 /**
- * A picture squashed to the square and normalised: `[3, size, size]`. The arithmetic is that of Hugging Face's PIL processor
+ * A picture squashed to its size and normalised: `[3, height, width]`. The arithmetic is that of Hugging Face's PIL processor
  * (`image_transforms.rescale` in float64 rounded to float32, `normalize` in float32), so the values agree with it to the bit.
  */
 export function pixelValues(pixels: Pixels, p: ImageProcessing): Float32Array {
-  return normalise(resize(pixels, p.size, p.size, p.resample), p);
+  return normalise(resize(pixels, p.size[1], p.size[0], p.resample), p);
 }
 
 /** `pixelValues` that gives way to the event loop while it scales a large picture, so that a page stays alive. */
 export async function preprocess(pixels: Pixels, p: ImageProcessing): Promise<Float32Array> {
-  return normalise(await resizeInSlices(pixels, p), p);
+  return normalise(await resizeInSlices(pixels, p.size, p.resample), p);
 }
 
 /**
- * The same values cut into patches while they are normalised: from index `at` of `out`, `grid * grid` rows (top left patch
- * first, `grid = floor(size / patch)`) of `3 * patch * patch` values in (channel, row, column) order, the order of a
- * convolution's weight; rows begin `stride` values after one another. The last `size % patch` rows and columns of the square are
- * dropped. Gives way to the event loop as `preprocess` does. Throws a SiglipError where `out` ends too soon.
+ * The same values cut into patches while they are normalised: from index `at` of `out`, a row for each whole patch, the
+ * top left one first, of `3 * patch * patch` values in (channel, row, column) order, the order of a
+ * convolution's weight; rows begin `stride` values after one another. Rows and columns of pixels that fill no
+ * patch are dropped. Gives way to the event loop as `preprocess` does. Throws a SiglipError where `out` ends too soon.
  */
 export async function preprocessPatches(
   pixels: Pixels,
@@ -44,8 +46,8 @@ export async function preprocessPatches(
   at: number,
   stride = 3 * patch * patch,
 ): Promise<void> {
-  const grid = Math.floor(p.size / patch);
-  const length = grid * grid * stride;
+  const [rows, columns] = p.size.map((side) => Math.floor(side / patch));
+  const length = rows * columns * stride;
   if (at + length > out.length) {
     throw mismatch(
       "bad-input",
@@ -55,12 +57,12 @@ export async function preprocessPatches(
       "pass a longer array",
     );
   }
-  const { data } = await resizeInSlices(pixels, p);
-  const pitch = 3 * p.size;
+  const { data } = await resizeInSlices(pixels, p.size, p.resample);
+  const pitch = 3 * p.size[1];
   for (let c = 0; c < 3; c++) {
     const level = levels(p, c);
-    for (let row = 0; row < grid * grid; row++) {
-      let from = Math.floor(row / grid) * patch * pitch + (row % grid) * patch * 3 + c;
+    for (let row = 0; row < rows * columns; row++) {
+      let from = Math.floor(row / columns) * patch * pitch + (row % columns) * patch * 3 + c;
       let to = at + row * stride + c * patch * patch;
       for (let y = 0; y < patch; y++, from += pitch) {
         for (let i = from, end = to + patch; to < end; i += 3) out[to++] = level[data[i]];
@@ -69,42 +71,13 @@ export async function preprocessPatches(
   }
 }
 
-/** What `cutPatches` cuts: `count` pictures of `channels` planes of `size` x `size` values, into squares of `patch` x `patch`. */
-export interface PatchShape {
-  readonly count: number;
-  readonly channels: number;
-  readonly size: number;
-  readonly patch: number;
-}
-
-/**
- * Pixel values `[count, channels, size, size]` as patches `[count, grid * grid, channels * patch * patch]`, in the order of
- * `preprocessPatches`. Throws a SiglipError where `values` has another length.
- */
-export function cutPatches(values: Float32Array, { count, channels, size, patch }: PatchShape): Float32Array {
-  if (values.length !== count * channels * size * size) {
-    const wanted = `[${count}, ${channels}, ${size}, ${size}], ${count * channels * size * size} values`;
-    throw mismatch("bad-input", "pixel values", wanted, `${values.length}`, "pass all of every picture");
-  }
-  const grid = Math.floor(size / patch);
-  const out = new Float32Array(count * grid * grid * channels * patch * patch);
-  let to = 0;
-  for (let picture = 0; picture < count; picture++) {
-    for (let row = 0; row < grid * grid; row++) {
-      const corner = Math.floor(row / grid) * patch * size + (row % grid) * patch;
-      for (let c = 0; c < channels; c++) {
-        let from = (picture * channels + c) * size * size + corner;
-        for (let y = 0; y < patch; y++, from += size) {
-          for (let x = 0; x < patch; x++) out[to++] = values[from + x];
-        }
-      }
-    }
-  }
-  return out;
-}
-
-async function resizeInSlices(pixels: Pixels, p: ImageProcessing): Promise<Pixels> {
-  const steps = resizeSteps(pixels, p.size, p.size, p.resample);
+/** `resize` that gives way to the event loop. */
+export async function resizeInSlices(
+  pixels: Pixels,
+  [height, width]: readonly [height: number, width: number],
+  filter: Filter,
+): Promise<Pixels> {
+  const steps = resizeSteps(pixels, width, height, filter);
   const slice = new Slice();
   for (;;) {
     const step = steps.next();
@@ -114,7 +87,7 @@ async function resizeInSlices(pixels: Pixels, p: ImageProcessing): Promise<Pixel
 }
 
 function normalise({ data }: Pixels, p: ImageProcessing): Float32Array {
-  const area = p.size * p.size;
+  const area = p.size[0] * p.size[1];
   const values = new Float32Array(3 * area);
   for (let c = 0; c < 3; c++) {
     const level = levels(p, c);
@@ -124,7 +97,7 @@ function normalise({ data }: Pixels, p: ImageProcessing): Float32Array {
 }
 
 /** What each of the 256 levels of a channel becomes. */
-function levels({ rescale, mean, std }: ImageProcessing, channel: number): Float32Array {
+export function levels({ rescale, mean, std }: ImageProcessing, channel: number): Float32Array {
   const offset = Math.fround(mean[channel]);
   const divisor = Math.fround(std[channel]);
   return Float32Array.from({ length: 256 }, (_, x) => Math.fround(Math.fround(x * rescale) - offset) / divisor);

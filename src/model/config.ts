@@ -27,10 +27,12 @@ export interface VisionConfig extends TowerConfig {
   readonly patchSize: number;
   /** Always 3: red, green, blue. */
   readonly channels: number;
-  /** `floor(imageSize / patchSize)²`: the rows and columns of pixels left over are dropped. */
+  /** `floor(imageSize / patchSize)²`: the rows and columns of pixels left over are dropped. Of another `grid` as many as that has. */
   readonly tokens: number;
   /** Whether the tower ends in the MAP head, without which there are tokens but no embedding. */
   readonly head: boolean;
+  /** Patches one under the other and side by side, where pictures of another size than the checkpoint's were asked for. */
+  readonly grid?: readonly [rows: number, columns: number];
 }
 
 /** The text tower. Its pooled output has `projection` features, as many as the image tower's. */
@@ -183,7 +185,8 @@ function parseImage(processor: Section, { imageSize, naflex }: VisionConfig): Im
   const std = processor.triple("image_std", 0.5, 0.001, 1000);
   const normalise = processor.flag("do_normalize", true);
   return {
-    size: naflex ? imageSize : parseSize(processor, imageSize),
+    size: naflex ? [imageSize, imageSize] : parseSize(processor, imageSize),
+    ...(naflex && { maxPatches: processor.count("max_num_patches", 256, 4096) }),
     resample: parseResample(processor, naflex ? 2 : 3),
     rescale: processor.flag("do_rescale", true) ? rescale : 1,
     mean: normalise ? mean : [0, 0, 0],
@@ -191,15 +194,16 @@ function parseImage(processor: Section, { imageSize, naflex }: VisionConfig): Im
   };
 }
 
-function parseSize(processor: Section, imageSize: number): number {
-  const size = processor.get("size") ?? imageSize;
+function parseSize(processor: Section, imageSize: number): [number, number] {
   const wanted = `${imageSize}, the image_size of config.json`;
-  if (typeof size !== "object") return size === imageSize ? imageSize : processor.fail("size", wanted, size);
-  const sides = processor.section("size");
-  for (const side of ["height", "width"]) {
-    if (sides.get(side) !== imageSize) sides.fail(side, wanted, sides.get(side));
-  }
-  return imageSize;
+  const size = processor.get("size") ?? imageSize;
+  if (typeof size === "object") {
+    const sides = processor.section("size");
+    for (const side of ["height", "width"]) {
+      if (sides.get(side) !== imageSize) sides.fail(side, wanted, sides.get(side));
+    }
+  } else if (size !== imageSize) processor.fail("size", wanted, size);
+  return [imageSize, imageSize];
 }
 
 function parseResample(processor: Section, otherwise: 2 | 3): "bilinear" | "bicubic" {

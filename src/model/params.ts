@@ -47,14 +47,19 @@ export class Params {
     return this.bind(shape, [this.piece(name, shape)]);
   }
 
-  /**
-   * `name.weight` and `name.bias`. A weight of more than two axes, the patch convolution, is flattened to [out, rest] and,
-   * being an embedding, never stored in less than half precision.
-   */
-  linear(name: string, shape: Shape): Linear {
-    const dtype = shape.length > 2 && this.dtype !== "f32" ? "f16" : this.dtype;
+  /** `name.weight`, of which all axes but the first are made one, and `name.bias`. */
+  linear(name: string, shape: Shape, dtype: WeightDType = this.dtype): Linear {
     const weight = this.bind([shape[0], size(shape.slice(1))], [this.piece(`${name}.weight`, shape)], dtype);
     return { weight, bias: this.tensor(`${name}.bias`, [shape[0]]) };
+  }
+
+  /**
+   * `patch_embedding`: a convolution [out, channels, patch, patch], or `flat`, a linear map. Being an embedding it is never stored in
+   * less than half precision.
+   */
+  patches(out: number, channels: number, patch: number, flat: boolean): Linear {
+    const shape = flat ? [out, patch * patch * channels] : [out, channels, patch, patch];
+    return this.linear("patch_embedding", shape, this.dtype === "f32" ? "f32" : "f16");
   }
 
   /** `name.weight` and `name.bias` of a layer norm over `width` features. */

@@ -1,5 +1,5 @@
 import type { Weights } from "../checkpoint/weights.ts";
-import { cutPatches } from "../image/preprocess.ts";
+import type { FlexiblePictures, Grid } from "../image/naflex.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import { BITS } from "../tensor/cost.ts";
@@ -10,6 +10,7 @@ import type { SiglipConfig } from "./config.ts";
 import { HARMLESS, PREFIX, TOKEN_TABLE, towerOf } from "./layouts/hugging-face.ts";
 import { loadWeights, readValues } from "./load-weights.ts";
 import { Params } from "./params.ts";
+import type { PositionInputs } from "./positions.ts";
 import { bindTextTower, type TextTower, textTower } from "./text.ts";
 import { TokenTable } from "./token-table.ts";
 import { bindVisionTower, type VisionTower, visionTower } from "./vision.ts";
@@ -45,6 +46,13 @@ export interface TowerOptions {
   readonly onProgress?: (loaded: number, total: number) => void;
 }
 
+/** Pictures in patches. */
+export interface PreparedPictures {
+  readonly patches: Float32Array;
+  /** Of NaFlex alone. */
+  readonly grids?: readonly Grid[];
+}
+
 /** Both towers of a checkpoint on a backend. */
 export interface Towers {
   /** exp(logit_scale), the factor of the cosine; NaN where a tower alone comes without it. */
@@ -54,12 +62,12 @@ export interface Towers {
   /** Tensors of the checkpoint that no tower has a use for. */
   readonly unused: readonly string[];
   /**
-   * Pixel values [n, 3, size, size] to pooled images [n, hidden], not normalised, or where the tower has no head to its
-   * last hidden state [n, tokens * hidden].
+   * Pixel values [n, 3, height, width], of NaFlex patches and grids, to pooled images [n, hidden], not normalised, or where the tower has
+   * no head to its last hidden state [n, tokens * hidden].
    */
-  image(pixelValues: Float32Array, options?: ForwardOptions): Promise<Values>;
-  /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32. */
-  patches(patches: Float32Array, options?: ForwardOptions): Promise<Values>;
+  image(pictures: Float32Array | FlexiblePictures, options?: ForwardOptions): Promise<Values>;
+  /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32, and of NaFlex their grids. */
+  patches(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
@@ -72,9 +80,12 @@ export function bindTowers(config: SiglipConfig, dtype: WeightDType): { vision: 
   };
 }
 
-/** The image tower as a program: input `patches` [batch, tokens, 3 patch patch], output `pooled` [batch, 1, hidden]. */
-export function imageProgram(tower: VisionTower, batch: number, taps = false): Program {
-  const { tokens, channels, patchSize } = tower.config;
+/**
+ * The image tower as a program: input `patches` [batch, tokens, 3 patch patch], output `pooled` [batch, 1, hidden]; see `visionTower`
+ * for what NaFlex wants beside. There `tokens` may be any number.
+ */
+export function imageProgram(tower: VisionTower, batch: number, taps = false, tokens = tower.config.tokens): Program {
+  const { channels, patchSize } = tower.config;
   const p = new Recorder({ taps });
   p.output("pooled", visionTower(p, tower, p.input("patches", [batch, tokens, channels * patchSize ** 2])));
   return p.finish();
@@ -100,9 +111,12 @@ export async function loadTowers(
   const textWeights = towers.includes("text") ? bindTextTower(text, config.text) : undefined;
   const visionWeights = towers.includes("image") ? bindVisionTower(vision, config.vision) : undefined;
   const bindings = [...text.bindings, ...vision.bindings];
-  const positionTable = `${PREFIX.text}embeddings.position_embedding.weight`;
+  const [positionTable, learnedGrid] = [PREFIX.text, PREFIX.image].map(
+    (prefix) => `${prefix}embeddings.position_embedding.weight`,
+  );
   const used = new Set(bindings.flatMap(({ pieces }) => pieces.map(({ name }) => name)));
   for (const name of ["logit_scale", "logit_bias", ...(textWeights ? [positionTable] : [])]) used.add(name);
+  if (visionWeights) used.add(learnedGrid);
   const needed = [...weights.tensors.values()].filter(({ name }) => used.has(name));
   const total = needed.reduce((sum, { begin, end }) => sum + end - begin, 0);
   weights.plan(needed.map(({ name }) => name));
@@ -128,6 +142,13 @@ export async function loadTowers(
     const positions = await readValues(weights, positionTable, [config.text.positions, config.text.hidden], options);
     tokens = new TokenTable(weights, TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", config.text, positions);
   }
+  const { imageSize, patchSize, channels, hidden, mlp, tokens: count } = config.vision;
+  let positionsOf: PositionInputs | undefined;
+  if (visionWeights && !visionWeights.positions) {
+    const side = Math.floor(imageSize / patchSize);
+    const table = await readValues(weights, learnedGrid, [side * side, hidden], options);
+    positionsOf = (await import("./positions.ts")).positionInputs(table, config.vision);
+  }
   const shapes = needed.map(({ shape }) => shape);
   await loadWeights(backend, weights, bindings, { ...options, smaller: smallerThan(dtype, shapes) });
   await backend.loaded();
@@ -135,45 +156,48 @@ export async function loadTowers(
   onProgress?.(total, total);
 
   used.add(TOKEN_TABLE);
-  const { imageSize, patchSize, channels, hidden, mlp, tokens: count } = config.vision;
   const depth = channels * patchSize ** 2;
-  const pixels = channels * imageSize ** 2;
   const imagePass =
     visionWeights &&
     new Pass(backend, {
-      width: config.vision.head ? hidden : count * hidden,
-      elements: count * (Math.max(3 * hidden, mlp, depth) + ALIGNMENT),
-      program: (batch, taps) => imageProgram(visionWeights, batch, taps),
+      width: (most) => (config.vision.head ? hidden : most * hidden),
+      elements: Math.max(3 * hidden, mlp, depth) + ALIGNMENT,
+      tokens: count,
+      program: (batch, taps, most) => imageProgram(visionWeights, batch, taps, most),
     });
   const { positions, projection } = config.text;
   const textPass =
     textWeights &&
     new Pass(backend, {
-      width: projection,
-      elements: positions * (Math.max(3 * config.text.hidden, config.text.mlp) + ALIGNMENT),
+      width: () => projection,
+      elements: Math.max(3 * config.text.hidden, config.text.mlp) + ALIGNMENT,
+      tokens: positions,
       program: (batch, taps) => textProgram(textWeights, batch, taps),
     });
+  const runImages = ({ patches, grids }: PreparedPictures, stride: number, options?: ForwardOptions) => {
+    if (!imagePass) throw noTower("image", config);
+    const each = grids ? patches.length / grids.length : count * stride;
+    const inputs = async (from: number, to: number) => ({
+      patches: patches.subarray(from * each, to * each),
+      ...positionsOf?.(grids?.slice(from, to), each / stride),
+    });
+    return imagePass.run(
+      grids?.length ?? patches.length / each,
+      options,
+      inputs,
+      grids?.length ? each / stride : count,
+    );
+  };
   return {
     scale,
     bias,
     unused: [...weights.tensors.keys()].filter(
       (name) => towers.includes(towerOf(name) ?? towers[0]) && !used.has(name) && !HARMLESS.test(name),
     ),
-    async image(pixelValues, options) {
-      if (!imagePass) throw noTower("image", config);
-      checkPixels(pixelValues, pixels);
-      const shape = { channels, size: imageSize, patch: patchSize };
-      return imagePass.run(pixelValues.length / pixels, options, async (from, to) => ({
-        patches: cutPatches(pixelValues.subarray(from * pixels, to * pixels), { count: to - from, ...shape }),
-      }));
+    async image(pictures, options) {
+      return runImages((await import("./picture-input.ts")).prepared(pictures, config), depth, options);
     },
-    async patches(patches, options) {
-      if (!imagePass) throw noTower("image", config);
-      const item = count * padded(depth);
-      return imagePass.run(patches.length / item, options, async (from, to) => ({
-        patches: patches.subarray(from * item, to * item),
-      }));
-    },
+    patches: (pictures, options) => runImages(pictures, padded(depth), options),
     async text(ids, options) {
       if (!textPass || !tokens) throw noTower("text", config);
       if (!(ids?.length % positions === 0)) {
@@ -211,11 +235,13 @@ const KEPT = 16;
 
 /** How a tower is run. */
 interface PassOptions {
-  /** Of a pooled row. */
-  readonly width: number;
-  /** Of the largest value that one item makes. */
+  /** Of a pooled row, by the tokens of an item. */
+  readonly width: (tokens: number) => number;
+  /** Of the largest value that one token makes. */
   readonly elements: number;
-  readonly program: (batch: number, taps: boolean) => Program;
+  /** Of an item, unless a run says otherwise. */
+  readonly tokens: number;
+  readonly program: (batch: number, taps: boolean, tokens: number) => Program;
 }
 
 /** Runs batches of a tower in parts that the backend's largest value allows. */
@@ -234,15 +260,17 @@ class Pass {
     count: number,
     { tap, signal }: ForwardOptions = {},
     inputs: (from: number, to: number) => Promise<Record<string, Float32Array>>,
+    tokens = this.options.tokens,
   ): Promise<Values> {
-    const { width, elements } = this.options;
+    const { elements } = this.options;
+    const width = this.options.width(tokens);
     const out = new Float32Array(count * width);
     const tapped = new Map<string, Values[]>();
-    const step = Math.max(1, Math.min(MOST, Math.floor(this.backend.maxElements / elements)));
+    const step = Math.max(1, Math.min(MOST, Math.floor(this.backend.maxElements / elements / tokens)));
     for (let from = 0; from < count; from += step) {
       signal?.throwIfAborted();
       const to = Math.min(count, from + step);
-      const program = this.program(to - from, tap !== undefined);
+      const program = this.program(to - from, tap !== undefined, tokens);
       const results = await this.backend.run(program, await inputs(from, to), signal);
       for (const { name, value } of program.outputs) {
         if (name === "pooled") out.set(results[name], from * width);
@@ -250,32 +278,20 @@ class Pass {
           tapped.set(name, [...(tapped.get(name) ?? []), { data: results[name], shape: program.values[value].shape }]);
       }
     }
-    for (const [name, parts] of tapped) tap?.(name, concatenate(parts));
+    if (tap) (await import("./taps.ts")).deliver(tapped, tap);
     return { data: out, shape: [count, width] };
   }
 
-  private program(batch: number, taps: boolean): Program {
-    const key = `${batch} ${taps}`;
+  private program(batch: number, taps: boolean, tokens: number): Program {
+    const key = `${batch} ${taps} ${tokens}`;
     let program = this.programs.get(key);
     if (!program) {
-      program = this.options.program(batch, taps);
+      program = this.options.program(batch, taps, tokens);
       this.programs.set(key, program);
       if (this.programs.size > KEPT) this.programs.delete(this.programs.keys().next().value!);
     }
     return program;
   }
-}
-
-function concatenate(parts: readonly Values[]): Values {
-  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
-  let filled = 0;
-  let batch = 0;
-  for (const part of parts) {
-    data.set(part.data, filled);
-    filled += part.data.length;
-    batch += part.shape[0];
-  }
-  return { data, shape: [batch, ...parts[0].shape.slice(1)] };
 }
 
 /** The error for a call of a tower that was not loaded, or that the checkpoint has not. */
@@ -284,20 +300,4 @@ export function noTower(tower: Tower, config: SiglipConfig): SiglipError {
     ? ["it was not asked for", 'load with towers: ["image", "text"]']
     : [`the ${config.towers} tower alone`, "load a checkpoint of both towers"];
   return mismatch("bad-input", `The ${tower} tower`, "it loaded", found, advice);
-}
-
-function checkPixels(values: Float32Array, item: number): void {
-  if (!(values instanceof Float32Array && values.length % item === 0)) {
-    const wanted = `a Float32Array of [n, 3, size, size], ${item} an image`;
-    const found = `${(values as Float32Array | undefined)?.length}`;
-    throw mismatch("bad-input", "imageTower", wanted, found, "use the checkpoint's image size");
-  }
-  // Zero, or NaN where a value is not finite; a search with a callback takes longer than a GPU does for the picture.
-  let odd = 0;
-  for (let i = 0; i < values.length; i++) odd += values[i] - values[i];
-  if (odd !== 0) {
-    const bad = values.findIndex((value) => !Number.isFinite(value));
-    const found = `${values[bad]} at ${bad}`;
-    throw mismatch("bad-input", "imageTower", "finite pixel values", found, "check the preprocessing");
-  }
 }

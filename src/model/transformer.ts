@@ -25,28 +25,28 @@ export function part(value: Value, index: number, width: number): View {
   return { value, offset: index * width, width };
 }
 
-/** Self-attention of x [batch, tokens, hidden] over its own tokens, before the output projection. */
-export function attend(p: Recorder, x: Value, qkv: Linear, heads: number): Value {
+/** Self-attention of x [batch, tokens, hidden] over its own tokens, as many as `lengths` [batch] says, before the output projection. */
+export function attend(p: Recorder, x: Value, qkv: Linear, heads: number, lengths?: Value): Value {
   const hidden = x.shape[2];
   const fused = p.linear(x, qkv);
-  return p.attention(part(fused, 0, hidden), part(fused, 1, hidden), part(fused, 2, hidden), heads);
+  return p.attention(part(fused, 0, hidden), part(fused, 1, hidden), part(fused, 2, hidden), heads, lengths);
 }
 
 /**
  * A pre-norm block: `x += attn(norm1(x)); x += mlp(norm2(x))`, x [batch, tokens, hidden].
  * [HF SiglipEncoderLayer; big_vision vit.py Encoder1DBlock]
  */
-export function encoderBlock(p: Recorder, x: Value, w: Block, heads: number): Value {
-  const attended = attend(p, p.layerNorm(x, w.norm1), w.qkv, heads);
+export function encoderBlock(p: Recorder, x: Value, w: Block, heads: number, lengths?: Value): Value {
+  const attended = attend(p, p.layerNorm(x, w.norm1), w.qkv, heads, lengths);
   return mlp(p, p.linear(attended, w.out, { add: x, exact: true }), w.norm2, w.mlp);
 }
 
 /** All blocks in turn; taps `hidden_states.0` (the input) to `hidden_states.N`, as Hugging Face numbers them. */
-export function encoder(p: Recorder, embedded: Value, blocks: readonly Block[], heads: number): Value {
+export function encoder(p: Recorder, embedded: Value, blocks: readonly Block[], heads: number, lengths?: Value): Value {
   let x = embedded;
   p.tap("hidden_states.0", x);
   for (const [index, block] of blocks.entries()) {
-    x = encoderBlock(p, x, block, heads);
+    x = encoderBlock(p, x, block, heads, lengths);
     p.tap(`hidden_states.${index + 1}`, x);
   }
   return x;

@@ -16,10 +16,10 @@ export interface MapHead {
 /** Weights of the image tower. */
 export interface VisionTower {
   readonly config: VisionConfig;
-  /** [hidden, channels * patch * patch], its input in (channel, row, column) order. */
+  /** [hidden, channels * patch * patch], its input in (channel, row, column) order, of NaFlex in (row, column, channel) order. */
   readonly patchEmbedding: Linear;
-  /** [tokens, hidden]. */
-  readonly positions: Weight;
+  /** [tokens, hidden]; absent where they follow from a picture's grid and are an input. */
+  readonly positions?: Weight;
   readonly blocks: readonly Block[];
   readonly norm: Norm;
   /** Absent where the tower ends in its tokens. */
@@ -27,39 +27,45 @@ export interface VisionTower {
 }
 
 /**
- * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not
- * normalised, or without a head to the last hidden state [batch, tokens, hidden]. [HF SiglipVisionTransformer;
- * Alabdulmohsin et al. 2023, arXiv 2305.13035]
+ * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised, or
+ * without a head to the last hidden state [batch, tokens, hidden].
+ * Where the tower has no positions of its own they are an input: of one grid [tokens, hidden], of NaFlex, which has `lengths` [batch]
+ * beside, of each picture [batch, tokens, hidden]; tokens beyond a picture's length are not attended.
+ * [HF SiglipVisionTransformer, Siglip2VisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
 export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value {
-  const embedded = p.linear(patches, w.patchEmbedding, { add: w.positions, exact: true });
-  const x = encoder(p, embedded, w.blocks, w.config.heads);
+  const { hidden, heads, naflex } = w.config;
+  const [batch, tokens] = patches.shape;
+  const lengths = naflex ? p.input("lengths", [batch]) : undefined;
+  const add = w.positions ?? p.input("positions", [...(naflex ? [batch] : []), tokens, hidden]);
+  const embedded = p.linear(patches, w.patchEmbedding, { add, exact: true });
+  const x = encoder(p, embedded, w.blocks, heads, lengths);
   const last = p.layerNorm(x, w.norm);
   p.tap("last_hidden_state", last);
-  return w.head ? mapHead(p, last, w.head, w.config.heads) : last;
+  return w.head ? mapHead(p, last, w.head, heads, lengths) : last;
 }
 
 /**
  * Multihead attention pooling: one learned query over all tokens, then `h + mlp(norm(h))`; [batch, tokens, hidden] to
  * [batch, 1, hidden]. [HF SiglipMultiheadAttentionPoolingHead; big_vision vit.py MAPHead]
  */
-function mapHead(p: Recorder, x: Value, w: MapHead, heads: number): Value {
+function mapHead(p: Recorder, x: Value, w: MapHead, heads: number, lengths?: Value): Value {
   const hidden = x.shape[2];
   const query = p.linear(w.probe, w.q);
   const kv = p.linear(x, w.kv);
-  const pooled = p.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads);
+  const pooled = p.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads, lengths);
   return mlp(p, p.linear(pooled, w.out, { exact: true }), w.norm, w.mlp);
 }
 
-/** The image tower's weights by their names. */
+/** The image tower's weights by their names; without the learned positions where the grid is not theirs. */
 export function bindVisionTower(p: Params, config: VisionConfig): VisionTower {
-  const { hidden, mlp: inner, patchSize, channels, tokens, eps } = config;
+  const { hidden, mlp: inner, patchSize, channels, tokens, naflex, grid, eps } = config;
   const embeddings = p.at("embeddings");
   const head = p.at("head");
   return {
     config,
-    patchEmbedding: embeddings.linear("patch_embedding", [hidden, channels, patchSize, patchSize]),
-    positions: embeddings.tensor("position_embedding.weight", [tokens, hidden]),
+    patchEmbedding: embeddings.patches(hidden, channels, patchSize, naflex),
+    positions: !naflex && !grid ? embeddings.tensor("position_embedding.weight", [tokens, hidden]) : undefined,
     blocks: p.blocks("encoder.layers", config),
     norm: p.norm("post_layernorm", hidden, eps),
     head: config.head

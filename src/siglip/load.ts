@@ -28,6 +28,11 @@ export interface LoadOptions extends NetworkOptions, PictureOptions {
   readonly threads?: number;
   /** The halves to load; by default what the checkpoint has, which is both unless it is a tower's alone. */
   readonly towers?: readonly Tower[];
+  /**
+   * The size that pictures are squashed to where it is not the checkpoint's: [height, width] in pixels, up to 256 patches along. The
+   * learned positions are interpolated as Hugging Face's `interpolate_pos_encoding` does. Not of NaFlex models.
+   */
+  readonly size?: readonly [height: number, width: number];
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
   readonly device?: GPUDevice;
   /** Kernel forms to use on webgpu instead of those that trials choose: a choice changes last digits, a pin does not. */
@@ -86,7 +91,9 @@ export async function loadModel<Image>(
         signal,
       });
     }
-    const config = await readConfig(files, warn, signal);
+    const asStored = await readConfig(files, warn, signal);
+    const { size } = options;
+    const config = size === undefined ? asStored : (await import("../model/size.ts")).atSize(asStored, size);
     const towers = options.towers ?? config.towers;
     const lacking = towers.find((tower) => !config.towers.includes(tower));
     if (lacking) {

@@ -15,6 +15,7 @@ const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
   onWarning: true,
   revision: true,
   signal: true,
+  size: true,
   threads: true,
   token: true,
   towers: true,

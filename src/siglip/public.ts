@@ -1,5 +1,6 @@
 // What both entry points export beside their own Siglip class.
 
+export type { FlexiblePictures, Grid } from "../image/naflex.ts";
 export type { Decoder, PictureOptions, Pixels } from "../image/pixels.ts";
 export type { ImageProcessing } from "../image/preprocess.ts";
 export type { Filter } from "../image/resize.ts";
@@ -18,6 +19,6 @@ export type { BackendName } from "./backends.ts";
 export type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
 export type { Embeddings, Similarity, Skipped } from "./embeddings.ts";
 export type { LoadOptions } from "./load.ts";
-export type { EmbedOptions, StreamOptions } from "./siglip.ts";
+export type { EmbedImagesOptions, EmbedOptions, StreamOptions } from "./siglip.ts";
 export type { EmbeddedBatch } from "./stream.ts";
 export { DEFAULT_TEMPLATE } from "./template.ts";

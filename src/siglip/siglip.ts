@@ -1,9 +1,17 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import type { ModelFiles } from "../files/model-files.ts";
+import type { FlexiblePictures } from "../image/naflex.ts";
 import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
-import { preprocessPatches } from "../image/preprocess.ts";
+import { levels, preprocessPatches, resizeInSlices } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
-import { type ForwardOptions, noTower, type Tower, type Towers, type Values } from "../model/towers.ts";
+import {
+  type ForwardOptions,
+  noTower,
+  type PreparedPictures,
+  type Tower,
+  type Towers,
+  type Values,
+} from "../model/towers.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
 import type { Backend } from "../tensor/backend.ts";
 import type { StoredDType, WeightDType } from "../tensor/program.ts";
@@ -72,15 +80,21 @@ export interface EmbedOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Options of `embedImages`. */
+export interface EmbedImagesOptions extends EmbedOptions {
+  /** Of a NaFlex model: the most patches of a picture, 1 to 4096; by default what the checkpoint says (256). */
+  readonly maxPatches?: number;
+}
+
 /** Options of `embedStream`. */
-export interface StreamOptions extends Pick<EmbedOptions, "batch" | "signal"> {
+export interface StreamOptions extends Pick<EmbedImagesOptions, "batch" | "maxPatches" | "signal"> {
   /** What the items are: pictures by default, or texts. */
   readonly kind?: "image" | "text";
 }
 
 /** The names of those options, and of `embedStream`'s. */
 const EMBED = ["batch", "onError", "onProgress", "signal"] as const satisfies (keyof EmbedOptions)[];
-const STREAM = ["batch", "kind", "signal"] as const satisfies (keyof StreamOptions)[];
+const STREAM = ["batch", "kind", "maxPatches", "signal"] as const satisfies (keyof StreamOptions)[];
 
 /** How often a batch is tried whose device is lost under it. */
 const TRIES = 3;
@@ -140,7 +154,7 @@ export class Siglip<Image = unknown> {
   }
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
-  async embedImages(images: readonly Image[], options: EmbedOptions = {}): Promise<Embeddings> {
+  async embedImages(images: readonly Image[], options: EmbedImagesOptions = {}): Promise<Embeddings> {
     return this.embed(images, "embedImages", "pictures", options, () => this.imageWay(options));
   }
 
@@ -221,7 +235,7 @@ export class Siglip<Image = unknown> {
       return (await this.classifier(labels ?? [], options)).classify(image, options);
     }
     await checkOptions("classify", options, ["templates", "signal"]);
-    return model.own.rank((await model.towers.patches(await prepare(model, image, options.signal), options)).data);
+    return model.own.rank((await model.towers.patches(await prepare(model, image, options), options)).data);
   }
 
   /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
@@ -230,11 +244,11 @@ export class Siglip<Image = unknown> {
   }
 
   /**
-   * Pixel values [n, 3, size, size], which must not change meanwhile, to pooled images [n, dim] before normalisation, with named
-   * intermediates on request.
+   * Pixel values [n, 3, height, width] to pooled images [n, dim] before normalisation, with named intermediates on request. Of a NaFlex
+   * model what Hugging Face's processor gives: `{ patches, grids }`. They must not change meanwhile.
    */
-  async imageTower(values: Float32Array, options: ForwardOptions = {}): Promise<Values> {
-    return (await this.ready(options.signal)).towers.image(values, options);
+  async imageTower(pictures: Float32Array | FlexiblePictures, options: ForwardOptions = {}): Promise<Values> {
+    return (await this.ready(options.signal)).towers.image(pictures, options);
   }
 
   /** Token ids [n, positions] to pooled texts [n, dim] before normalisation, with named intermediates on request. */
@@ -273,19 +287,21 @@ export class Siglip<Image = unknown> {
     return parts;
   }
 
-  private async imageWay({ batch, signal }: EmbedOptions): Promise<Way<Image, Float32Array>> {
+  private async imageWay(options: EmbedImagesOptions): Promise<Way<Image, PreparedPictures>> {
+    const { batch, maxPatches, signal } = options;
     const model = await this.ready(signal);
     const { config, backend } = model;
     if (!config.vision.head) {
       const advice = config.classes ? "call classify" : "call imageTower with a tap";
       throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
     }
+    if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(config.image, maxPatches);
     return {
       batch: batch ?? backend.defaults.images,
-      prepare: (image, signal) => prepare(model, image, signal),
-      run: async (patches, signal) => {
+      prepare: (image, signal) => prepare(model, image, { maxPatches, signal }),
+      run: async (pictures, signal) => {
         const { towers } = await this.ready(signal);
-        return (await towers.patches(joined(patches), { signal })).data;
+        return (await towers.patches(await together(pictures), { signal })).data;
       },
     };
   }
@@ -336,18 +352,28 @@ export class Siglip<Image = unknown> {
   }
 }
 
-/** A picture as the image tower's input. */
+/** A picture as the image tower takes it. */
 async function prepare<Image>(
   { config, pictures, platform }: LoadedModel<Image>,
   image: Image,
-  signal?: AbortSignal,
-): Promise<Float32Array> {
-  const { tokens, patchSize, channels } = config.vision;
+  { maxPatches, signal }: EmbedImagesOptions,
+): Promise<PreparedPictures> {
+  const { naflex, tokens, patchSize, channels } = config.vision;
   const stride = padded(channels * patchSize ** 2);
-  const patches = new Float32Array(tokens * stride);
   const pixels = await platform.decode(image, { ...pictures, signal });
+  if (naflex) {
+    const { flexiblePatches } = await import("../image/naflex.ts");
+    return flexiblePatches(pixels, config.image, { patch: patchSize, maxPatches, stride }, { resizeInSlices, levels });
+  }
+  const patches = new Float32Array(tokens * stride);
   await preprocessPatches(pixels, config.image, patchSize, patches, 0, stride);
-  return patches;
+  return { patches };
+}
+
+/** Pictures in one batch, padded to the one that has most patches. */
+async function together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures> {
+  if (pictures[0].grids) return (await import("../image/naflex.ts")).joinFlexible(pictures as FlexiblePictures[]);
+  return { patches: joined(pictures.map(({ patches }) => patches)) };
 }
 
 /** Settles as the promise does, or with the signal's reason if that comes first. */

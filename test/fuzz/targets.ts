@@ -159,9 +159,13 @@ const config: Target = {
         assert(eps > 0 && eps <= 1);
       }
       assert(vision.tokens === Math.floor(vision.imageSize / vision.patchSize) ** 2 && vision.tokens > 0);
-      assert(text.projection === vision.hidden && image.size === vision.imageSize && vision.channels === 3);
+      assert(
+        text.projection === vision.hidden &&
+          image.size.every((side) => side === vision.imageSize) &&
+          vision.channels === 3,
+      );
       for (const count of [text.vocabulary, text.positions]) assert(Number.isSafeInteger(count) && count > 0);
-      if (image.size > 64) return;
+      if (vision.imageSize > 64) return;
       const values = pixelValues({ width: 1, height: 2, data: Uint8Array.of(0, 9, 99, 128, 254, 255) }, image);
       assert(values.length === 3 * vision.imageSize ** 2 && values.every(Number.isFinite));
     };

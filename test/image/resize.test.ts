@@ -1,14 +1,9 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { cutPatches } from "../../src/image/cut-patches.ts";
 import { fromRgba, MAX_PIXELS, MAX_SIDE, type Pixels } from "../../src/image/pixels.ts";
-import {
-  cutPatches,
-  type ImageProcessing,
-  pixelValues,
-  preprocess,
-  preprocessPatches,
-} from "../../src/image/preprocess.ts";
+import { type ImageProcessing, pixelValues, preprocess, preprocessPatches } from "../../src/image/preprocess.ts";
 import { type Filter, resize, resizeSteps } from "../../src/image/resize.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { synthetic } from "../harness/pictures.ts";
@@ -143,7 +138,7 @@ describe("resize", () => {
 
 describe("pixelValues", () => {
   const half: ImageProcessing = {
-    size: 60,
+    size: [60, 60],
     resample: "bicubic",
     rescale: 0.00392156862745098,
     mean: [0.5, 0.5, 0.5],
@@ -165,13 +160,13 @@ describe("pixelValues", () => {
 
   it("takes 0 to -1 and 255 to 1, channel by channel", () => {
     const red = { width: 1, height: 1, data: Uint8Array.of(255, 0, 0) };
-    expect([...pixelValues(red, { ...half, size: 1 })]).toEqual([1, -1, -1]);
+    expect([...pixelValues(red, { ...half, size: [1, 1] })]).toEqual([1, -1, -1]);
   });
 });
 
 describe("patches", () => {
   const processing: ImageProcessing = {
-    size: 17,
+    size: [17, 19],
     resample: "bicubic",
     rescale: 1 / 255,
     mean: [0.5, 0.4, 0.3],
@@ -180,40 +175,45 @@ describe("patches", () => {
   const picture = synthetic(40, 30);
 
   /** The value at (picture, row, column, channel, y, x), looked up one by one. */
-  function lookUp(values: Float32Array, count: number, size: number, patch: number): number[] {
-    const grid = Math.floor(size / patch);
+  function lookUp(
+    values: Float32Array,
+    count: number,
+    [height, width]: readonly [number, number],
+    patch: number,
+  ): number[] {
     const found: number[] = [];
     for (let n = 0; n < count; n++)
-      for (let row = 0; row < grid; row++)
-        for (let column = 0; column < grid; column++)
+      for (let row = 0; row < Math.floor(height / patch); row++)
+        for (let column = 0; column < Math.floor(width / patch); column++)
           for (let c = 0; c < 3; c++)
             for (let y = 0; y < patch; y++)
               for (let x = 0; x < patch; x++)
-                found.push(values[((n * 3 + c) * size + row * patch + y) * size + column * patch + x]);
+                found.push(values[((n * 3 + c) * height + row * patch + y) * width + column * patch + x]);
     return found;
   }
 
   it.each([1, 4, 5, 8, 17])("of %i x %i, cut or written at once, hold the pixel values to the bit", async (patch) => {
     const values = pixelValues(picture, processing);
     expect(await preprocess(picture, processing)).toEqual(values);
-    const wanted = lookUp(values, 1, 17, patch);
-    expect([...cutPatches(values, { count: 1, channels: 3, size: 17, patch })]).toEqual(wanted);
+    const wanted = lookUp(values, 1, processing.size, patch);
+    expect([...cutPatches(values, { count: 1, channels: 3, height: 17, width: 19, patch })]).toEqual(wanted);
     const out = new Float32Array(wanted.length + 7).fill(9);
     await preprocessPatches(picture, processing, patch, out, 4);
     expect([...out]).toEqual([9, 9, 9, 9, ...wanted, 9, 9, 9]);
   });
 
   it("of several pictures follow each other", () => {
-    const values = Float32Array.from({ length: 2 * 3 * 25 }, (_, i) => i);
-    expect([...cutPatches(values, { count: 2, channels: 3, size: 5, patch: 2 })]).toEqual(lookUp(values, 2, 5, 2));
+    const values = Float32Array.from({ length: 2 * 3 * 35 }, (_, i) => i);
+    const shape = { count: 2, channels: 3, height: 5, width: 7, patch: 2 };
+    expect([...cutPatches(values, shape)]).toEqual(lookUp(values, 2, [5, 7], 2));
   });
 
   it("refuses arrays of another length", async () => {
     const short = new Float32Array(3 * 16 * 16 - 1);
-    await expect(preprocessPatches(picture, processing, 8, short, 0)).rejects.toThrow(
+    await expect(preprocessPatches(picture, { ...processing, size: [17, 17] }, 8, short, 0)).rejects.toThrow(
       "patches: wanted room for 768 values from 0, found 767;",
     );
-    expect(() => cutPatches(short, { count: 1, channels: 3, size: 16, patch: 8 })).toThrow(
+    expect(() => cutPatches(short, { count: 1, channels: 3, height: 16, width: 16, patch: 8 })).toThrow(
       /wanted .*768 values, found 767/,
     );
   });

@@ -1,6 +1,7 @@
 import { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { asTyped, readHeader, readTensor } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import type { FlexiblePictures } from "../../src/image/naflex.ts";
 import { parseConfig, type SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers, type Towers, type Values } from "../../src/model/towers.ts";
 import { toFloat32 } from "../../src/support/numbers.ts";
@@ -35,12 +36,24 @@ export async function readGolden(name: string, config: string, file: Uint8Array)
 /** The cases of every run, smallest models with the traits of the large ones. */
 export const TINY = ["tiny-giant", "tiny-hd64", "tiny-hd72", "tiny-ragged"] as const;
 
+/** Pictures of four shapes in one batch. */
+export const NAFLEX = "tiny-naflex";
+
 /** Both towers of a golden case on a backend, with the case's synthetic weights, which must all find their use. */
 export async function goldenTowers({ config }: Golden, backend: Backend, dtype: WeightDType): Promise<Towers> {
   const checkpoint = await Checkpoint.open([syntheticSource(config)]);
   const towers = await loadTowers(backend, checkpoint, config, { dtype, towers: ["image", "text"] });
   if (towers.unused.length > 0) throw new Error(`No tower has a use for ${towers.unused.join(", ")}.`);
   return towers;
+}
+
+/** What a case gives its image tower: pixel values, or of NaFlex patches and grids. */
+async function pictures({ config, values, integers }: Golden): Promise<Float32Array | FlexiblePictures> {
+  const { data } = await values("pixel_values");
+  if (!config.vision.naflex) return data;
+  const sides = await integers("spatial_shapes");
+  const grids = Array.from({ length: sides.length / 2 }, (_, i) => [sides[2 * i], sides[2 * i + 1]] as const);
+  return { patches: data, grids };
 }
 
 /** Relative errors of one run, by what was compared. */
@@ -67,7 +80,7 @@ export async function checkGolden(
     const tap = (name: string, values: Values) => void taps.set(name, values);
     const pooled =
       tower === "image"
-        ? await towers.image((await golden.values("pixel_values")).data, { tap })
+        ? await towers.image(await pictures(golden), { tap })
         : await towers.text(await golden.integers("input_ids"), { tap });
     const states = await golden.values(`${prefix}_hidden_states`);
     const tokens = await golden.integers(`${prefix}_tokens`);
@@ -123,7 +136,7 @@ export const COSINE_BOUND: Readonly<Record<WeightDType, number>> = {
 
 /** The largest 1 - cosine between pooled outputs and the golden ones over the vectors of each tower. */
 export async function cosineLoss(golden: Golden, towers: Towers): Promise<{ image: number; text: number }> {
-  const image = await towers.image((await golden.values("pixel_values")).data);
+  const image = await towers.image(await pictures(golden));
   const text = await towers.text(await golden.integers("input_ids"));
   return {
     image: worstCosine(image, await golden.values("image_pooled")),

@@ -29,9 +29,11 @@ export function syntheticShapes({ text, vision }: SiglipConfig): Map<string, num
   encoder("text_model", text);
   linear("text_model.final_layer_norm", text.hidden);
   linear("text_model.head", text.projection, text.hidden);
-  const { hidden, patchSize, channels } = vision;
-  linear("vision_model.embeddings.patch_embedding", hidden, channels, patchSize, patchSize);
-  shapes.set("vision_model.embeddings.position_embedding.weight", [vision.tokens, hidden]);
+  const { hidden, imageSize, patchSize, channels } = vision;
+  const patch = vision.naflex ? [channels * patchSize ** 2] : [channels, patchSize, patchSize];
+  linear("vision_model.embeddings.patch_embedding", hidden, ...patch);
+  const positions = Math.floor(imageSize / patchSize) ** 2;
+  shapes.set("vision_model.embeddings.position_embedding.weight", [positions, hidden]);
   encoder("vision_model", vision);
   linear("vision_model.post_layernorm", hidden);
   shapes.set("vision_model.head.probe", [1, 1, hidden]);

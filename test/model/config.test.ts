@@ -23,7 +23,7 @@ const base = {
   towers: ["image", "text"],
   vision: { ...tower, naflex: false, imageSize: 224, patchSize: 16, channels: 3, tokens: 196, head: true },
   text: { ...tower, vocabulary: 32000, positions: 64, projection: 768 },
-  image: { size: 224, resample: "bicubic", rescale: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
+  image: { size: [224, 224], resample: "bicubic", rescale: 1 / 255, mean: [0.5, 0.5, 0.5], std: [0.5, 0.5, 0.5] },
 };
 
 describe("a sparse config.json", () => {
@@ -49,7 +49,7 @@ describe("a sparse config.json", () => {
       towers: ["image", "text"],
       vision: { ...base.vision, ...large, imageSize: 384, patchSize: 14, tokens: 729 },
       text: { ...large, vocabulary: 32000, positions: 64, projection: 1152 },
-      image: { ...base.image, size: 384 },
+      image: { ...base.image, size: [384, 384] },
     });
   });
 
@@ -83,13 +83,14 @@ describe("the golden configs", () => {
     });
   }
 
-  it("tiny-naflex is read", () => {
-    const { vision_config } = json("../golden/tiny-naflex/config.json");
-    expect(parseConfig(json("../golden/tiny-naflex/config.json")).vision).toMatchObject({
-      naflex: true,
-      tokens: vision_config.num_patches,
-      imageSize: Math.sqrt(vision_config.num_patches) * vision_config.patch_size,
-    });
+  it("tiny-naflex is read: any shape, at most as many patches as the preprocessor says", () => {
+    const config = json("../golden/tiny-naflex/config.json");
+    const { vision, image } = parseConfig(config);
+    expect(vision).toMatchObject({ naflex: true, tokens: 49, patchSize: 4, imageSize: 28 });
+    expect(image).toMatchObject({ size: [28, 28], maxPatches: 256, resample: "bilinear" });
+    const processor = { image_processor_type: "Siglip2ImageProcessorFast", max_num_patches: 64 };
+    expect(parseConfig(config, processor).image.maxPatches).toBe(64);
+    expect(refusal(() => parseConfig(config, { max_num_patches: 0 }))).toContain("max_num_patches");
   });
 
   it("the demo model's two files are read", () => {
@@ -97,7 +98,7 @@ describe("the golden configs", () => {
       json("../../weights/demo/config.json"),
       json("../../weights/demo/preprocessor_config.json"),
     );
-    expect(config.image).toEqual({ ...base.image, size: 112 });
+    expect(config.image).toEqual({ ...base.image, size: [112, 112] });
   });
 });
 
@@ -187,7 +188,7 @@ describe("preprocessor_config.json", () => {
     });
     const values = { rescale_factor: 1 / 128, image_mean: [0.1, 0, -0.5], image_std: [1, 2, 0.25] };
     expect(image(values)).toEqual({
-      size: 224,
+      size: [224, 224],
       resample: "bicubic",
       rescale: 1 / 128,
       mean: [0.1, 0, -0.5],
@@ -195,7 +196,7 @@ describe("preprocessor_config.json", () => {
     });
     expect(image({ do_rescale: false })).toEqual({ ...base.image, rescale: 1 });
     expect(image({ do_normalize: false })).toEqual({ ...base.image, mean: [0, 0, 0], std: [1, 1, 1] });
-    for (const size of [224, { height: 224, width: 224 }]) expect(image({ size }).size).toBe(224);
+    for (const size of [224, { height: 224, width: 224 }]) expect(image({ size }).size).toEqual([224, 224]);
   });
 
   const cases: [object, string][] = [
@@ -272,7 +273,7 @@ describe("any JSON", () => {
           try {
             const { vision, text, image } = parseConfig(config, preprocessor);
             expect(text.projection).toBe(vision.hidden);
-            expect(image.size).toBe(vision.imageSize);
+            expect(image.size).toEqual([vision.imageSize, vision.imageSize]);
             for (const { hidden, heads } of [vision, text]) expect(hidden % heads).toBe(0);
             expect(vision.tokens).toBe(Math.floor(vision.imageSize / vision.patchSize) ** 2);
             expect(vision.tokens * vision.hidden * text.vocabulary * text.positions * vision.mlp).toBeGreaterThan(0);

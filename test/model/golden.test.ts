@@ -2,14 +2,20 @@ import { describe } from "vitest";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { BACKENDS, onEvery } from "../harness/backends.ts";
 import { onGpu } from "../harness/cases.ts";
-import { TINY } from "../harness/golden.ts";
+import { NAFLEX, TINY } from "../harness/golden.ts";
 import { forTest } from "../harness/gpu.ts";
 import { goldenInForms, holdGolden } from "./golden.ts";
 import { holdCosine } from "./precision.ts";
 
+/** To compile takes a software adapter longer: on webgpu golden.more.ts has pictures of several shapes. */
+const ON_HOST = BACKENDS.filter(({ name }) => name !== "webgpu");
+
 describe("golden files", () => {
   for (const name of TINY) {
     onEvery(name, { precision: "f32" }, (backend, { golden }) => holdGolden(name, backend, golden));
+  }
+  for (const { name, test, golden } of ON_HOST) {
+    test(`${NAFLEX} on ${name}`, { precision: "f32" }, (backend) => holdGolden(NAFLEX, backend, golden));
   }
   goldenInForms("tiny-ragged", "tile-64x64", "32x32");
 });
@@ -18,7 +24,10 @@ describe("golden files", () => {
 for (const dtype of ["f16", "q8", "i8", "q4"] as const) {
   describe(`${dtype} weights`, () => {
     for (const { name, test } of BACKENDS.filter(({ dtypes }) => dtypes.includes(dtype))) {
-      test(`keep the golden embeddings on ${name}`, { precision: dtype }, (backend) => holdCosine(backend, dtype));
+      const cases = name === "webgpu" ? TINY : [...TINY, NAFLEX];
+      test(`keep the golden embeddings on ${name}`, { precision: dtype }, (backend) =>
+        holdCosine(backend, dtype, cases),
+      );
     }
 
     if (dtype === "i8") return; // wasm's own
