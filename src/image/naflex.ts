@@ -8,8 +8,8 @@ export type Grid = readonly [rows: number, columns: number];
 /** Pictures of several shapes as the image tower takes them. */
 export interface FlexiblePictures {
   /**
-   * [n, most, patch patch 3]: the patches of each picture, the top left one first, every one in (row, column, channel) order; behind
-   * a picture's own, zeros. `most` follows from the length.
+   * The patches of each picture, the top left one first, every one in (row, column, channel) order; behind a picture's own, zeros.
+   * `[n, most, 3 patch patch]`; `most` follows from the length.
    */
   readonly patches: Float32Array;
   /** Of each picture; `rows * columns` of its patches count. */
