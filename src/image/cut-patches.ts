@@ -1,6 +1,9 @@
 import { mismatch } from "../support/error.ts";
 
-/** What `cutPatches` cuts: `count` pictures of `channels` planes of `height` x `width` values, into squares of `patch` x `patch`. */
+/**
+ * What `cutPatches` cuts: `count` pictures of `channels` planes of `height` x `width` values, into squares of `patch` x
+ * `patch`.
+ */
 export interface PatchShape {
   readonly count: number;
   readonly channels: number;
@@ -10,8 +13,8 @@ export interface PatchShape {
 }
 
 /**
- * Pixel values `[count, channels, height, width]` as patches `[count, rows * columns, channels * patch * patch]`, in the order of
- * `preprocessPatches`. Throws a SiglipError where `values` has another length.
+ * Pixel values `[count, channels, height, width]` as patches `[count, rows * columns, channels * patch * patch]`, in
+ * the order of `preprocessPatches`. Throws a SiglipError where `values` has another length.
  */
 export function cutPatches(values: Float32Array, shape: PatchShape): Float32Array {
   const { count, channels, height, width, patch } = shape;

@@ -8,8 +8,8 @@ export type Grid = readonly [rows: number, columns: number];
 /** Pictures of several shapes as the image tower takes them. */
 export interface FlexiblePictures {
   /**
-   * The patches of each picture, the top left one first, every one in (row, column, channel) order; behind a picture's own, zeros.
-   * `[n, most, 3 patch patch]`; `most` follows from the length.
+   * The patches of each picture, the top left one first, every one in (row, column, channel) order; behind a picture's
+   * own, zeros. `[n, most, 3 patch patch]`; `most` follows from the length.
    */
   readonly patches: Float32Array;
   /** Of each picture; `rows * columns` of its patches count. */
@@ -23,8 +23,8 @@ export const MOST_PATCHES = 4096;
 const EPSILON = 1e-5;
 
 /**
- * The grid of a picture: the largest that keeps its aspect ratio within `maxPatches`, every side rounded up to whole patches. The
- * search is that of Hugging Face's `get_image_size_for_max_num_patches`, step by step.
+ * The grid of a picture: the largest that keeps its aspect ratio within `maxPatches`, every side rounded up to whole
+ * patches. The search is that of Hugging Face's `get_image_size_for_max_num_patches`, step by step.
  */
 export function gridOf(height: number, width: number, patch: number, maxPatches: number): Grid {
   const along = (side: number, scale: number) => Math.max(1, Math.ceil((side * scale) / patch));
@@ -48,7 +48,10 @@ export interface FlexibleShape {
   readonly stride: number;
 }
 
-/** What `preprocess.ts` does; this module is loaded on demand, and what it shared with others would be a script of its own. */
+/**
+ * What `preprocess.ts` does; this module is loaded on demand, and what it shared with others would be a script of its
+ * own.
+ */
 export interface Steps {
   readonly resizeInSlices: typeof resizeInSlices;
   readonly levels: typeof levels;

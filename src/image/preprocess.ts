@@ -3,9 +3,14 @@ import { Slice } from "../support/slices.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
 
-/** What `preprocessor_config.json` says of pictures: squashed to one size, then (x * rescale - mean) / std by channel. */
+/**
+ * What `preprocessor_config.json` says of pictures: squashed to one size, then (x * rescale - mean) / std by channel.
+ */
 export interface ImageProcessing {
-  /** In pixels; a square unless another was asked for. Of NaFlex, which keeps the aspect ratio, the one of the learned positions. */
+  /**
+   * In pixels; a square unless another was asked for. Of NaFlex, which keeps the aspect ratio, the one of the learned
+   * positions.
+   */
   readonly size: readonly [height: number, width: number];
   /** Of NaFlex alone: the most patches of a picture, unless a call says otherwise. */
   readonly maxPatches?: number;
@@ -20,8 +25,9 @@ export interface ImageProcessing {
 }
 
 /**
- * A picture squashed to its size and normalised: `[3, height, width]`. The arithmetic is that of Hugging Face's PIL processor
- * (`image_transforms.rescale` in float64 rounded to float32, `normalize` in float32), so the values agree with it to the bit.
+ * A picture squashed to its size and normalised: `[3, height, width]`. The arithmetic is that of Hugging Face's PIL
+ * processor (`image_transforms.rescale` in float64 rounded to float32, `normalize` in float32), so the values agree
+ * with it to the bit.
  */
 export function pixelValues(pixels: Pixels, p: ImageProcessing): Float32Array {
   return normalise(resize(pixels, p.size[1], p.size[0], p.resample), p);

@@ -27,11 +27,16 @@ export interface VisionConfig extends TowerConfig {
   readonly patchSize: number;
   /** Always 3: red, green, blue. */
   readonly channels: number;
-  /** `floor(imageSize / patchSize)²`: the rows and columns of pixels left over are dropped. Of another `grid` as many as that has. */
+  /**
+   * `floor(imageSize / patchSize)²`: the rows and columns of pixels left over are dropped. Of another `grid` as many as
+   * that has.
+   */
   readonly tokens: number;
   /** Whether the tower ends in the MAP head, without which there are tokens but no embedding. */
   readonly head: boolean;
-  /** Patches one under the other and side by side, where pictures of another size than the checkpoint's were asked for. */
+  /**
+   * Patches one under the other and side by side, where pictures of another size than the checkpoint's were asked for.
+   */
   readonly grid?: readonly [rows: number, columns: number];
 }
 

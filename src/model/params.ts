@@ -54,8 +54,8 @@ export class Params {
   }
 
   /**
-   * `patch_embedding`: a convolution [out, channels, patch, patch], or `flat`, a linear map. Being an embedding it is never stored in
-   * less than half precision.
+   * `patch_embedding`: a convolution [out, channels, patch, patch], or `flat`, a linear map. Being an embedding it is
+   * never stored in less than half precision.
    */
   patches(out: number, channels: number, patch: number, flat: boolean): Linear {
     const shape = flat ? [out, patch * patch * channels] : [out, channels, patch, patch];

@@ -5,8 +5,9 @@ import type { SiglipConfig } from "./config.ts";
 import type { PreparedPictures } from "./towers.ts";
 
 /**
- * What a caller of the image tower passes, checked and in patches: pixel values [n, 3, height, width], or of NaFlex what
- * Hugging Face's processor makes. Throws a SiglipError where the model takes the other, and for values that are not finite.
+ * What a caller of the image tower passes, checked and in patches: pixel values [n, 3, height, width], or of NaFlex
+ * what Hugging Face's processor makes. Throws a SiglipError where the model takes the other, and for values that are
+ * not finite.
  */
 export function prepared(pictures: Float32Array | FlexiblePictures, { vision, image }: SiglipConfig): PreparedPictures {
   const { channels, patchSize: patch } = vision;

@@ -2,8 +2,8 @@ import type { Grid } from "../image/naflex.ts";
 import type { VisionConfig } from "./config.ts";
 
 /**
- * Inputs of an image tower beside the patches: `positions`, and of NaFlex, for pictures of so many grids padded to `most` patches each,
- * `lengths`.
+ * Inputs of an image tower beside the patches: `positions`, and of NaFlex, for pictures of so many grids padded to
+ * `most` patches each, `lengths`.
  */
 export type PositionInputs = (
   grids: readonly Grid[] | undefined,
@@ -21,8 +21,9 @@ export function positionInputs(table: Float32Array, { grid, hidden }: VisionConf
 }
 
 /**
- * How learned positions are brought to another grid: `bilinear` with antialias, as NaFlex is trained, or `bicubic` (a = -0.75) without and with
- * the border repeated, as Hugging Face's `interpolate_pos_encoding` does. [torch.nn.functional.interpolate, align_corners false]
+ * How learned positions are brought to another grid: `bilinear` with antialias, as NaFlex is trained, or `bicubic` (a =
+ * -0.75) without and with the border repeated, as Hugging Face's `interpolate_pos_encoding` does.
+ * [torch.nn.functional.interpolate, align_corners false]
  */
 export type Interpolation = "bilinear" | "bicubic";
 

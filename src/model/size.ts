@@ -6,8 +6,8 @@ const MOST = 4096;
 const MOST_PATCHES = 256;
 
 /**
- * A model's configuration for pictures of another size. Its positions are then interpolated; rows and columns of pixels that fill no patch are
- * dropped. Throws a SiglipError for what is no size, and for NaFlex, which takes any.
+ * A model's configuration for pictures of another size. Its positions are then interpolated; rows and columns of pixels
+ * that fill no patch are dropped. Throws a SiglipError for what is no size, and for NaFlex, which takes any.
  */
 export function atSize(config: SiglipConfig, size: readonly [height: number, width: number]): SiglipConfig {
   const { vision, image } = config;

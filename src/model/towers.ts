@@ -62,11 +62,14 @@ export interface Towers {
   /** Tensors of the checkpoint that no tower has a use for. */
   readonly unused: readonly string[];
   /**
-   * Pixel values [n, 3, height, width], of NaFlex patches and grids, to pooled images [n, hidden], not normalised, or where the tower has
-   * no head to its last hidden state [n, tokens * hidden].
+   * Pixel values [n, 3, height, width], of NaFlex patches and grids, to pooled images [n, hidden], not normalised, or
+   * where the tower has no head to its last hidden state [n, tokens * hidden].
    */
   image(pictures: Float32Array | FlexiblePictures, options?: ForwardOptions): Promise<Values>;
-  /** The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32, and of NaFlex their grids. */
+  /**
+   * The same from patches [n, tokens, 3 patch patch], each row padded with zeros to a multiple of 32, and of NaFlex
+   * their grids.
+   */
   patches(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
@@ -81,8 +84,8 @@ export function bindTowers(config: SiglipConfig, dtype: WeightDType): { vision: 
 }
 
 /**
- * The image tower as a program: input `patches` [batch, tokens, 3 patch patch], output `pooled` [batch, 1, hidden]; see `visionTower`
- * for what NaFlex wants beside. There `tokens` may be any number.
+ * The image tower as a program: input `patches` [batch, tokens, 3 patch patch], output `pooled` [batch, 1, hidden]; see
+ * `visionTower` for what NaFlex wants beside. There `tokens` may be any number.
  */
 export function imageProgram(tower: VisionTower, batch: number, taps = false, tokens = tower.config.tokens): Program {
   const { channels, patchSize } = tower.config;

@@ -25,7 +25,10 @@ export function part(value: Value, index: number, width: number): View {
   return { value, offset: index * width, width };
 }
 
-/** Self-attention of x [batch, tokens, hidden] over its own tokens, as many as `lengths` [batch] says, before the output projection. */
+/**
+ * Self-attention of x [batch, tokens, hidden] over its own tokens, as many as `lengths` [batch] says, before the output
+ * projection.
+ */
 export function attend(p: Recorder, x: Value, qkv: Linear, heads: number, lengths?: Value): Value {
   const hidden = x.shape[2];
   const fused = p.linear(x, qkv);

@@ -16,7 +16,10 @@ export interface MapHead {
 /** Weights of the image tower. */
 export interface VisionTower {
   readonly config: VisionConfig;
-  /** [hidden, channels * patch * patch], its input in (channel, row, column) order, of NaFlex in (row, column, channel) order. */
+  /**
+   * [hidden, channels * patch * patch], its input in (channel, row, column) order, of NaFlex in (row, column, channel)
+   * order.
+   */
   readonly patchEmbedding: Linear;
   /** [tokens, hidden]; absent where they follow from a picture's grid and are an input. */
   readonly positions?: Weight;
@@ -27,11 +30,11 @@ export interface VisionTower {
 }
 
 /**
- * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not normalised, or
- * without a head to the last hidden state [batch, tokens, hidden].
- * Where the tower has no positions of its own they are an input: of one grid [tokens, hidden], of NaFlex, which has `lengths` [batch]
- * beside, of each picture [batch, tokens, hidden]; tokens beyond a picture's length are not attended.
- * [HF SiglipVisionTransformer, Siglip2VisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
+ * The image tower: patches [batch, tokens, channels * patch * patch] to the pooled image [batch, 1, hidden], not
+ * normalised, or without a head to the last hidden state [batch, tokens, hidden]. Where the tower has no positions of
+ * its own they are an input: of one grid [tokens, hidden], of NaFlex, which has `lengths` [batch] beside, of each
+ * picture [batch, tokens, hidden]; tokens beyond a picture's length are not attended. [HF SiglipVisionTransformer,
+ * Siglip2VisionTransformer; Alabdulmohsin et al. 2023, arXiv 2305.13035]
  */
 export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value {
   const { hidden, heads, naflex } = w.config;

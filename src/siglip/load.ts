@@ -29,8 +29,9 @@ export interface LoadOptions extends NetworkOptions, PictureOptions {
   /** The halves to load; by default what the checkpoint has, which is both unless it is a tower's alone. */
   readonly towers?: readonly Tower[];
   /**
-   * The size that pictures are squashed to where it is not the checkpoint's: [height, width] in pixels, up to 256 patches along. The
-   * learned positions are interpolated as Hugging Face's `interpolate_pos_encoding` does. Not of NaFlex models.
+   * The size that pictures are squashed to where it is not the checkpoint's: [height, width] in pixels, up to 256
+   * patches along. The learned positions are interpolated as Hugging Face's `interpolate_pos_encoding` does. Not of
+   * NaFlex models.
    */
   readonly size?: readonly [height: number, width: number];
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */

@@ -244,8 +244,9 @@ export class Siglip<Image = unknown> {
   }
 
   /**
-   * Pixel values [n, 3, height, width] to pooled images [n, dim] before normalisation, with named intermediates on request. Of a NaFlex
-   * model what Hugging Face's processor gives: `{ patches, grids }`. They must not change meanwhile.
+   * Pixel values [n, 3, height, width] to pooled images [n, dim] before normalisation, with named intermediates on
+   * request. Of a NaFlex model what Hugging Face's processor gives: `{ patches, grids }`. They must not change
+   * meanwhile.
    */
   async imageTower(pictures: Float32Array | FlexiblePictures, options: ForwardOptions = {}): Promise<Values> {
     return (await this.ready(options.signal)).towers.image(pictures, options);

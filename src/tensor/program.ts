@@ -92,9 +92,10 @@ export interface LayerNormOperation extends Norm {
 }
 
 /**
- * Softmax attention, all heads: `y = softmax(q kᵀ / sqrt(width / heads)) v`. q is [B or 1, Q, …], k and v [B, K, …] of which
- * `width` columns from their offsets are read; y [B, Q, width]. A q of batch 1 serves every item. `lengths` [B], whole numbers
- * from 1 to K kept in float32: so many keys of an item are attended, and those beyond are as if they were not there.
+ * Softmax attention, all heads: `y = softmax(q kᵀ / sqrt(width / heads)) v`. q is [B or 1, Q, …], k and v [B, K, …] of
+ * which `width` columns from their offsets are read; y [B, Q, width]. A q of batch 1 serves every item. `lengths` [B],
+ * whole numbers from 1 to K kept in float32: so many keys of an item are attended, and those beyond are as if they were
+ * not there.
  */
 export interface AttentionOperation {
   readonly kind: "attention";

@@ -199,7 +199,10 @@ export function attention(
   };
 }
 
-/** Items of which fewer keys are attended: all, one, and some that fill no step and no vector; of a self-attention and of one query. */
+/**
+ * Items of which fewer keys are attended: all, one, and some that fill no step and no vector; of a self-attention and
+ * of one query.
+ */
 export function masked(head: number): Case[] {
   const lengths = [37, 1, 18];
   return [37, 1].map((queries) => attention(3, queries, 37, 2, head, 1, false, lengths));
