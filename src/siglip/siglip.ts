@@ -329,7 +329,7 @@ export class Siglip<Image = unknown> {
     way: () => Promise<Way<Item, Prepared>>,
   ): Promise<Embeddings> {
     if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, what, items);
-    await checkOptions(call, options, EMBED);
+    await checkOptions(call, options, call === "embedImages" ? [...EMBED, "maxPatches"] : EMBED);
     const { onError, onProgress, signal } = options;
     const rows: Float32Array[] = [];
     const skipped: Skipped[] = [];
