@@ -103,8 +103,8 @@ const TRIES = 3;
  * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
  *
  * Calls may overlap. After `dispose` every call, and every one that still runs, rejects with a SiglipError. So do running calls when
- * the device is lost (a driver's reset, a page in the background); the next call then brings the model onto a new device, once for every
- * loss.
+ * the device is lost (a driver's reset, a page in the background); the next call then brings the model onto a new device, and where
+ * that fails the one after it tries again.
  */
 export class Siglip<Image = unknown> {
   /** The model's configuration. */
@@ -131,7 +131,7 @@ export class Siglip<Image = unknown> {
   readonly version: string | undefined;
   /** Dropped by `dispose`, so that the weights can be collected while somebody still holds the model. */
   private kept: LoadedModel<Image> | undefined;
-  /** While the model is brought onto a new device, and for ever where that has failed. */
+  /** While the model is brought onto a new device. */
   private revival: Promise<LoadedModel<Image>> | undefined;
 
   protected constructor(parts: LoadedModel<Image>) {
@@ -272,7 +272,9 @@ export class Siglip<Image = unknown> {
   private async ready(signal?: AbortSignal): Promise<LoadedModel<Image>> {
     const parts = this.parts;
     if (!parts.backend.lost) return parts;
-    this.revival ??= this.revive(parts);
+    this.revival ??= this.revive(parts).finally(() => {
+      this.revival = undefined;
+    });
     return unlessAborted(this.revival, signal);
   }
 
@@ -284,7 +286,6 @@ export class Siglip<Image = unknown> {
       return this.parts; // throws: it was disposed meanwhile
     }
     this.kept = parts;
-    this.revival = undefined;
     return parts;
   }
 
