@@ -5,6 +5,8 @@
  *
  *   --case tiny-hd72   another golden case       --towers image,text   --batch 1,8,32   --dtype f16,q8
  *   --cpu              the CPU backend            --json                the result on stdout
+ *   --wasm             the wasm backend: pictures one at a time, texts one and 32 at a time; writes model-<processor>-node-<version>.json
+ *   --threads 2        of the wasm backend
  *   --portable         as if there were no matrix units: writes model-<adapter>-portable.json
  *
  * SIGLIP_FULL_DIR names a folder with so400m's synthetic weights (test/judge/write-synthetic.ts); without it they are made as they
@@ -25,6 +27,7 @@ import { type Bench, describe } from "./lib/device.ts";
 import { CEILING_SHADERS, openNodeBench } from "./lib/node.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
 import { digits, duration, percent, rate } from "./lib/statistics.ts";
+import { openWasm } from "./lib/wasm.ts";
 import { type LoadFigures, type ModelRow, measure } from "./model/measure.ts";
 import { openSubject } from "./model/subject.ts";
 
@@ -47,19 +50,22 @@ const { values: options } = parseArgs({
     batch: { type: "string" },
     dtype: { type: "string" },
     cpu: { type: "boolean", default: false },
+    wasm: { type: "boolean", default: false },
+    threads: { type: "string" },
     portable: { type: "boolean", default: false },
     json: { type: "boolean", default: false },
   },
 });
 const tell = (line: string) => void (options.json ? console.error(line) : console.log(line));
 
-const bench: Bench | undefined = options.cpu ? undefined : await openNodeBench(options.portable);
-tell(bench ? describe(bench.adapter) : "the CPU backend");
+const bench: Bench | undefined = options.cpu || options.wasm ? undefined : await openNodeBench(options.portable);
+tell(bench ? describe(bench.adapter) : `the ${options.wasm ? "wasm" : "CPU"} backend`);
 const ceilings = bench && (await measureCeilings(bench, CEILING_SHADERS, tell));
-const slow = !bench || bench.adapter.software;
-const batches = options.batch?.split(",").map(Number) ?? (slow ? [1] : [1, 8, 32]);
-const dtypes =
-  (options.dtype?.split(",") as WeightDType[]) ?? (slow ? [bench ? "f16" : "f32"] : ["f16", "q8", "q4", "f32"]);
+const slow = !options.wasm && (!bench || bench.adapter.software);
+const batchesOf = (tower: Tower) =>
+  options.batch?.split(",").map(Number) ?? (slow ? [1] : !options.wasm ? [1, 8, 32] : tower === "text" ? [1, 32] : [1]);
+const every: readonly WeightDType[] = options.wasm ? ["f32", "f16", "q8", "i8", "q4"] : ["f16", "q8", "q4", "f32"];
+const dtypes = (options.dtype?.split(",") as WeightDType[]) ?? (slow ? [bench ? "f16" : "f32"] : every);
 const wanted = (options.towers?.split(",") as Tower[]) ?? ["image", "text"];
 const subject = await openSubject(options.case, options.case === REAL ? process.env.SIGLIP_FULL_DIR : undefined);
 
@@ -75,7 +81,7 @@ const result: ModelResult = {
 };
 let written = "";
 for (const weights of dtypes) {
-  const { backend, activations, matrix } = makeBackend(weights);
+  const { backend, activations, matrix, on } = await makeBackend(weights);
   const where = { profile: bench?.profile, ceilings, matrix, held: () => backend.bytes };
   const checkpoint = await subject.open();
   const started = performance.now();
@@ -84,7 +90,8 @@ for (const weights of dtypes) {
   await arrived(backend);
   const figures: LoadFigures = {
     model: subject.name,
-    backend: bench ? "webgpu" : "cpu",
+    backend: backend.name,
+    on,
     weights,
     activations,
     source: subject.source,
@@ -92,10 +99,10 @@ for (const weights of dtypes) {
     weightBytes: backend.bytes,
   };
   tell(
-    `\n${subject.name}, weights ${weights}, activations ${activations}: ${figures.source} loaded in ${duration(figures.load)}, ${digits(figures.weightBytes / 1e6)} MB`,
+    `\n${subject.name}${on ? ` on ${on}` : ""}, weights ${weights}, activations ${activations}: ${figures.source} loaded in ${duration(figures.load)}, ${digits(figures.weightBytes / 1e6)} MB`,
   );
   for (const tower of wanted) {
-    for (const batch of batches) {
+    for (const batch of batchesOf(tower)) {
       const once = slow && subject.name === REAL;
       const row = { ...figures, tower, batch, once };
       rows.push(await measure(subject, towers, where, row));
@@ -115,11 +122,16 @@ const wrong = rows.some((row) => row.error);
 process.stdout.write(options.json ? `${JSON.stringify(result)}\n` : "", () => process.exit(wrong ? 1 : 0));
 
 /** The backend that `Siglip.load` would make, on the device that is measured. */
-function makeBackend(weights: WeightDType): {
+async function makeBackend(weights: WeightDType): Promise<{
   backend: Backend;
   activations: "f32" | "f16";
   matrix: boolean;
-} {
+  on?: string;
+}> {
+  if (options.wasm) {
+    const threads = options.threads === undefined ? undefined : Number(options.threads);
+    return { ...(await openWasm(weights, threads)), activations: "f32", matrix: false };
+  }
   if (!bench) return { backend: new CpuBackend(), activations: "f32", matrix: false };
   const { device, adapter } = bench;
   const backend = new WebGpuBackend(device, deviceOptions(device, adapter.software, weights));

@@ -75,6 +75,7 @@ function most({ f32, f16, matrix, copy }: Ceilings): string {
 }
 
 function modelTable({ adapter, environment, ceilings, rows, unfinished }: ModelResult): string {
+  const named = rows.some(({ on }) => on);
   const head = [
     "tower",
     "batch",
@@ -90,6 +91,7 @@ function modelTable({ adapter, environment, ceilings, rows, unfinished }: ModelR
     "load",
     "memory",
     "1 - cosine",
+    ...(named ? [""] : []),
   ];
   const cells = rows.map((row) => [
     row.tower,
@@ -106,6 +108,7 @@ function modelTable({ adapter, environment, ceilings, rows, unfinished }: ModelR
     duration(row.load),
     `${digits((row.bytes ?? row.weightBytes) / 1e9)} GB`,
     row.distance.toExponential(1),
+    ...(named ? [row.on ?? ""] : []),
   ]);
   const whole = unfinished ? " Broken off." : "";
   return `${heading(adapter, environment)}${ceilings ? most(ceilings) : ""}${whole}\n\n${table(head, cells, 4)}`;

@@ -9,7 +9,9 @@ import { ALLOWED, type Subject } from "./subject.ts";
 /** What loading both towers took; seconds and bytes. */
 export interface LoadFigures {
   readonly model: string;
-  readonly backend: "webgpu" | "cpu";
+  readonly backend: string;
+  /** Threads, instructions and forms of the wasm backend. */
+  readonly on?: string;
   readonly weights: WeightDType;
   readonly activations: "f32" | "f16";
   readonly source: Subject["source"];

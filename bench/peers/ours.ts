@@ -3,17 +3,15 @@ import type { SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { folderFiles } from "../../src/node/folder.ts";
 import { findGpu } from "../../src/node/gpu.ts";
-import { nodeThreads } from "../../src/node/threads.ts";
 import type { Backend } from "../../src/tensor/backend.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import type { RowChunk } from "../../src/tensor/packing.ts";
 import { Recorder, type WeightDType } from "../../src/tensor/program.ts";
-import type { WasmBackend } from "../../src/tensor/wasm/backend.ts";
-import { open as openWasm } from "../../src/tensor/wasm/open.ts";
 import { WebGpuBackend } from "../../src/tensor/webgpu/backend.ts";
 import { openDevice } from "../../src/tensor/webgpu/device.ts";
 import { deviceOptions } from "../../src/tensor/webgpu/open.ts";
 import { arrived } from "../lib/arrived.ts";
+import { openWasm } from "../lib/wasm.ts";
 import type { ModelFiles } from "./files.ts";
 import { type Layer, normalised, type Pictures, sampled } from "./inputs.ts";
 import type { Loaded } from "./measure.ts";
@@ -47,16 +45,7 @@ export interface Ours {
 /** As `Siglip.load` opens it; kernel forms are tried anew, none are remembered. */
 async function open({ name, dtype, threads }: Ours): Promise<{ backend: Backend; on?: string }> {
   if (name === "cpu") return { backend: new CpuBackend() };
-  if (name === "wasm") {
-    const { backend, adapter } = (await openWasm({
-      ...{ named: true, dtype, threads, threading: nodeThreads },
-      ...{ gpu: async () => undefined, withoutGpu: () => "", chosenForms: () => new Map() },
-    }))!;
-    const { forms } = backend as WasmBackend;
-    // Patches are never stored in less than half precision.
-    const patches = dtype === "f32" || dtype === "f16" ? "" : `, patches ${forms.f16}`;
-    return { backend, on: `${adapter}; ${forms[dtype]}${patches}` };
-  }
+  if (name === "wasm") return openWasm(dtype, threads);
   const opened = await openDevice(await findGpu());
   if (!opened) throw new Error("a WebGPU adapter was wanted, none found");
   return { backend: new WebGpuBackend(opened.device, deviceOptions(opened.device, opened.software, dtype)) };
