@@ -1,15 +1,12 @@
-// `siglip/static` in the background of an unpacked extension. The Chromium of npm loads none: this wants Debian's.
-import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+// `siglip/static` in the background of an unpacked extension.
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type BrowserContext, chromium, type Worker } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { tallied } from "../harness/cases.ts";
+import { type Extension, noExtensions, startExtension } from "./extension.ts";
 import { demo, expectDemo, expectKept, workerScripts } from "./static.ts";
-
-const binary = "/usr/lib/chromium/chromium";
-const skip = existsSync(binary) ? undefined : "Debian's chromium is not installed";
 
 const manifest = {
   manifest_version: 3,
@@ -19,47 +16,36 @@ const manifest = {
   content_security_policy: { extension_pages: "script-src 'self' 'wasm-unsafe-eval'" },
 };
 
-const folder = mkdtempSync(join(tmpdir(), "siglip-extension-"));
-let context: BrowserContext;
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "siglip-extension-"));
+  cpSync(fileURLToPath(demo), join(folder, "demo"), { recursive: true });
+  for (const [name, script] of await workerScripts()) writeFileSync(join(folder, name), script);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** Writes an extension with the demo model among its files, starts it and resolves with its background. */
-async function start(name: string, manifest: object): Promise<Worker> {
-  await context?.close();
-  const extension = join(folder, name);
-  cpSync(fileURLToPath(demo), join(extension, "demo"), { recursive: true });
-  for (const [name, script] of await workerScripts()) writeFileSync(join(extension, name), script);
-  writeFileSync(join(extension, "manifest.json"), JSON.stringify(manifest));
-  context = await chromium.launchPersistentContext(join(folder, `${name}-profile`), {
-    executablePath: binary,
-    // Playwright's own headless is of the shell, which knows no extensions.
-    headless: false,
-    args: ["--headless=new", "--no-sandbox", `--load-extension=${extension}`],
-    ignoreDefaultArgs: ["--disable-extensions"],
-  });
-  return context.serviceWorkers()[0] ?? (await context.waitForEvent("serviceworker"));
+/** Starts the extension, which has the demo model among its files. */
+function start(manifest: object): Promise<Extension> {
+  writeFileSync(join(folder, "manifest.json"), JSON.stringify(manifest));
+  return startExtension(folder);
 }
 
+const wasm = { backend: "wasm", precision: "f32", skip: noExtensions };
 describe("siglip/static in an extension's background", () => {
-  let worker: Worker;
-  beforeAll(async () => {
-    if (!skip) worker = await start("extension", manifest);
-  });
-  afterAll(async () => {
-    await context?.close();
-    rmSync(folder, { recursive: true, force: true });
-  });
-
-  const wasm = { backend: "wasm", precision: "f32", skip };
   tallied("gives the demo's golden logits from the extension's own files", wasm, async () => {
-    await expectDemo(worker, "./demo");
-    await expectDemo(worker, new URL("demo", worker.url()).href);
+    await using extension = await start(manifest);
+    await expectDemo(extension.worker, "./demo");
+    await expectDemo(extension.worker, new URL("demo", extension.worker.url()).href);
   });
 
-  tallied("keeps a model of a server for the next load", { ...wasm, precision: "q4" }, async () => expectKept(worker));
+  tallied("keeps a model of a server for the next load", { ...wasm, precision: "q4" }, async () => {
+    await using extension = await start(manifest);
+    await expectKept(extension.worker);
+  });
 
   tallied("says what the manifest lacks, and runs on the cpu all the same", { ...wasm, backend: "cpu" }, async () => {
-    const strict = await start("strict", { ...manifest, content_security_policy: undefined });
-    const [failure, backend] = await strict.evaluate(async () => {
+    await using extension = await start({ ...manifest, content_security_policy: undefined });
+    const [failure, backend] = await extension.worker.evaluate(async () => {
       const failure = await siglip.Siglip.load("./demo").catch((error) => String(error));
       const model = await siglip.Siglip.load("./demo", { backend: "cpu" });
       return [String(failure), model.device.backend];
