@@ -1,4 +1,4 @@
-// Every example of docs/examples, with the packed package.
+// The packed package under an older compiler and in every example of docs/examples, and what JSR would say.
 import { type ChildProcess, spawn } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
@@ -7,14 +7,15 @@ import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 import type { Browser } from "playwright-core";
 import * as vite from "vite";
-import { afterAll, beforeAll, describe, expect, type TestContext } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { noChromium } from "../browser/chromium.ts";
 import { noExtensions, startExtension } from "../browser/extension.ts";
 import { answerRange, type Site, serve } from "../browser/site.ts";
 import { tallied } from "../harness/cases.ts";
-import { runtime } from "../harness/runtimes.ts";
+import { runtime, runtimesFolder } from "../harness/runtimes.ts";
 import { openChromium } from "../harness/shared.ts";
-import { installPackage, type Project } from "./project.ts";
+import { execute, installPackage, type Project } from "./project.ts";
+import { bundled, diagnose } from "./types.ts";
 
 const demo = fileURLToPath(new URL("../../weights/demo/", import.meta.url));
 const picture = join(demo, "examples/two-cats.png");
@@ -59,6 +60,35 @@ async function ask(path: string): Promise<string> {
     await page.close();
   }
 }
+
+describe("the packed package", () => {
+  it("is typed for TypeScript 5.9, with the DOM and with neither the DOM nor Node", async (context) => {
+    const compiler = await runtimesFolder(context);
+    const entries = ["siglip", "siglip/static"];
+    const wrong = Array(3).fill("Type 'number' is not assignable to type 'string'.");
+    expect(diagnose(project.folder, { entries, options: bundled, example: 0, compiler })).toEqual(wrong);
+    const options = { ...bundled, lib: ["lib.es2022.d.ts"] };
+    expect(diagnose(project.folder, { entries, options, compiler })).toEqual(wrong);
+  });
+});
+
+describe("jsr.json", () => {
+  // Checks types, those that JSR calls slow, and which files would be sent; the scope, the upload and what JSR makes of it are beyond a dry run.
+  it("publishes, as far as can be tried without the registry", async (context) => {
+    const [deno] = await runtime("Deno", context);
+    const cwd = fileURLToPath(new URL("../..", import.meta.url));
+    const { version } = JSON.parse(readFileSync(join(cwd, "package.json"), "utf8"));
+    expect(JSON.parse(readFileSync(join(cwd, "jsr.json"), "utf8"))).toMatchObject({ version });
+    const nowhere = "http://127.0.0.1:9";
+    const env = {
+      ...process.env,
+      DENO_DIR: join(project.folder, "deno"),
+      NPM_CONFIG_REGISTRY: nowhere,
+      JSR_URL: nowhere,
+    };
+    await execute(deno, ["publish", "--dry-run", "--allow-dirty"], { cwd, env });
+  });
+});
 
 describe("examples", () => {
   const programs = [
