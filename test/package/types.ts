@@ -31,7 +31,7 @@ export const inNode: current.CompilerOptions = {
 };
 
 /** What README's examples speak of without saying where it comes from. */
-const PRELUDE = "declare const bytes: Uint8Array; declare const blob: Blob;\n";
+const PRELUDE = "declare const bytes: Uint8Array, blob: Blob, paths: string[];\n";
 
 /** What a strict compiler says, libraries checked too, of an application that takes the dimensions of its models for strings. */
 export function diagnose(project: string, { entries, options, example, compiler }: Compilation): string[] {
