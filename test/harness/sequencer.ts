@@ -4,7 +4,7 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 const SLOW = [
   "test/tensor/conformance",
   "test/model/golden",
-  "test/package/package",
+  "test/package/",
   "test/siglip/siglip",
   "test/web/page",
   "test/web/bench",

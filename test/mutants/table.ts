@@ -75,6 +75,13 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: ["test/network/http.test.ts", "read by one request for each range"],
   },
   {
+    name: "http: what is asked for first of an extension's file passes for all of it",
+    file: "src/network/http.ts",
+    find: "if (this.size !== FIRST) return;",
+    replace: "return;",
+    killedBy: ["test/network/http.test.ts", "is read by ranges, whatever its length"],
+  },
+  {
     name: "http: another version of a file goes unnoticed",
     file: "src/network/http.ts",
     find: "if (mark !== (direct ? place?.mark : this.mark))",
