@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
+import type { Siglip } from "../node.ts";
 import type { Ranked } from "../siglip/classifier.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
@@ -8,7 +9,8 @@ import { rankedTable } from "./table.ts";
 import { print, printJson } from "./terminal.ts";
 
 interface ClassifyOptions extends RunOptions {
-  readonly labels: readonly string[];
+  /** Without them, those that the model was trained for. */
+  readonly labels?: readonly string[];
   readonly template?: readonly string[];
 }
 
@@ -18,7 +20,7 @@ export function addClassify(program: Command, signal: AbortSignal): void {
     .command("classify")
     .description("Say how probable each label is for each picture.")
     .argument("[image...]", "PNG or JPEG pictures: paths or URLs")
-    .requiredOption("--labels <label...>", "what may be in the pictures")
+    .option("--labels <label...>", "what may be in the pictures (default: what an image classifier was trained for)")
     .option(
       "--template <text>",
       `sentence around {label}, repeatable: several are averaged (default: "${DEFAULT_TEMPLATE}")`,
@@ -27,19 +29,30 @@ export function addClassify(program: Command, signal: AbortSignal): void {
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
-Every label is judged by itself: probabilities need not sum to 1. With --json:
+Every label is judged by itself: probabilities need not sum to 1. Those of a classifier
+(SiglipForImageClassification) do, unless it is one of several labels. With --json:
 [{ image, labels: [{ label, probability, logit }] }], the most probable first.
 
 Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"`,
   );
   command.action(async (images: string[], options: ClassifyOptions) => {
-    const labels = images.length > 0 ? options.labels : await withoutPictures(options.labels);
-    const pictures = images.length > 0 ? images : options.labels.slice(labels.length);
-    if (pictures.length === 0 || labels.length === 0) {
+    const { labels: words } = options;
+    const labels = words && (images.length > 0 ? words : await withoutPictures(words));
+    const pictures = images.length > 0 || !words ? images : words.slice(labels!.length);
+    if (pictures.length === 0 || labels?.length === 0) {
       const found = pictures.length === 0 ? "none" : "pictures alone";
       command.error(`error: wanted pictures and labels, found ${found}; name the pictures first, or after --`);
     }
-    await classify(pictures, { ...options, labels }, signal);
+    await checkPictures(pictures);
+    const model = await openModel(options, labels ? ["image", "text"] : ["image"], signal);
+    try {
+      if (!labels && !model.config.classes) {
+        command.error("error: wanted --labels, found none, and a model that has no labels of its own");
+      }
+      await classify(model, pictures, { ...options, labels }, signal);
+    } finally {
+      model.dispose();
+    }
   });
 }
 
@@ -61,25 +74,27 @@ async function isPicture(word: string): Promise<boolean> {
   );
 }
 
-async function classify(images: readonly string[], options: ClassifyOptions, signal: AbortSignal): Promise<void> {
-  await checkPictures(images);
-  const model = await openModel(options, ["image", "text"], signal);
+async function classify(
+  model: Siglip,
+  images: readonly string[],
+  { labels, template, json }: ClassifyOptions,
+  signal: AbortSignal,
+): Promise<void> {
   const progress = new Progress("classifying", signal);
   try {
-    const labels = await model.classifier(options.labels, { templates: options.template, signal });
+    const classifier = labels && (await model.classifier(labels, { templates: template, signal }));
     const results: { image: string; labels: Ranked[] }[] = [];
     for (const [done, image] of images.entries()) {
       progress.update(done, images.length);
-      const ranked = await labels.classify(image, { signal });
+      const ranked = await (classifier?.classify(image, { signal }) ?? model.classify(image, undefined, { signal }));
       results.push({ image, labels: ranked });
-      if (options.json) continue;
+      if (json) continue;
       progress.pause();
       print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
     }
     progress.stop();
-    if (options.json) printJson(results);
+    if (json) printJson(results);
   } finally {
     progress.stop();
-    model.dispose();
   }
 }

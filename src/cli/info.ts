@@ -4,13 +4,15 @@ import { type DType, elementSize } from "../checkpoint/safetensors.ts";
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readJson, readTokenizer, TOKENIZER_LIMIT } from "../files/read-model.ts";
-import type { SiglipConfig } from "../model/config.ts";
+import type { SiglipConfig, TowerConfig } from "../model/config.ts";
 import { PREFIX } from "../model/layouts/hugging-face.ts";
+import type { Tower } from "../model/towers.ts";
 import { findFiles } from "../node/find.ts";
 import { bytes, grouped } from "../support/units.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { readTokenizerJson } from "../tokenizer/tokenizer-json.ts";
 import { readDevice, showDevice } from "./device.ts";
+import { readManifest, showManifest } from "./known.ts";
 import { addCacheOption } from "./model.ts";
 import { readPrograms, showPrograms } from "./program.ts";
 import { aligned } from "./table.ts";
@@ -37,6 +39,7 @@ interface ModelInfo {
 
 interface InfoOptions {
   readonly device?: boolean;
+  readonly list?: boolean;
   readonly program?: boolean;
   readonly json?: boolean;
   readonly cache: boolean;
@@ -48,16 +51,23 @@ export function addInfo(program: Command, signal: AbortSignal): void {
     .command("info")
     .description("Describe a model without reading its weights, or what there is to compute on.")
     .argument("[model]", "demo, a folder with config.json and the weights, a URL, or org/name of the Hub")
+    .option("--list", "list the published checkpoints: parameters, sizes, and what accuracy others publish")
     .option("--device", "describe what there is to compute on: threads, instructions, the WebGPU adapter")
     .option("--program", "print every operation of both towers with its shapes, weights, FLOPs and bytes")
     .option("--json", "print JSON");
-  addCacheOption(command).action(async (name: string | undefined, { device, program, json, cache }: InfoOptions) => {
-    if (name === undefined && !device) command.error("error: wanted a model or --device, found neither");
+  addCacheOption(command).action(async (name: string | undefined, options: InfoOptions) => {
+    const { device, list, program, json, cache } = options;
+    if (name === undefined && !device && !list) {
+      command.error("error: wanted a model, --list or --device, found none of them");
+    }
+    const manifest = list ? readManifest() : undefined;
     const model = name === undefined ? undefined : await readModel(name, cache, signal);
     const adapter = device ? await readDevice() : undefined;
     const wasm = device ? await readWasm() : undefined;
     const programs = model && program ? readPrograms(model.config, "f16") : undefined;
-    if (json) return printJson({ ...model, adapter, wasm, programs });
+    if (json) return printJson({ ...manifest, ...model, adapter, wasm, programs });
+    if (manifest) print(showManifest(manifest));
+    if (manifest && (model || device)) print();
     if (model) print(programs ? showPrograms(programs) : showModel(model));
     if (model && device) print();
     if (adapter !== undefined) print(showDevice(adapter));
@@ -111,22 +121,22 @@ function sum(tensors: Checkpoint["tensors"], prefix: string): WeightCount {
 }
 
 function showModel({ model, config, weights, tokenizer, files }: ModelInfo): string {
-  const { vision, text, image } = config;
-  const towers = [vision, text];
-  const stored = [weights.image, weights.text];
+  const { towers, vision, text, image, classes } = config;
+  const of = (row: (tower: Tower, shape: TowerConfig) => string) =>
+    towers.map((tower) => row(tower, tower === "image" ? vision : text));
   const rows = [
-    ["", "image", "text"],
-    ["parameters", ...stored.map(({ parameters }) => grouped(parameters))],
-    ["stored as", ...stored.map(({ dtypes }) => Object.keys(dtypes).join(", "))],
-    ["size", ...stored.map((tower) => bytes(tower.bytes))],
-    ["layers", ...towers.map(({ layers }) => `${layers}`)],
-    ["hidden", ...towers.map(({ hidden }) => `${hidden}`)],
-    ["MLP", ...towers.map(({ mlp }) => `${mlp}`)],
-    ["heads", ...towers.map(({ heads, hidden }) => `${heads} of ${hidden / heads}`)],
-    ["input", image.maxPatches ? "any shape" : `${image.size.join(" x ")} px`, `${text.positions} tokens`],
-    ["patches", `${image.maxPatches ? `at most ${image.maxPatches}` : vision.tokens} of ${vision.patchSize} px`],
-    ["vocabulary", "", grouped(text.vocabulary)],
-  ];
+    ["", ...towers],
+    ["parameters", ...of((tower) => grouped(weights[tower].parameters))],
+    ["stored as", ...of((tower) => Object.keys(weights[tower].dtypes).join(", "))],
+    ["size", ...of((tower) => bytes(weights[tower].bytes))],
+    ["layers", ...of((_, { layers }) => `${layers}`)],
+    ["hidden", ...of((_, { hidden }) => `${hidden}`)],
+    ["MLP", ...of((_, { mlp }) => `${mlp}`)],
+    ["heads", ...of((_, { heads, hidden }) => `${heads} of ${hidden / heads}`)],
+    ["input", ...of((tower) => (tower === "text" ? `${text.positions} tokens` : pixels(config)))],
+    ["patches", ...of((tower) => (tower === "text" ? "" : patches(config)))],
+    ["vocabulary", ...of((tower) => (tower === "text" ? grouped(text.vocabulary) : ""))],
+  ].filter(([head, ...cells]) => !head || cells.some(Boolean));
   const pieces = tokenizer
     ? `${tokenizer.algorithm}, ${grouped(tokenizer.pieces)} pieces`
     : tokenizer === null
@@ -134,13 +144,24 @@ function showModel({ model, config, weights, tokenizer, files }: ModelInfo): str
       : "not looked at";
   const facts = [
     ["in all", `${grouped(weights.total.parameters)} parameters, ${bytes(weights.total.bytes)}`],
-    ["embedding", `${vision.hidden} values`],
-    [
-      "pictures",
-      `${image.maxPatches ? "aspect ratio kept" : image.size.join(" x ")}, ${image.resample}, mean ${image.mean.join(" ")}, std ${image.std.join(" ")}`,
-    ],
+    ["embedding", embedding(config)],
+    ["pictures", `${pixels(config)}, ${image.resample}, mean ${image.mean.join(" ")}, std ${image.std.join(" ")}`],
     ["tokenizer", pieces],
-  ];
+    ["labels", classes ? `${classes.labels.length}: ${plain(classes.labels.join(", "))}` : ""],
+  ].filter(([head, fact]) => fact && towers.includes(head === "pictures" ? "image" : towers[0]));
   const listed = files.map(({ name, size }) => [bytes(size), plain(name)]);
   return [style("bold", plain(model)), aligned(rows), "", aligned(facts), "", aligned(listed)].join("\n");
+}
+
+function pixels({ image }: SiglipConfig): string {
+  return image.maxPatches ? "any shape" : `${image.size.join(" x ")} px`;
+}
+
+function patches({ image, vision }: SiglipConfig): string {
+  return `${image.maxPatches ? `at most ${image.maxPatches}` : vision.tokens} of ${vision.patchSize} px`;
+}
+
+function embedding({ towers, vision, text }: SiglipConfig): string {
+  if (!towers.includes("image")) return `${text.projection} values`;
+  return vision.head ? `${vision.hidden} values` : "none, for it has no MAP head";
 }

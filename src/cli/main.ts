@@ -1,5 +1,4 @@
 #!/usr/bin/env node
-import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
 import { addCache } from "./cache.ts";
@@ -8,6 +7,7 @@ import { addDemo } from "./demo.ts";
 import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
 import { addInfo } from "./info.ts";
+import { readPackageFile } from "./package-file.ts";
 import { tell } from "./terminal.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
@@ -84,12 +84,11 @@ function leave(code: number): void {
   process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
 }
 
-/** Of package.json, above src or above dist. */
+/** Of package.json. */
 function version(): string {
-  for (const up of ["../../package.json", "../../../package.json"]) {
-    try {
-      return JSON.parse(readFileSync(new URL(up, import.meta.url), "utf8")).version;
-    } catch {}
+  try {
+    return JSON.parse(readPackageFile("package.json")).version;
+  } catch {
+    return "unknown";
   }
-  return "unknown";
 }

@@ -9,20 +9,21 @@ import { plain, style } from "./terminal.ts";
 
 /** What each tower computes for one item, operation by operation. */
 export interface Programs {
-  readonly image: readonly Cost[];
-  readonly text: readonly Cost[];
+  readonly image?: readonly Cost[];
+  readonly text?: readonly Cost[];
 }
 
-/** The towers' programs, from the configuration alone. */
+/** The programs of the towers that a model has, from the configuration alone. */
 export function readPrograms(config: SiglipConfig, dtype: WeightDType): Programs {
   const { vision, text } = bindTowers(config, dtype);
   const rows = (program: Program) => costs(program);
-  return { image: rows(imageProgram(vision, 1)), text: rows(textProgram(text, 1)) };
+  const image = config.towers.includes("image") ? rows(imageProgram(vision, 1)) : undefined;
+  return { image, text: config.towers.includes("text") ? rows(textProgram(text, 1)) : undefined };
 }
 
-/** Both programs as tables: operation, weights, shapes, FLOPs and bytes. */
+/** The programs as tables: operation, weights, shapes, FLOPs and bytes. */
 export function showPrograms({ image, text }: Programs): string {
-  return [table("image", image), table("text", text)].join("\n\n");
+  return [image && table("image", image), text && table("text", text)].filter(Boolean).join("\n\n");
 }
 
 function table(tower: string, rows: readonly Cost[]): string {

@@ -6,6 +6,7 @@ import { asTyped, readHeader, readTensor } from "../../src/checkpoint/safetensor
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { onGpu, tallied } from "../harness/cases.ts";
 import { type Ended, siglip, temporaryFolder } from "../harness/cli.ts";
+import { demoJson, variant } from "../siglip/variants.ts";
 
 const demo = "weights/demo/examples";
 const { examples } = JSON.parse(
@@ -203,6 +204,45 @@ describe("siglip embed", () => {
   });
 });
 
+describe("an image classifier", () => {
+  const id2label = { 0: "a drawing", 1: "a photo" };
+  const config = { ...demoJson("config.json"), architectures: ["SiglipForImageClassification"], id2label };
+  const classifier = (more: object) =>
+    variant({
+      config: { ...config, ...more },
+      tensor: (name) => (name.startsWith("vision_model.") ? { name } : undefined),
+      more: [
+        { name: "classifier.weight", dtype: "F32", shape: [2, 144], data: new Uint8Array(8 * 144) },
+        { name: "classifier.bias", dtype: "F32", shape: [2], data: new Uint8Array(new Float32Array([0, 2]).buffer) },
+      ],
+    });
+
+  it("gives its own labels without --labels, and says that it is one", async () => {
+    mkdirSync(at("classifier"));
+    for (const file of await classifier({})) {
+      writeFileSync(at(`classifier/${file.name}`), new Uint8Array(await file.arrayBuffer()));
+    }
+    const model = ["--model", at("classifier"), ...cpu];
+    const [json, info, named, embedded] = await Promise.all([
+      siglip(["classify", `${demo}/plane.jpg`, ...model, "--json"]),
+      siglip(["info", at("classifier")]),
+      siglip(["classify", `${demo}/plane.jpg`, "--labels", "a cat", ...model]),
+      siglip(["embed", `${demo}/plane.jpg`, "--out", at("classifier.npy"), ...model]),
+    ]);
+    expect([json.code, json.stderr]).toEqual([0, ""]);
+    const [{ image, labels }] = JSON.parse(json.stdout);
+    expect([image, labels.map(({ label }: { label: string }) => label)]).toEqual([
+      `${demo}/plane.jpg`,
+      ["a photo", "a drawing"],
+    ]);
+    expect(labels[0]).toMatchObject({ logit: 2, probability: expect.closeTo(1 / (1 + Math.exp(-2)), 12) });
+    expect(info.stdout).toMatch(/\n +image\n/);
+    expect(info.stdout).toMatch(/\nembedding +none, .*\nlabels +2: a drawing, a photo\n/s);
+    failed(named, /towers: wanted the image tower, the only one of/);
+    failed(embedded, /embedImages: wanted a tower with a MAP head/);
+  });
+});
+
 describe("siglip info", () => {
   it("describes a model by its headers, and the adapter", async () => {
     const [json, table, device] = await Promise.all([
@@ -224,6 +264,16 @@ describe("siglip info", () => {
     expect(wasm).toMatchObject({ engine: expect.stringMatching(/^\d+ threads?, simd/), forms: expect.any(Object) });
     if (adapter) expect(adapter).toMatchObject({ software: expect.any(Boolean), features: expect.any(Array) });
     else expect(adapter).toBeNull();
+  });
+
+  it("lists the published checkpoints", async () => {
+    const [json, table] = await Promise.all([siglip(["info", "--list", "--json"]), siglip(["info", "--list"])]);
+    expect([json.code, table.code]).toEqual([0, 0]);
+    expect(JSON.parse(json.stdout)).toEqual(JSON.parse(readFileSync("weights/manifest.json", "utf8")));
+    const line =
+      /\ngoogle\/siglip-so400m-patch14-384 +428\.2 M \+ +412\.9 M \+ +36\.9 M +3\.51 GB .* 83\.1 +54\.2 +72\.4 +\[1\]\n/;
+    expect(table.stdout).toMatch(line);
+    expect(table.stdout).toMatch(/\n\[1\] .*\nhttps:\/\/github\.com\/mlfoundations\/open_clip\//);
   });
 
   it("describes a model without a tokenizer", async () => {
@@ -311,7 +361,7 @@ describe("bad input", () => {
     const picture = `${demo}/plane.jpg`;
     const cases: [string[], RegExp][] = [
       [["clasify"], /unknown command 'clasify'/],
-      [["classify", picture], /'--labels <label...>' not specified/],
+      [["classify", picture, ...cpu], /wanted --labels, found none, and a model that has no labels of its own/],
       [
         ["classify", "--labels", "a", "b"],
         /wanted pictures and labels, found none; name the pictures first, or after --/,

@@ -103,7 +103,7 @@ describe("the packed package", () => {
       expect(map.sourcesContent).toEqual(map.sources.map(() => expect.stringMatching(/\S/)));
     }
     const others = paths.filter((path) => !/^(dist|docs|weights\/demo\/examples)\/|(^|\/)[A-Z_]+\.md$/.test(path));
-    expect(others.sort()).toEqual(["LICENSE", "package.json", "src/web/screenshot.png"]);
+    expect(others.sort()).toEqual(["LICENSE", "package.json", "src/web/screenshot.png", "weights/manifest.json"]);
   });
 
   it("holds what its README shows and links, and what that links", async () => {

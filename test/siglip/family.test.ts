@@ -222,7 +222,7 @@ describe("what is not supported", () => {
     ["id2label", { ...config, architectures: ["SiglipForImageClassification"], id2label: { 0: "a", 2: "b" } }],
   ];
   for (const [key, config] of cases) {
-    it(`is refused by name before a weight is looked for: ${key} of ${JSON.stringify(config).slice(0, 40)}`, async () => {
+    it(`is refused by name, weights not looked for: ${key} of ${JSON.stringify(config).slice(0, 40)}`, async () => {
       const files = (await variant({ config })).filter(({ name }) => name !== "model.safetensors");
       expect(await refusal(Siglip.load(files, { backend: "cpu" }))).toMatch(
         new RegExp(`^unsupported: config\\.json.*${key}`),

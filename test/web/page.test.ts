@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { KNOWN, parameters, RECOMMENDED } from "../../src/web/models/known.ts";
+import { KNOWN, RECOMMENDED } from "../../src/web/models/known.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
 import { serveFiles } from "../harness/server.ts";
@@ -304,7 +304,7 @@ describe("the choice of models", () => {
   });
 
   it("knows how many parameters the published checkpoints have", () => {
-    const { image, text, table } = parameters(KNOWN[0]);
+    const { image, text, table } = KNOWN.find(({ id }) => id === "google/siglip-so400m-patch14-384")!.parameters;
     expect([image, text + table].map((count) => Math.round(count / 1e4) / 100)).toEqual([428.23, 449.73]);
   });
 });

@@ -1,12 +1,12 @@
 import type { LoadProgress } from "../../index.ts";
 import { bytes, duration } from "../../support/units.ts";
 import { BITS } from "../../tensor/cost.ts";
-import { KNOWN, type Known, parameters, RECOMMENDED } from "./known.ts";
+import { KNOWN, type Known, RECOMMENDED } from "./known.ts";
 import type { ModelOptions } from "./remote.ts";
 
 /** A known model's name and what its files take. */
 export function nameWithSize(known: Known): string {
-  const { image, text, table } = parameters(known);
+  const { image, text, table } = known.parameters;
   const advice = known.id === RECOMMENDED.id ? `, recommended at ${RECOMMENDED.dtype}` : "";
   return `${known.id.replace("google/", "")} · ${bytes(4 * (image + text + table))}${advice}`;
 }
@@ -17,7 +17,7 @@ export function describeSize(id: string, { dtype, towers = [], backend }: ModelO
     return "5 MB, part of this page. It knows things as emoji draw them and was never shown a photograph.";
   const known = KNOWN.find((entry) => entry.id === id);
   if (!known) return "";
-  const { image, text, table } = parameters(known);
+  const { image, text, table } = known.parameters;
   const onDevice = (towers.includes("image") ? image : 0) + (towers.includes("text") ? text : 0);
   const read = onDevice + (towers.includes("text") ? table : 0);
   const plain = backend === "cpu";
