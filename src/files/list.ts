@@ -1,4 +1,5 @@
 import { mismatch } from "../support/error.ts";
+import { anyLayout } from "./any-layout.ts";
 import { blobSource } from "./blob.ts";
 import type { ModelFiles } from "./model-files.ts";
 
@@ -19,14 +20,16 @@ export function listFiles(list: Iterable<File>): ModelFiles {
     }
     if (!other || depth(file) < depth(other)) byName.set(file.name, file);
   }
-  return {
+  const npz = byName.has("config.json") ? [] : [...byName.keys()].filter((file) => file.endsWith(".npz"));
+  return anyLayout({
     name,
+    npz: npz.length === 1 ? npz[0] : undefined,
     async open(file) {
       const found = byName.get(file);
       return found && blobSource(found, file);
     },
     async close() {},
-  };
+  });
 }
 
 function depth(file: File): number {

@@ -14,6 +14,8 @@ export interface ModelFiles {
   open(file: string, signal?: AbortSignal): Promise<Source | undefined>;
   /** Releases what `open` took; files can be opened again afterwards. */
   close(): Promise<void>;
+  /** The name of the weights' file where the model was named by it and it is a big_vision checkpoint. */
+  readonly npz?: string;
   /** Where they come over a network, what names them there in full: they may be kept under it. */
   readonly key?: string;
   /** The weights where they are kept in the precision of the load; else they are in safetensors files. */

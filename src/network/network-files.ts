@@ -1,3 +1,4 @@
+import { anyLayout } from "../files/any-layout.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { type LoadProgress, reporter } from "../support/progress.ts";
 import { DEFAULT_ENDPOINT, hubFiles, parseEndpoint, parseHubModel } from "./hub.ts";
@@ -43,8 +44,8 @@ export function networkFiles(
   const options = { endpoint, spool, onDownload };
   if (model instanceof URL) {
     const meant = model.origin === new URL(parseEndpoint(endpoint)).origin;
-    return openUrl(model, { ...options, token: meant ? token : undefined });
+    return anyLayout(openUrl(model, { ...options, token: meant ? token : undefined }));
   }
   const hub = parseHubModel(model, revision);
-  return hub && openHub(hub, { ...options, token });
+  return hub && anyLayout(openHub(hub, { ...options, token }));
 }

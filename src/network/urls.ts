@@ -11,16 +11,18 @@ export interface UrlOptions extends RequestOptions, Omit<RemoteSourceOptions, "s
   readonly endpoint?: string;
 }
 
+/** The name of a file of weights, at the end of a path. */
+const WEIGHTS = /([^/]+\.(?:safetensors|npz))$/;
+
 /**
- * The files of a model under a URL, which names their folder or the safetensors file in it, whatever that is called
- * there. Ranges are read by HTTP, so that no more than what is asked for is transferred or held.
+ * The files of a model under a URL, which names their folder or the safetensors or npz file in it, whatever that is
+ * called there. Ranges are read by HTTP, so that no more than what is asked for is transferred or held.
  */
 export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
-  const { name, key, urlOf } = filesUnder(place);
+  const { urlOf, ...named } = filesUnder(place);
   const opened = new OpenFiles(options);
   return {
-    name,
-    key,
+    ...named,
     get version() {
       return opened.version;
     },
@@ -36,10 +38,13 @@ export function urlFiles(place: URL, options: UrlOptions = {}): ModelFiles {
 export function filesUnder(place: URL): {
   readonly name: string;
   readonly key: string;
+  /** The weights' own name where they are an npz file. */
+  readonly npz?: string;
   readonly urlOf: (file: string) => URL;
 } {
   const folder = new URL(place);
-  const weights = /[^/]\.safetensors$/.test(folder.pathname) ? new URL(place) : undefined;
+  const file = WEIGHTS.exec(folder.pathname)?.[1];
+  const weights = file === undefined ? undefined : new URL(place);
   if (weights) folder.pathname = folder.pathname.replace(/[^/]+$/, "");
   else if (!folder.pathname.endsWith("/")) folder.pathname += "/";
   if (!URL.canParse("config.json", folder)) {
@@ -51,9 +56,15 @@ export function filesUnder(place: URL): {
       "name one with http or https",
     );
   }
-  const urlOf = (file: string) =>
-    weights && file === "model.safetensors" ? weights : new URL(encodeURIComponent(file), folder);
-  return { name: shorten(weights ?? folder), key: (weights ?? folder).href, urlOf };
+  const npz = file?.endsWith(".npz") ? file : undefined;
+  const own = npz ?? "model.safetensors";
+  const urlOf = (name: string) => (weights && name === own ? weights : new URL(encodeURIComponent(name), folder));
+  return { name: shorten(weights ?? folder), key: (weights ?? folder).href, npz, urlOf };
+}
+
+/** Whether a file's name is one of weights, which are read in parts and of which the version is told. */
+export function isWeights(file: string): boolean {
+  return WEIGHTS.test(file);
 }
 
 /** The files that are open of a model. */
@@ -75,7 +86,7 @@ export class OpenFiles {
   async add(remote: RemoteFile, signal?: AbortSignal): Promise<Source> {
     const source = await remoteSource(remote, { ...this.options, signal });
     this.sources.push(source);
-    if (/\.safetensors$/.test(new URL(remote.url).pathname)) this.tags.set(remote.url, remote.etag);
+    if (isWeights(new URL(remote.url).pathname)) this.tags.set(remote.url, remote.etag);
     return source;
   }
 

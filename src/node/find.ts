@@ -5,7 +5,7 @@ import { listFiles } from "../files/list.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { hubFiles } from "../network/hub.ts";
 import { type NetworkOptions, networkFiles, type Openers } from "../network/network-files.ts";
-import { urlFiles } from "../network/urls.ts";
+import { isWeights, urlFiles } from "../network/urls.ts";
 import type { LoadOptions } from "../siglip/load.ts";
 import { mismatch } from "../support/error.ts";
 import { asUrl } from "./address.ts";
@@ -25,9 +25,9 @@ export type NodeModel = string | URL | Iterable<File>;
 export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning" | "cache">;
 
 /**
- * The files of a model: `"demo"`, a folder (a path or file URL), an http or https URL of a folder or a safetensors
- * file in one, an id of the Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json`
- * in it. Rejects with a SiglipError for anything else.
+ * The files of a model: `"demo"`, a folder or a safetensors or npz file in one (a path or file URL), an http or https
+ * URL of such, an id of the Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json` or
+ * `open_clip_config.json` in it. Rejects with a SiglipError for anything else.
  */
 export async function findFiles(model: NodeModel, options: FindOptions = {}): Promise<ModelFiles | KeptFiles> {
   if (model === "demo") return demoFiles();
@@ -44,7 +44,11 @@ export async function findFiles(model: NodeModel, options: FindOptions = {}): Pr
   const url = asUrl(model);
   if (url?.protocol === "file:") return folderFiles(filePath(url));
   const isPath = /^([./\\~]|[a-z]:)/i.test(String(model));
-  const isFolder = async () => Boolean(await stat(join(String(model), "config.json")).catch(() => undefined));
+  const isThere = async (...path: string[]) => Boolean(await stat(join(...path)).catch(() => undefined));
+  const isFolder = async () =>
+    (await isThere(String(model), "config.json")) ||
+    (await isThere(String(model), "open_clip_config.json")) ||
+    (isWeights(String(model)) && isThere(String(model)));
   const remote =
     url || !(isPath || (await isFolder()))
       ? networkFiles(url ?? String(model), { ...(await hubDefaults()), ...defined(options) }, keeping(options))

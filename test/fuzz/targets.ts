@@ -17,6 +17,7 @@ import { SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
 import { exif } from "../harness/pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
+import { npz } from "./npz.ts";
 import { pageCache } from "./page-cache.ts";
 import { hubCache } from "./planted.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
@@ -272,4 +273,5 @@ export const TARGETS: readonly Target[] = [
   browserStorage,
   browserCache,
   pageCache,
+  npz,
 ];

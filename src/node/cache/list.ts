@@ -2,6 +2,7 @@ import { lstat, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseIndex } from "../../checkpoint/checkpoint.ts";
 import { DEFAULT_ENDPOINT } from "../../network/hub.ts";
+import { isWeights } from "../../network/urls.ts";
 import { attempt } from "../file.ts";
 import { BLOCK } from "./blocks.ts";
 import { cacheFolder, endpointFolder, hubCacheFolder } from "./folders.ts";
@@ -128,7 +129,7 @@ async function isWhole(snapshot: string): Promise<boolean> {
 
 /** Whether partial files hold all of the weights that notes tell of; there is at least one. */
 async function hasAllParts(folder: string, commit: string): Promise<boolean> {
-  const weights = (await namesIn(join(folder, commit))).filter((name) => name.endsWith(".safetensors"));
+  const weights = (await namesIn(join(folder, commit))).filter(isWeights);
   for (const name of weights) {
     const [, size, etag] =
       /^(\d{1,15}) ([\w-]{1,80})\n$/.exec((await readNote(join(folder, commit, name))) ?? "") ?? [];

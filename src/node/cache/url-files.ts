@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Source } from "../../checkpoint/source.ts";
 import { openRemote, type RemoteFile } from "../../network/http.ts";
-import { filesUnder } from "../../network/urls.ts";
+import { filesUnder, isWeights } from "../../network/urls.ts";
 import {
   type CompleteFile,
   isNoted,
@@ -21,8 +21,8 @@ import { type FileNote, PartialStore } from "./partial-store.ts";
  * validator. The server is asked for each file whether it still is what it was; without an answer it is.
  */
 export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFiles {
-  const { name, urlOf } = filesUnder(place);
-  const whole = urlOf("model.safetensors").href;
+  const { name, npz, urlOf } = filesUnder(place);
+  const whole = urlOf(npz ?? "model.safetensors").href;
   const store = new PartialStore(
     join(cacheFolder(), "urls", createHash("sha256").update(whole).digest("hex").slice(0, 32)),
     whole,
@@ -73,9 +73,10 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
 
   return {
     name,
+    npz,
     get version() {
       const tags = [...opened]
-        .filter(([file]) => file.endsWith(".safetensors"))
+        .filter(([file]) => isWeights(file))
         .map(([, { etag }]) => (etag?.startsWith("weak-") ? undefined : etag));
       return tags.length > 0 && !tags.includes(undefined) ? tags.join("+") : undefined;
     },

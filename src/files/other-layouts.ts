@@ -1,0 +1,62 @@
+import { composedSource } from "../checkpoint/composed.ts";
+import { readNpz } from "../checkpoint/npz.ts";
+import { readHeader } from "../checkpoint/safetensors.ts";
+import { bytesSource, type Source } from "../checkpoint/source.ts";
+import { parseJson } from "../model/config.ts";
+import { fromBigVision, isParameter, withoutParams } from "../model/layouts/big-vision.ts";
+import { bigVisionConfig } from "../model/layouts/big-vision-config.ts";
+import { fromTimm } from "../model/layouts/timm.ts";
+import { timmConfig } from "../model/layouts/timm-config.ts";
+import type { WrittenConfig } from "../model/layouts/written-config.ts";
+import { mismatch } from "../support/error.ts";
+import type { ModelFiles } from "./model-files.ts";
+
+/** What is read of files to find their layout. */
+type Found = Pick<ModelFiles, "name" | "npz" | "open">;
+
+/** What `open_clip_config.json` may have at most, in bytes. */
+const MOST_CONFIG = 2 ** 20;
+
+/**
+ * The files that Hugging Face would have of a model of another layout, by name, made as they are read; undefined where the
+ * layout is none that is known. Only headers are read.
+ */
+export async function readOther(files: Found, signal?: AbortSignal): Promise<Map<string, Source> | undefined> {
+  return files.npz === undefined ? readOpenClip(files, signal) : readBigVision(files, files.npz, signal);
+}
+
+async function readBigVision(files: Found, npz: string, signal?: AbortSignal): Promise<Map<string, Source>> {
+  const source = await files.open(npz, signal);
+  if (!source) throw mismatch("not-found", files.name, `the file ${npz}`, "none", "check its name");
+  const arrays = withoutParams(await readNpz(source, isParameter, signal));
+  // The configuration first: of something else than SigLIP it names what is missing.
+  const written = bigVisionConfig(arrays, source.name);
+  return made(written, composedSource(source.name, fromBigVision(arrays, source)), source.name);
+}
+
+async function readOpenClip(files: Found, signal?: AbortSignal): Promise<Map<string, Source> | undefined> {
+  const config = await files.open("open_clip_config.json", signal);
+  if (!config) return undefined;
+  if (config.size > MOST_CONFIG) {
+    const advice = "fetch the file again";
+    throw mismatch("bad-checkpoint", config.name, `at most ${MOST_CONFIG} bytes`, `${config.size}`, advice);
+  }
+  const json = parseJson(await config.read(0, config.size, signal), config.name);
+  const [first, second] = ["open_clip_model.safetensors", "model.safetensors"];
+  const source = (await files.open(first, signal)) ?? (await files.open(second, signal));
+  if (!source) {
+    const advice = "fetch the model's weights as safetensors";
+    throw mismatch("bad-checkpoint", files.name, `${first} or ${second}`, "neither", advice);
+  }
+  const tensors = fromTimm((await readHeader(source, signal)).tensors, source);
+  return made(timmConfig(json, tensors, config.name), composedSource(source.name, tensors), config.name);
+}
+
+function made({ config, preprocessor }: WrittenConfig, weights: Source, from: string): Map<string, Source> {
+  const json = (value: object) => bytesSource(new TextEncoder().encode(JSON.stringify(value, undefined, 2)), from);
+  return new Map([
+    ["config.json", json(config)],
+    ["preprocessor_config.json", json(preprocessor)],
+    ["model.safetensors", weights],
+  ]);
+}
