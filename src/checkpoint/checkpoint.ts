@@ -1,8 +1,9 @@
 import { mismatch } from "../support/error.ts";
 import { type FloatDType, toFloat32 } from "../support/numbers.ts";
 import type { FloatChunk } from "../tensor/packing.ts";
+import type { DType } from "./dtype.ts";
 import { missingTensor } from "./missing.ts";
-import { type DType, readHeader, type TensorInfo } from "./safetensors.ts";
+import { readHeader, type TensorInfo } from "./read-safetensors.ts";
 import { type Room, readParts, type Source } from "./source.ts";
 
 /** Which shard holds which tensor: what `model.safetensors.index.json` says. */

@@ -1,6 +1,8 @@
 import { mismatch } from "../support/error.ts";
-import { type DType, elementSize, encodeHeader, type TensorInfo } from "./safetensors.ts";
+import { type DType, elementSize } from "./dtype.ts";
+import type { TensorInfo } from "./read-safetensors.ts";
 import { type ByteRange, checkRange, readParts, type Source } from "./source.ts";
+import { encodeHeader } from "./write-safetensors.ts";
 
 /** Bytes of another file that make a tensor, or some of its rows. */
 export interface Part extends ByteRange {

@@ -1,7 +1,7 @@
 import type { FloatChunk, RowChunk } from "../tensor/packing.ts";
 import type { StoredDType } from "../tensor/program.ts";
 import type { RowsOptions } from "./checkpoint.ts";
-import type { TensorInfo } from "./safetensors.ts";
+import type { TensorInfo } from "./read-safetensors.ts";
 
 /**
  * What the towers read of a model's tensors: a checkpoint, or a copy of one that keeps them in the precision asked for.

@@ -1,8 +1,7 @@
 import { composedSource } from "../checkpoint/composed.ts";
 import { readNpz } from "../checkpoint/npz.ts";
-import { readHeader } from "../checkpoint/safetensors.ts";
+import { readHeader } from "../checkpoint/read-safetensors.ts";
 import { bytesSource, type Source } from "../checkpoint/source.ts";
-import { parseJson } from "../model/config.ts";
 import { fromBigVision, isParameter, withoutParams } from "../model/layouts/big-vision.ts";
 import { bigVisionConfig } from "../model/layouts/big-vision-config.ts";
 import { fromTimm } from "../model/layouts/timm.ts";
@@ -41,7 +40,7 @@ async function readOpenClip(files: Found, signal?: AbortSignal): Promise<Map<str
     const advice = "fetch the file again";
     throw mismatch("bad-checkpoint", config.name, `at most ${MOST_CONFIG} bytes`, `${config.size}`, advice);
   }
-  const json = parseJson(await config.read(0, config.size, signal), config.name);
+  const json = parse(new TextDecoder().decode(await config.read(0, config.size, signal)), config.name);
   const [first, second] = ["open_clip_model.safetensors", "model.safetensors"];
   const source = (await files.open(first, signal)) ?? (await files.open(second, signal));
   if (!source) {
@@ -50,6 +49,14 @@ async function readOpenClip(files: Found, signal?: AbortSignal): Promise<Map<str
   }
   const tensors = fromTimm((await readHeader(source, signal)).tensors, source);
   return made(timmConfig(json, tensors, config.name), composedSource(source.name, tensors), config.name);
+}
+
+function parse(text: string, name: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw mismatch("bad-checkpoint", name, "JSON", "text that is none", "fetch the file again", cause);
+  }
 }
 
 function made({ config, preprocessor }: WrittenConfig, weights: Source, from: string): Map<string, Source> {
