@@ -18,6 +18,7 @@ const tensors = syntheticTensors(base);
 
 /** A model small enough to be read in every way: 2 layers, heads of 8 features. */
 const small = {
+  ...base,
   vision: { ...base.vision, hidden: 24, heads: 3, mlp: 20, imageSize: 20, patchSize: 4, tokens: 25 },
   text: { ...base.text, hidden: 16, heads: 2, mlp: 10, vocabulary: 9, positions: 5, projection: 24 },
   image: { ...base.image, size: 20 },
