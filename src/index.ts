@@ -22,8 +22,8 @@ export class Siglip extends SiglipModel<BrowserImage> {
   /**
    * Loads a model: `"demo"` (the one embedded in this package, 7 MB that come only then), an id of the Hub (`org/name` or
    * `org/name@revision`), the URL of a folder with `config.json`, `model.safetensors` (or its shards and index) and, for texts,
-   * `spiece.model`, the URL of a safetensors file beside these (a string with a scheme, or relative to the page when it begins with
-   * `.` or `/`), or the files themselves as someone chose or dropped them. Rejects with a SiglipError for whatever is missing, damaged or
+   * `spiece.model`, the URL of a safetensors or big_vision `.npz` file beside these (a string with a scheme, or relative to the page when it begins with
+   * `.` or `/`), or the files themselves as someone chose or dropped them. A folder may be open_clip's as well. Rejects with a SiglipError for whatever is missing, damaged or
    * contradictory, and with the signal's reason when it is aborted; nothing stays allocated then.
    */
   static async load(model: string | URL | Iterable<File>, options: LoadOptions = {}): Promise<Siglip> {

@@ -21,9 +21,9 @@ export * from "./siglip/public.ts";
 export class Siglip extends SiglipModel<NodeImage> {
   /**
    * Loads a model: `"demo"` (the one embedded in this package), the path or file URL of a folder with `config.json`,
-   * `model.safetensors` (or its shards and index) and, for texts, `spiece.model`, the http or https URL of such a folder or of a safetensors
-   * file in one, an id of the Hub (`org/name` or `org/name@revision`, unless there is a folder of that name), or a list of
-   * these files. `HF_ENDPOINT` and `HF_TOKEN` are heeded. Rejects with a SiglipError for whatever is missing, damaged or contradictory,
+   * `model.safetensors` (or its shards and index) and, for texts, `spiece.model`, the http or https URL of such a folder, either of a
+   * safetensors or big_vision `.npz` file in one, an id of the Hub (`org/name` or `org/name@revision`, unless there is a folder of that name), or a list of
+   * these files. A folder may be open_clip's as well. `HF_ENDPOINT` and `HF_TOKEN` are heeded. Rejects with a SiglipError for whatever is missing, damaged or contradictory,
    * and with the signal's reason when it is aborted; nothing stays allocated then.
    */
   static async load(model: NodeModel, options: LoadOptions = {}): Promise<Siglip> {

@@ -1,7 +1,7 @@
 import { mismatch } from "../support/error.ts";
 import { type DType, elementSize } from "./dtype.ts";
 import type { TensorInfo } from "./read-safetensors.ts";
-import { type ByteRange, checkRange, readParts, type Source } from "./source.ts";
+import { type ByteRange, checkRange, Room, readParts, type Source } from "./source.ts";
 import { encodeHeader } from "./write-safetensors.ts";
 
 /** Bytes of another file that make a tensor, or some of its rows. */
@@ -168,7 +168,7 @@ async function turn(segment: Segment, turned: Turn, signal?: AbortSignal): Promi
   const out = new array(bytes.buffer);
   const step = Math.max(BLOCK, Math.floor(CHUNK / (columns * element)));
   let row = 0;
-  for await (const stored of readParts(part.source, part, step * columns * element, signal)) {
+  for await (const stored of readParts(part.source, part, step * columns * element, signal, new Room())) {
     const { buffer, byteOffset, length } = stored.byteOffset % element === 0 ? stored : stored.slice();
     const count = length / (columns * element);
     const values = new array(buffer as ArrayBuffer, byteOffset, count * columns);
