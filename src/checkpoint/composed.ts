@@ -44,10 +44,10 @@ const BLOCK = 32;
 const CHUNK = 2 ** 22;
 
 /**
- * A safetensors file that is stored nowhere: its tensors consist of parts of other files, so that whatever reads safetensors
- * reads weights of another layout too. Nothing is held but the header and the matrix that was turned last. Reads that a
- * matrix needs are done once as long as its bytes are asked for together. Throws a SiglipError for a tensor whose parts
- * have not the bytes of its shape.
+ * A safetensors file that is stored nowhere: its tensors consist of parts of other files, so that whatever reads
+ * safetensors reads weights of another layout too. Nothing is held but the header and the matrix that was turned
+ * last. Reads that a matrix needs are done once as long as its bytes are asked for together. Throws a SiglipError for
+ * a tensor whose parts have not the bytes of its shape.
  */
 export function composedSource(name: string, tensors: readonly ComposedTensor[]): Source {
   const header = encodeHeader(tensors);

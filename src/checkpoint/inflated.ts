@@ -15,9 +15,9 @@ interface Live {
 }
 
 /**
- * A deflated range of a file as the bytes that it holds. They are inflated as they are read, a slice at a time; reads that
- * go forward share one pass, one that goes back begins another. A stream that ends before `size` bytes, goes on beyond
- * them or is at fault is refused with a SiglipError when a read meets that.
+ * A deflated range of a file as the bytes that it holds. They are inflated as they are read, a slice at a time; reads
+ * that go forward share one pass, one that goes back begins another. A stream that ends before `size` bytes, goes on
+ * beyond them or is at fault is refused with a SiglipError when a read meets that.
  */
 export class InflatedSource implements Source {
   readonly name: string;

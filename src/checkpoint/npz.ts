@@ -47,9 +47,9 @@ const DTYPES: Readonly<Record<string, DType>> = {
 };
 
 /**
- * The arrays of an npz file whose names `wanted` takes, by name. Only the directory and the arrays' headers are read. Rejects
- * with a SiglipError for what is no npz file, and for an array that is no plain one: of objects, big-endian, in Fortran's order,
- * of a shape that its entry's size does not bear out.
+ * The arrays of an npz file whose names `wanted` takes, by name. Only the directory and the arrays' headers are read.
+ * Rejects with a SiglipError for what is no npz file, and for an array that is no plain one: of objects, big-endian,
+ * in Fortran's order, of a shape that its entry's size does not bear out.
  */
 export async function readNpz(
   source: Source,

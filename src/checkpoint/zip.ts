@@ -40,10 +40,10 @@ export function zipFail(source: Source): ZipFail {
 }
 
 /**
- * The entries of a zip archive by name, read from its directory alone, the 64-bit form included. Every claim is held against
- * the file's size and against the other entries: ranges that leave the file or overlap, and sizes that no stream of
- * that length can have, are refused with a SiglipError, as are names given twice, encryption and parts on other disks. An
- * entry packed by another method than deflate is left out.
+ * The entries of a zip archive by name, read from its directory alone, the 64-bit form included. Every claim is held
+ * against the file's size and against the other entries: ranges that leave the file or overlap, and sizes that no
+ * stream of that length can have, are refused with a SiglipError, as are names given twice, encryption and parts on
+ * other disks. An entry packed by another method than deflate is left out.
  */
 export async function readDirectory(source: Source, signal?: AbortSignal): Promise<Map<string, ZipEntry>> {
   const fail = zipFail(source);

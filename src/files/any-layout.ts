@@ -1,7 +1,7 @@
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "./model-files.ts";
 
-/** What is made of a model's own files where it is laid out otherwise; the index, which is not, but must not be found. */
+/** What is made of a model's own files where it is laid out otherwise, and the index, which must not be found then. */
 const MADE: readonly string[] = [
   "config.json",
   "preprocessor_config.json",
@@ -11,10 +11,10 @@ const MADE: readonly string[] = [
 ];
 
 /**
- * Files of a model of any layout as Hugging Face would have them. One whose weights are an `.npz` file is big_vision's, one
- * without `config.json` but with `open_clip_config.json` is open_clip's: of such a model `open` gives a `config.json`, a
- * `preprocessor_config.json` and a `model.safetensors` that are made as they are read. Changes `open` and `close` of the files
- * that it is given, which come back.
+ * Files of a model of any layout as Hugging Face would have them. One whose weights are an `.npz` file is
+ * big_vision's, one without `config.json` but with `open_clip_config.json` is open_clip's: of such a model `open`
+ * gives a `config.json`, a `preprocessor_config.json` and a `model.safetensors` that are made as they are read.
+ * Changes `open` and `close` of the files that it is given, which come back.
  */
 export function anyLayout<Files extends ModelFiles>(files: Files): Files {
   const open = files.open.bind(files);

@@ -17,8 +17,8 @@ type Found = Pick<ModelFiles, "name" | "npz" | "open">;
 const MOST_CONFIG = 2 ** 20;
 
 /**
- * The files that Hugging Face would have of a model of another layout, by name, made as they are read; undefined where the
- * layout is none that is known. Only headers are read.
+ * The files that Hugging Face would have of a model of another layout, by name, made as they are read; undefined
+ * where the layout is none that is known. Only headers are read.
  */
 export async function readOther(files: Found, signal?: AbortSignal): Promise<Map<string, Source> | undefined> {
   return files.npz === undefined ? readOpenClip(files, signal) : readBigVision(files, files.npz, signal);

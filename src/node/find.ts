@@ -26,8 +26,8 @@ export type FindOptions = NetworkOptions & Pick<LoadOptions, "onWarning" | "cach
 
 /**
  * The files of a model: `"demo"`, a folder or a safetensors or npz file in one (a path or file URL), an http or https
- * URL of such, an id of the Hub, or Files. `org/name` is a folder where there is one of that name with a `config.json` or
- * `open_clip_config.json` in it. Rejects with a SiglipError for anything else.
+ * URL of such, an id of the Hub, or Files. `org/name` is a folder where there is one of that name with a
+ * `config.json` or `open_clip_config.json` in it. Rejects with a SiglipError for anything else.
  */
 export async function findFiles(model: NodeModel, options: FindOptions = {}): Promise<ModelFiles | KeptFiles> {
   if (model === "demo") return demoFiles();

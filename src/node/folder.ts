@@ -7,8 +7,8 @@ import { mismatch } from "../support/error.ts";
 import { briefSource, type FileSource, fileSource } from "./file.ts";
 
 /**
- * The files of a model in a folder, which a path names, or the safetensors or npz file in it, whatever that is called there.
- * Rejects with a SiglipError where there is neither.
+ * The files of a model in a folder, which a path names, or the safetensors or npz file in it, whatever that is called
+ * there. Rejects with a SiglipError where there is neither.
  */
 export async function folderFiles(path: string): Promise<ModelFiles> {
   const found = await stat(path).catch(() => undefined);

@@ -1,5 +1,5 @@
-// A big_vision checkpoint in an npz file whose arrays, their headers, the archive's directory and its bytes are not what they
-// should be, read as a model is.
+// A big_vision checkpoint in an npz file whose arrays, their headers, the archive's directory and its bytes are not
+// what they should be, read as a model is.
 import assert from "node:assert/strict";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { anyLayout } from "../../src/files/any-layout.ts";

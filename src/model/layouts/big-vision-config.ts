@@ -6,9 +6,9 @@ import { imageSizeOf, type TowerSizes, type WrittenConfig, writeConfig } from ".
 const GEMMA = 256_000;
 
 /**
- * What the shapes of a big_vision checkpoint's arrays say of a model, which has no configuration beside it: heads from the
- * attention kernels; the picture's side from the positions and the patch, or the number in the file's name that is cut into
- * as many patches; the resize filter from the vocabulary, by which SigLIP's two generations differ.
+ * What the shapes of a big_vision checkpoint's arrays say of a model, which has no configuration beside it: heads
+ * from the attention kernels; the picture's side from the positions and the patch, or the number in the file's name
+ * that is cut into as many patches; the resize filter from the vocabulary, by which SigLIP's two generations differ.
  */
 export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenConfig {
   const shape = (name: string, axes: number) => {

@@ -47,8 +47,8 @@ const PROJECTIONS = [
 
 /**
  * A big_vision checkpoint's arrays under Hugging Face's names and in its shapes: kernels [in, out] are turned, heads
- * merged, stacked layers taken apart, the pooling head's q, k and v put together. In the order of the file. Throws a SiglipError
- * for an array that is missing or has not the axes of its kind.
+ * merged, stacked layers taken apart, the pooling head's q, k and v put together. In the order of the file. Throws a
+ * SiglipError for an array that is missing or has not the axes of its kind.
  */
 export function fromBigVision(arrays: BigVisionArrays, file: Source): ComposedTensor[] {
   return new Reader(arrays, file).all();

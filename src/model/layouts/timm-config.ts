@@ -6,9 +6,10 @@ import { familyHeads, imageSizeOf, type TowerSizes, type WrittenConfig, writeCon
 const TORCH_EPS = 1e-5;
 
 /**
- * What `open_clip_config.json` and the shapes of the tensors, under Hugging Face's names, say of a model. Of the image tower
- * the file names little more than timm's name for it: its sizes follow from the shapes. Throws a SiglipError for an
- * architecture that is no SigLIP: another pooling, a causal mask, another text tower, pictures that are cropped.
+ * What `open_clip_config.json` and the shapes of the tensors, under Hugging Face's names, say of a model. Of the
+ * image tower the file names little more than timm's name for it: its sizes follow from the shapes. Throws a
+ * SiglipError for an architecture that is no SigLIP: another pooling, a causal mask, another text tower, pictures
+ * that are cropped.
  */
 export function timmConfig(json: unknown, tensors: readonly ComposedTensor[], subject: string): WrittenConfig {
   const root = new Reader(json, subject);

@@ -32,9 +32,9 @@ const IN_BLOCK: readonly (readonly [RegExp, string])[] = [
 ];
 
 /**
- * An open_clip checkpoint's tensors (timm's image tower as `visual.trunk`, open_clip's own text tower) under Hugging Face's
- * names: fused q, k, v are taken apart, the pooling head's q and kv put together, `pos_embed` loses its first axis.
- * What has no such name keeps its own.
+ * An open_clip checkpoint's tensors (timm's image tower as `visual.trunk`, open_clip's own text tower) under Hugging
+ * Face's names: fused q, k, v are taken apart, the pooling head's q and kv put together, `pos_embed` loses its first
+ * axis. What has no such name keeps its own.
  */
 export function fromTimm(tensors: ReadonlyMap<string, TensorInfo>, source: Source): ComposedTensor[] {
   const found = new Map([...tensors.values()].map((info) => [info.name.replace(WRAPPERS, ""), info]));

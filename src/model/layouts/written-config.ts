@@ -40,9 +40,9 @@ export function familyHeads(hidden: number, subject: string): number {
 }
 
 /**
- * The side of the picture: the one that is said, where its patches are the tower's; else the largest number of `hints` (a
- * model's or a file's name) that is cut into as many, else as many patches as there are. "378" is 384 without what a
- * patch of 14 leaves over.
+ * The side of the picture: the one that is said, where its patches are the tower's; else the largest number of
+ * `hints` (a model's or a file's name) that is cut into as many, else as many patches as there are. "378" is 384
+ * without what a patch of 14 leaves over.
  */
 export function imageSizeOf(tokens: number, patch: number, said: unknown, hints: string, subject: string): number {
   const side = Math.round(Math.sqrt(tokens));
