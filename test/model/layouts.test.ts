@@ -21,7 +21,7 @@ const small = {
   ...base,
   vision: { ...base.vision, hidden: 24, heads: 3, mlp: 20, imageSize: 20, patchSize: 4, tokens: 25 },
   text: { ...base.text, hidden: 16, heads: 2, mlp: 10, vocabulary: 9, positions: 5, projection: 24 },
-  image: { ...base.image, size: 20 },
+  image: { ...base.image, size: [20, 20] },
 } satisfies SiglipConfig;
 const smallTensors = syntheticTensors(small);
 
