@@ -58,7 +58,7 @@ export async function keepRemote(
   try {
     await store.note(file, { etag, size });
     const settings = { name, origin: async () => remote, ...calls(name, size, options) };
-    return await keep(await store.open({ etag, size }, settings), etag);
+    return await keep(await store.open(file, { etag, size }, settings), etag);
   } catch (error) {
     return withoutPlace(error, remote, store, options);
   }
@@ -86,7 +86,7 @@ export async function keepKnown(
     throw mismatch("network", name, wanted, "another by now", "load the model again");
   };
   try {
-    return await keep(await store.open(note, { name, origin, ...calls(name, note.size, options) }), note.etag);
+    return await keep(await store.open(file, note, { name, origin, ...calls(name, note.size, options) }), note.etag);
   } catch (error) {
     // Nothing of the former content has been read, so that another one serves.
     return withoutPlace(error, (await ask(options.signal)) ?? (await origin(options.signal)), store, options);

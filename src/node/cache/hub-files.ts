@@ -95,7 +95,7 @@ class HubFiles implements KeptFiles {
       this.opened.set(name, Promise.resolve(whole));
       if (whole.path === undefined) {
         if (this.store.refusal) throw this.store.refusal;
-        throw mismatch("storage", name, "to keep it", "no place for it", `make ${this.store.path("")} writable`);
+        throw mismatch("storage", name, "to keep it", "no place for it", `make ${this.store.folder} writable`);
       }
       files.push({ name, size: whole.source.size, path: whole.path });
     }
@@ -332,7 +332,7 @@ class HubFiles implements KeptFiles {
   private async whole(path: string): Promise<KeptFile> {
     await this.repository.setCommit(this.model.revision, this.commit!).catch(() => {});
     const oid = await this.repository.oid(path);
-    if (oid) await this.store.remove(oid).catch(() => {});
+    if (oid) await this.store.remove(path, oid).catch(() => {});
     const repository = this.repositories.find((one) => one.holds(path)) ?? this.repository;
     const source = await repository.open(path, !path.endsWith(".safetensors"));
     return { source, path, close: () => source.close() };

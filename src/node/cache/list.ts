@@ -7,7 +7,7 @@ import { attempt } from "../file.ts";
 import { BLOCK } from "./blocks.ts";
 import { cacheFolder, endpointFolder, hubCacheFolder } from "./folders.ts";
 import { isFolderInside, readNote } from "./inside.ts";
-import { ADDRESS } from "./partial-store.ts";
+import { ADDRESS, partName } from "./partial-store.ts";
 
 /** A model in this machine's caches. */
 export interface CachedModel {
@@ -131,10 +131,12 @@ async function isWhole(snapshot: string): Promise<boolean> {
 async function hasAllParts(folder: string, commit: string): Promise<boolean> {
   const weights = (await namesIn(join(folder, commit))).filter(isWeights);
   for (const name of weights) {
-    const [, size, etag] =
-      /^(\d{1,15}) ([\w-]{1,80})\n$/.exec((await readNote(join(folder, commit, name))) ?? "") ?? [];
+    const [, size, etag] = /^(\d{1,15}) (\S{1,200})\n$/.exec((await readNote(join(folder, commit, name))) ?? "") ?? [];
     if (etag === undefined) return false;
-    const journal = await readFile(join(folder, "parts", `${etag}.journal`), "utf8").catch(() => "");
+    const journal = await readFile(
+      join(folder, "parts", `${partName(join(commit, name), etag)}.journal`),
+      "utf8",
+    ).catch(() => "");
     const blocks = new Set<string>();
     for (const [, block, digest] of journal.matchAll(/^(\d+) (\S+)$/gm)) {
       if (digest === "gone") blocks.delete(block);

@@ -4,6 +4,7 @@ import type { SiglipError } from "../../support/error.ts";
 import { attempt } from "../file.ts";
 import { BlockFile, type BlockFileOptions } from "./blocks.ts";
 import { cacheFolder } from "./folders.ts";
+import { isOid } from "./hub-repository.ts";
 import { isFolderInside, makeFolder, readNote, removeFile, writeNote } from "./inside.ts";
 
 /** What a server said of a file. */
@@ -17,14 +18,14 @@ export interface FileNote {
 export const ADDRESS = ".address";
 
 /**
- * Partial files of one repository or one server's folder: what has been fetched of them, by content, under `parts`,
+ * Partial files of one repository or one server's folder: what has been fetched of them, by `partName`, under `parts`,
  * and beside that for every name what it stood for when it was asked for last, so that nobody needs to be asked for
  * what is there.
  */
 export class PartialStore {
   /** Why nothing can be kept, once it has been told. */
   refusal: SiglipError | undefined;
-  private readonly folder: string;
+  readonly folder: string;
   private readonly address: string | undefined;
 
   /** `address` says what the folder is of, where its name does not. */
@@ -53,8 +54,8 @@ export class PartialStore {
   }
 
   /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
-  async open({ etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
-    const path = this.path(etag);
+  async open(file: string, { etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
+    const path = this.path(file, etag);
     return attempt(path, "write", async () => {
       await makeFolder(cacheFolder(), dirname(path));
       return BlockFile.open(path, { ...options, size });
@@ -64,17 +65,24 @@ export class PartialStore {
   /** Forgets what a file stood for, and what has been fetched of that. */
   async forget(file: string, { etag }: FileNote): Promise<void> {
     await removeFile(cacheFolder(), join(this.folder, file));
-    await this.remove(etag);
+    await this.remove(file, etag);
   }
 
-  /** Forgets what has been fetched of a content. */
-  async remove(etag: string): Promise<void> {
-    for (const path of [this.path(etag), `${this.path(etag)}.journal`]) await removeFile(cacheFolder(), path);
+  /** Forgets what has been fetched of a file's content. */
+  async remove(file: string, etag: string): Promise<void> {
+    const path = this.path(file, etag);
+    for (const one of [path, `${path}.journal`]) await removeFile(cacheFolder(), one);
   }
 
-  /** Where the bytes of a content lie. */
-  path(etag: string): string {
-    const name = /^[\w-]{1,80}$/.test(etag) ? etag : createHash("sha256").update(etag).digest("hex");
-    return join(this.folder, "parts", name);
+  private path(file: string, etag: string): string {
+    return join(this.folder, "parts", partName(file, etag));
   }
+}
+
+/**
+ * Under what name the bytes of a content lie: its digest, which names them wherever they are. Any other validator tells
+ * the contents of one file from each other and may be that of another file, too.
+ */
+export function partName(file: string, etag: string): string {
+  return isOid(etag) ? etag : createHash("sha256").update(`${file}\n${etag}`).digest("hex");
 }

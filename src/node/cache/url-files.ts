@@ -47,7 +47,7 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
     }
     // Nobody will ask for the former content again. A server that has none by now may be somebody else.
     if (known && remote?.etag !== undefined && known.etag !== remote.etag)
-      await store.remove(known.etag).catch(() => {});
+      await store.remove(file, known.etag).catch(() => {});
     if (remote) servers.set(file, remote);
     const kept = remote && known && (await findWhole(remote, known, file));
     return kept ?? (remote && keepRemote(remote, store, file, { ...options, signal }));
@@ -67,7 +67,7 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
   async function begin(file: string): Promise<KeptFile> {
     const named = weaklyNamed(servers.get(file)!);
     // What is there of an earlier try may be of another content.
-    await store.remove(named.etag!).catch(() => {});
+    await store.remove(file, named.etag!).catch(() => {});
     return keepRemote(named, store, file, options);
   }
 

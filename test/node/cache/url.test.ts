@@ -1,8 +1,9 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BLOCK } from "../../../src/node/cache/blocks.ts";
+import { deleteCached, listCached } from "../../../src/node/cache/list.ts";
 import { keptUrlFiles } from "../../../src/node/cache/url-files.ts";
 import { bytesServed, type FileServer, serveFiles } from "../../harness/server.ts";
 import { pattern } from "../../long/interrupt.ts";
@@ -157,6 +158,24 @@ describe("a model under a URL", () => {
     server.files.set("m/model.safetensors", { content: changed });
     weak('W/"2"');
     same(await read("model.safetensors", 2 ** 20, 100), 2 ** 20, changed);
+  });
+
+  it("has each file by itself, whatever validator several share", async () => {
+    for (const headers of [{ ETag: '"1"' }, { ETag: 'W/"1"' }]) {
+      server.behave();
+      for (const [path, { content }] of server.files) server.files.set(path, { content, headers });
+      const files = open();
+      for (const name of ["config.json", "model.safetensors"]) await files.open(name);
+      const complete = await files.complete();
+      await files.close();
+      expect(complete.map(({ path }) => statSync(path).size)).toEqual(complete.map(({ size }) => size));
+      expect((await listCached()).map(({ complete }) => complete)).toEqual([true]);
+      server.misbehave("", { cut: 0 });
+      same(await read("model.safetensors", 0, 2 ** 20), 0);
+      expect((await read("config.json", 0, 2)).toString()).toBe("{}");
+      expect(warnings).toEqual([]);
+      await deleteCached();
+    }
   });
 
   it("without ranges is sent once, and kept", async () => {
