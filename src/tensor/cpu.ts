@@ -100,15 +100,23 @@ export class CpuBackend extends Backend {
     const count = rowCount(program.values[operation.x].shape);
     const [weight, bias] = [this.at(operation.weight), this.at(operation.bias)];
     const x = new Float64Array(read(operation.x));
-    const columns = 4 * Math.max(1, Math.floor(STEP / (4 * count * depth)));
-    for (let from = 0; from < out; from += columns) {
-      multiply(x, weight, bias, y, { rows: count, depth, out, from, to: Math.min(out, from + columns) });
-      yield;
+    const add = operation.add === undefined ? undefined : read(operation.add);
+    // Of a block of outputs, which is what is done between two turns of the event loop.
+    const height = Math.min(count, 2 * Math.max(1, Math.floor(STEP / (8 * depth))));
+    const columns = 4 * Math.max(1, Math.floor(STEP / (4 * height * depth)));
+    for (let top = 0; top < count; top += height) {
+      for (let from = 0; from < out; from += columns) {
+        const block = { top, end: Math.min(count, top + height), from, to: Math.min(out, from + columns) };
+        multiply(x, weight, bias, y, { depth, out, ...block });
+        for (let r = block.top; r < block.end; r++) {
+          for (let i = r * out + block.from; i < r * out + block.to; i++) {
+            if (operation.gelu) y[i] = gelu(y[i]);
+            if (add) y[i] += add[i % add.length];
+          }
+        }
+        yield;
+      }
     }
-    if (operation.gelu) for (let i = 0; i < y.length; i++) y[i] = gelu(y[i]);
-    if (operation.add === undefined) return;
-    const add = read(operation.add);
-    for (let i = 0; i < y.length; i++) y[i] += add[i % add.length];
   }
 
   private *layerNorm(program: Program, operation: LayerNormOperation, read: Read, y: Float32Array): Iterable<void> {
@@ -203,23 +211,24 @@ function gelu(x: number): number {
 }
 
 /**
- * Outputs `from` to `to` of `x wᵀ + bias`: x [rows, depth], w and bias whole, y [rows, out]. Two rows by four outputs at a
- * time keeps eight sums in registers, which makes the full-size tower minutes instead of an hour; each runs over k in order.
+ * Outputs `from` to `to` of the rows `top` to `end` of `x wᵀ + bias`: x [rows, depth], w and bias whole, y [rows, out]. Two
+ * rows by four outputs at a time keeps eight sums in registers, which makes the full-size tower minutes instead of an hour;
+ * each runs over k in order.
  */
 function multiply(
   x: Float64Array,
   w: Float32Array,
   bias: Float32Array,
   y: Float32Array,
-  { rows, depth, out, from, to }: { rows: number; depth: number; out: number; from: number; to: number },
+  { depth, out, top, end, from, to }: Readonly<Record<"depth" | "out" | "top" | "end" | "from" | "to", number>>,
 ): void {
   const block = new Float64Array(4 * depth);
   for (let o = from; o < to; o += 4) {
     const columns = Math.min(4, to - o);
     block.set(w.subarray(o * depth, (o + columns) * depth));
-    for (let r = 0; r < rows; r += 2) {
+    for (let r = top; r < end; r += 2) {
       const a = r * depth;
-      const b = Math.min(r + 1, rows - 1) * depth;
+      const b = Math.min(r + 1, end - 1) * depth;
       let a0 = 0;
       let a1 = 0;
       let a2 = 0;
@@ -247,7 +256,7 @@ function multiply(
       const sums = [a0, a1, a2, a3, b0, b1, b2, b3];
       for (let c = 0; c < columns; c++) {
         y[r * out + o + c] = sums[c] + bias[o + c];
-        if (r + 1 < rows) y[(r + 1) * out + o + c] = sums[4 + c] + bias[o + c];
+        if (r + 1 < end) y[(r + 1) * out + o + c] = sums[4 + c] + bias[o + c];
       }
     }
   }
