@@ -125,8 +125,9 @@ export class CachedFiles implements ModelFiles {
       return;
     }
     for (const tower of towers) {
-      if (tower === "text")
-        await this.kept?.keepTable(TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", this.closed.signal);
+      // A tower alone is all of its checkpoint, which is complete without the other's table.
+      if (tower === "text" && this.kept?.tensors.has(TOKEN_TABLE))
+        await this.kept.keepTable(TOKEN_TABLE, dtype === "f32" ? "f32" : "f16", this.closed.signal);
       await this.kept?.written();
       if (!this.kept || this.kept.lacking) return;
       const other = PREFIX[tower === "image" ? "text" : "image"];
