@@ -127,9 +127,17 @@ export const HEADERS: readonly { header: unknown; data: number }[] = CHECKPOINTS
 
 const json = (path: string): unknown => JSON.parse(readFileSync(new URL(`../${path}`, import.meta.url), "utf8"));
 
+const demo = json("../weights/demo/config.json") as Readonly<Record<"vision_config", object>>;
 export const CONFIGS = ["tiny-hd72", "tiny-ragged", "so400m-384", "tiny-giant"]
   .map((name) => json(`golden/${name}/config.json`))
-  .concat(json("../weights/demo/config.json"), { model_type: "siglip" });
+  .concat(demo, { model_type: "siglip" })
+  .concat({ ...demo.vision_config, model_type: "siglip_vision_model" })
+  .concat({
+    ...demo,
+    architectures: ["SiglipForImageClassification"],
+    id2label: { 0: "a", 1: "b", 2: "c" },
+    problem_type: "multi_label_classification",
+  });
 export const PREPROCESSORS = [
   json("../weights/demo/preprocessor_config.json"),
   {},

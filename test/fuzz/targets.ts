@@ -152,8 +152,10 @@ const config: Target = {
       ["config.json", config],
       ["preprocessor_config.json", preprocessor],
     ]);
-    const { vision, text, image } = await readConfig(modelFiles(files));
+    const { towers, vision, text, image, classes } = await readConfig(modelFiles(files));
     return () => {
+      assert(towers.length > 0 && towers.every((tower) => tower === "image" || tower === "text"));
+      if (classes) assert(classes.labels.length > 0 && classes.labels.every((label) => typeof label === "string"));
       for (const { hidden, mlp, layers, heads, eps } of [vision, text]) {
         for (const count of [hidden, mlp, layers, heads, hidden / heads])
           assert(Number.isSafeInteger(count) && count > 0);
@@ -161,7 +163,7 @@ const config: Target = {
       }
       assert(vision.tokens === Math.floor(vision.imageSize / vision.patchSize) ** 2 && vision.tokens > 0);
       assert(
-        text.projection === vision.hidden &&
+        (towers.length === 1 || text.projection === vision.hidden) &&
           image.size.every((side) => side === vision.imageSize) &&
           vision.channels === 3,
       );

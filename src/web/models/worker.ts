@@ -19,7 +19,9 @@ const calls = {
 };
 
 /** How a cosine becomes a logit: scale times cosine plus bias, read off two vectors that are equal and two that are not. */
-function readLogit({ dim }: Siglip): { scale: number; bias: number } {
+function readLogit({ dim, config }: Siglip): { scale: number; bias: number } {
+  // A tower alone has nothing to be compared with.
+  if (config.towers.length === 1) return { scale: Number.NaN, bias: Number.NaN };
   const axis = (at: number): Embeddings => ({ data: new Float32Array(dim).fill(1, at, at + 1), shape: [1, dim] });
   const [equal, bias] = [axis(0), axis(1)].map((other) => model.similarity(axis(0), other).logits[0]);
   return { scale: equal - bias, bias };
