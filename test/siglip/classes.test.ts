@@ -1,9 +1,16 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
+import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
+import { flexiblePatches } from "../../src/image/naflex.ts";
+import { levels, resizeInSlices } from "../../src/image/preprocess.ts";
 import { parseClassifier } from "../../src/model/classes.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { Section } from "../../src/model/section.ts";
+import type { Values } from "../../src/model/towers.ts";
 import { type LoadOptions, Siglip } from "../../src/node.ts";
-import { syntheticTensor } from "../judge/synthetic.ts";
+import { OwnLabels } from "../../src/siglip/own-labels.ts";
+import { synthetic } from "../harness/pictures.ts";
+import { syntheticData, syntheticShapes, syntheticTensor } from "../judge/synthetic.ts";
 import { holdClassLogits } from "./class-logits.ts";
 import { example } from "./demo.ts";
 import { demoJson, type Variant, variant } from "./variants.ts";
@@ -74,10 +81,39 @@ describe("an image classifier", () => {
     await expect(load({ more: [] })).rejects.toThrow(/wanted the tensor classifier\.weight/);
   });
 
-  it("of NaFlex is the other generation's tower", () => {
-    const raw = { ...config, model_type: "siglip2", vision_config: { num_patches: 64, patch_size: 14 } };
-    const { tower } = parseClassifier(new Section("config.json", raw));
-    expect(parseConfig(tower)).toMatchObject({ towers: ["image"], vision: { naflex: true, tokens: 64, head: false } });
+  it("of NaFlex takes the mean over a picture's own patches, whatever its shape", async () => {
+    const tiny = JSON.parse(readFileSync(new URL("../golden/tiny-naflex/config.json", import.meta.url), "utf8"));
+    const raw = { ...tiny, architectures: ["Siglip2ForImageClassification"], id2label };
+    const { tower, classes } = parseClassifier(new Section("config.json", raw));
+    expect(parseConfig(tower)).toMatchObject({ towers: ["image"], vision: { naflex: true, head: false } });
+    const { hidden } = parseConfig(tower).vision;
+    const shapes = new Map(
+      [...syntheticShapes(parseConfig(tiny))].filter(([name]) => name.startsWith("vision_model.")),
+    );
+    shapes.set("classifier.weight", [5, hidden]).set("classifier.bias", [5]);
+    const parts: Uint8Array<ArrayBuffer>[] = [];
+    for await (const chunk of writeSafetensors(syntheticData(shapes))) parts.push(chunk as Uint8Array<ArrayBuffer>);
+    const processor = { image_processor_type: "Siglip2ImageProcessorFast", max_num_patches: 20 };
+    const files = [
+      new File([JSON.stringify(raw)], "config.json"),
+      new File([JSON.stringify({ image_processor: processor })], "processor_config.json"),
+      new File(parts, "model.safetensors"),
+    ];
+    const model = await Siglip.load(files, { backend: "cpu", onWarning: (text) => expect.fail(text) });
+    const picture = synthetic(60, 25);
+    const ranked = await model.classify(picture);
+    expect(ranked.map(({ label }) => label).sort()).toEqual([...labels].sort());
+
+    const { patchSize } = model.config.vision;
+    const steps = { resizeInSlices, levels };
+    const stride = 3 * patchSize ** 2;
+    const pictures = await flexiblePatches(picture, model.config.image, { patch: patchSize, stride }, steps);
+    const last: Values[] = [];
+    await model.imageTower(pictures, { tap: (name, values) => name === "last_hidden_state" && last.push(values) });
+    const own = await OwnLabels.load({ ...model.config, classes }, async (name, shape) => syntheticTensor(name, shape));
+    expect(last[0].shape).toEqual([1, pictures.grids[0][0] * pictures.grids[0][1], hidden]);
+    expect(own.rank(last[0].data)).toEqual(ranked);
+    model.dispose();
   });
 
   it("has no labels of its own in a model that is none", async () => {
