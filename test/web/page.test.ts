@@ -7,6 +7,7 @@ import { KNOWN, RECOMMENDED } from "../../src/web/models/known.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
 import { serveFiles } from "../harness/server.ts";
+import { demoJson, variant } from "../siglip/variants.ts";
 
 const demo = new URL("../../weights/demo/", import.meta.url);
 const example = (name: string) => fileURLToPath(new URL(`examples/${name}`, demo));
@@ -204,6 +205,11 @@ describe("the choice of models", () => {
       for (const name of ["config.json", "preprocessor_config.json", "spiece.model", "model.safetensors"]) {
         website.files.set(`model/${name}`, readFileSync(new URL(name, demo)));
       }
+      const alone = { ...demoJson("config.json").vision_config, model_type: "siglip_vision_model" };
+      const image = (name: string) => (name.startsWith("vision_model.") ? { name } : undefined);
+      for (const file of await variant({ config: alone, tensor: image })) {
+        website.files.set(`tower/${file.name}`, new Uint8Array(await file.arrayBuffer()));
+      }
       const { page } = await website.visit();
       await bars(page, "a dog and a banana");
       const load = async (options: Record<string, string>) => {
@@ -234,6 +240,11 @@ describe("the choice of models", () => {
       await page.click("#load");
       await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("q8 · CPU"));
       expect(await page.textContent("#model-name")).toBe(`${website.url}model/`);
+
+      await load({ known: "other", towers: "image" });
+      await page.fill("#other", "./tower/");
+      await page.click("#load");
+      await page.waitForFunction(() => document.querySelector("#model-name")!.textContent!.endsWith("tower/"));
 
       await load({ known: "google/siglip-so400m-patch14-384", dtype: "f16", towers: "image", backend: "webgpu" });
       expect(await page.textContent("#model-size")).toMatch(
