@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
 import { addCache } from "./cache.ts";
 import { addClassify } from "./classify.ts";
+import { addConvert } from "./convert.ts";
 import { addDemo } from "./demo.ts";
 import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
@@ -38,6 +39,7 @@ addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
 addInfo(program, interrupt.signal);
 addDownload(program, interrupt.signal);
+addConvert(program, interrupt.signal);
 addCache(program);
 for (const command of program.commands) {
   const name = `siglip ${command.name()}`;
