@@ -1,5 +1,6 @@
 import type { ImageProcessing } from "../image/preprocess.ts";
 import { mismatch } from "../support/error.ts";
+import type { Dialect } from "../tokenizer/siglip.ts";
 import { Section } from "./section.ts";
 import type { Tower } from "./towers.ts";
 
@@ -48,6 +49,8 @@ export interface TextConfig extends TowerConfig {
   readonly positions: number;
   /** Features of a text's embedding. */
   readonly projection: number;
+  /** How texts are canonicalised, where a model of another layout says so: not by `hf`. */
+  readonly dialect?: Dialect;
 }
 
 /** The labels of an image classifier. */
@@ -173,6 +176,7 @@ function parseText(text: Section): TextConfig {
     vocabulary: text.count("vocab_size", 32000, 2 ** 20),
     positions: text.count("max_position_embeddings", 64, 4096),
     projection: text.count("projection_size", tower.hidden, 16384),
+    dialect: text.get("text_dialect") as Dialect | undefined,
   };
 }
 

@@ -162,8 +162,8 @@ export async function loadModel<Image>(
 
 async function loadTokenizer(
   files: ModelFiles,
-  { positions, vocabulary }: TextConfig,
-  { dialect, signal, onProgress }: LoadOptions,
+  { positions, vocabulary, dialect: own }: TextConfig,
+  { dialect = own, signal, onProgress }: LoadOptions,
   onWarning: (message: string) => void,
 ): Promise<SiglipTokenizer> {
   const bytes = await readTokenizer(files, signal, onProgress);

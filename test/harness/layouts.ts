@@ -61,7 +61,10 @@ export async function demoInOtherLayouts(): Promise<{ openClip: Contents; bigVis
   const clip = {
     model_cfg: {
       vision_cfg: { image_size: 112, timm_model_name: "vit_demo_patch14_siglip_112", timm_pool: "map" },
-      text_cfg: { heads, pool_type: "last", no_causal_mask: true, norm_kwargs: { eps } },
+      text_cfg: {
+        ...{ heads, pool_type: "last", no_causal_mask: true, norm_kwargs: { eps } },
+        tokenizer_kwargs: { clean: "canonicalize" },
+      },
     },
     preprocess_cfg: { interpolation: config.image.resample, resize_mode: "squash" },
   };

@@ -68,6 +68,18 @@ describe("a model of another layout", () => {
     expect(loaded.version).toEqual(expect.any(String));
   });
 
+  it("reads texts in its layout's dialect, and in Hugging Face's where that is asked for", async () => {
+    const ids = async (model: string, dialect?: LoadOptions["dialect"]) => {
+      using loaded = await Siglip.load(model, { ...options, dialect, towers: ["text"] });
+      return [...(await loaded.embedTexts(["Two_&lt;cats!"])).data];
+    };
+    const clip = await ids(join(folder.path, "openClip"));
+    expect(clip).toEqual(await ids("demo", "open_clip"));
+    expect(clip).not.toEqual(await ids("demo"));
+    expect(await ids(join(folder.path, "openClip"), "hf")).toEqual(await ids("demo"));
+    expect(await ids(join(folder.path, "bigVision", "demo.npz"))).toEqual(await ids("demo", "big_vision"));
+  });
+
   it("may be a file of a folder", async () => {
     const files = await findFiles(join(folder.path, "bigVision", "demo.npz"));
     const { vision_config } = JSON.parse(new TextDecoder().decode(await readAll(await files.open("config.json"))));

@@ -35,7 +35,7 @@ export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenC
   const imageSize = imageSizeOf(tokens, patchSize, undefined, file.replace(/[?#].*$|^.*[/\\]/gs, ""), file);
   return writeConfig({
     vision: { ...tower("img/Transformer"), imageSize, patchSize },
-    text: { ...tower("txt/Encoder_0"), vocabulary, positions, projection },
+    text: { ...tower("txt/Encoder_0"), vocabulary, positions, projection, dialect: "big_vision" },
     mean: half,
     std: half,
     resample: vocabulary === GEMMA ? "bilinear" : "bicubic",

@@ -52,6 +52,7 @@ export function timmConfig(json: unknown, tensors: readonly ComposedTensor[], su
     text: {
       ...tower("text_model", textHeads, norm as number, width),
       ...{ vocabulary, positions, projection },
+      dialect: text.at("tokenizer_kwargs").get("clean") === "canonicalize" ? "open_clip" : undefined,
     },
     mean: pictures.get("mean") ?? [0.5, 0.5, 0.5],
     std: pictures.get("std") ?? [0.5, 0.5, 0.5],

@@ -1,4 +1,5 @@
 import { mismatch } from "../../support/error.ts";
+import type { Dialect } from "../../tokenizer/siglip.ts";
 
 /** What a model of another layout would have for `config.json` and `preprocessor_config.json`. */
 export interface WrittenConfig {
@@ -22,6 +23,8 @@ export interface ModelSizes {
     readonly vocabulary: number;
     readonly positions: number;
     readonly projection: number;
+    /** How texts are canonicalised where it is not Hugging Face's way. */
+    readonly dialect?: Dialect;
   };
   readonly mean: unknown;
   readonly std: unknown;
@@ -86,6 +89,8 @@ export function writeConfig({ vision, text, mean, std, resample }: ModelSizes): 
         vocab_size: text.vocabulary,
         max_position_embeddings: text.positions,
         projection_size: text.projection,
+        // A key of ours, which Hugging Face's classes carry along.
+        text_dialect: text.dialect,
       },
       vision_config: {
         model_type: "siglip_vision_model",
