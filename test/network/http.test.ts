@@ -165,6 +165,17 @@ describe("a file of an extension's own", () => {
     expect(await at("nothing", fetch)).toBeUndefined();
   });
 
+  it("is read whole where ranges are ignored, and as often as it has to be where it is too large to keep", async () => {
+    const honest = extension({ file, large: new Uint8Array(2 ** 24 + 1).fill(7) });
+    const firefox: typeof fetch = (url, init) => honest(url, { ...init, headers: {} });
+    const remote = await at("file", firefox);
+    expect(remote).toMatchObject({ size: 600_000, ranges: false });
+    expectFile(await read(remote!, 70_000, 100), 70_000);
+    const large = await at("large", firefox);
+    expect(large).toMatchObject({ size: 2 ** 24 + 1, ranges: false });
+    expect([...(await read(large!, 2 ** 24, 1))]).toEqual([7]);
+  });
+
   it("is asked for again from where an answer ends too early, and refused where one does not end", async () => {
     const honest = extension({ file });
     const sending = (length: number): typeof fetch => {
