@@ -10,6 +10,7 @@ import { IMAGES } from "../harness/pictures.ts";
 import { serveFiles } from "../harness/server.ts";
 import { compare } from "../judge/compare.ts";
 import { bundle } from "./bundle.ts";
+import { crafted, damaged } from "./crafted.ts";
 import type { DrivenPage } from "./drivers/driver.ts";
 import { inEveryBrowser, loadScripts } from "./drivers/every.ts";
 import { CMYK_MEAN, expectEqual, meanDifference, received } from "./pixels.ts";
@@ -23,6 +24,8 @@ const json = (name: string, base: URL) => JSON.parse(readFileSync(new URL(name, 
 
 const examples: { file: string; labels: string[] }[] = json("examples/examples.json", demo).examples;
 const listed: { file: string; decoded?: string }[] = json("index.json", images);
+const made = new Map(crafted());
+const bad = new Map(Object.entries(damaged()));
 /** Every picture by its address, and PIL's pixels of it where they are kept; Node's, which others hold against PIL, else. */
 const pictures = new Map<string, URL | undefined>([
   ...listed
@@ -32,6 +35,7 @@ const pictures = new Map<string, URL | undefined>([
     .filter((file) => existsSync(new URL(`${file}.expected.png`, field)))
     .map((file) => [`field/${file}`, new URL(`${file}.expected.png`, field)] as const),
   ...examples.map(({ file }) => [`demo/examples/${file}`, undefined] as const),
+  ...[...made.keys()].map((name) => [name, undefined] as const),
 ]);
 /** What browsers' own JPEG decoders take otherwise: libjpeg-turbo's versions differ where scans are missing. */
 const WITHIN = new Map([["field/prog-dc-only.jpg", 4]]);
@@ -39,7 +43,8 @@ const WITHIN = new Map([["field/prog-dc-only.jpg", 4]]);
 let site: Site;
 beforeAll(async () => {
   const { scripts } = await bundle(["page.ts", "golden.ts", "worker.ts"]);
-  site = await serveSite(scripts, folders);
+  const broken = [...bad].map(([name, [bytes]]) => [name, bytes] as const);
+  site = await serveSite(new Map([...scripts, ...made, ...broken]), folders);
 });
 afterAll(async () => site?.[Symbol.asyncDispose]());
 
@@ -49,7 +54,7 @@ function fileOf(picture: string): URL {
 }
 
 async function wantedPixels(picture: string, pil: URL | undefined): Promise<Pixels> {
-  if (!pil) return decode(readFileSync(fileOf(picture)), picture);
+  if (!pil) return decode(made.get(picture) ?? readFileSync(fileOf(picture)), picture);
   const { data, width, height } = PNG.sync.read(readFileSync(pil));
   return fromRgba(data, width, height);
 }
@@ -139,6 +144,18 @@ inEveryBrowser((browser) => {
       if (picture === "images/cmyk.jpg") expect(meanDifference(found.data, wanted.data)).toBeLessThan(CMYK_MEAN);
       else if (within === undefined) expectEqual(found, wanted);
       else expect(Math.max(...wanted.data.map((v, i) => Math.abs(v - found.data[i])))).toBeLessThanOrEqual(within);
+    });
+  }
+
+  for (const [name, [, why]] of bad) {
+    browser.test(`refuses, in one sentence, ${name}`, "", async () => {
+      const page = await library();
+      const found = await page.evaluate(
+        async (name) => siglip.failure(siglip.decode(await siglip.fetchBytes(name))),
+        encodeURI(`/${name}`),
+      );
+      expect(found).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$/);
+      expect(found).toMatch(why);
     });
   }
 

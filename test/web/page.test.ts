@@ -60,7 +60,7 @@ describe("the page", () => {
     expect(shown[5][1]).toBeLessThan(1);
     expect(await page.textContent("#model-button")).toMatch(/demo\s+f16 · CPU/);
     expect(await page.textContent("#running")).toMatch(
-      /^WebGPU found no graphics hardware. Models run on the CPU: 1 thread, simd.*; on every core once the page is reloaded, if this browser shares memory\.$/,
+      /^WebGPU found no graphics hardware. Models run on the CPU: 1 thread, simd.*; on every core after a reload, if this browser shares memory\.$/,
     );
     expect(await page.textContent("#announcer")).toMatch(/^$|a dog and a banana/);
     // What counts as good among web vitals.

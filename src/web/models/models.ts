@@ -72,6 +72,6 @@ function describeRunning({ backend, adapter }: RemoteModel["device"]): string {
 
 /** What keeps a model on one core; what a browser shares can only be seen in a page that is isolated from other sites. */
 function describeCores(): string {
-  if (!crossOriginIsolated) return "; on every core once the page is reloaded, if this browser shares memory";
+  if (!crossOriginIsolated) return "; on every core after a reload, if this browser shares memory";
   return "SharedArrayBuffer" in globalThis ? "" : "; this browser shares no memory with threads";
 }
