@@ -1,62 +1,32 @@
-// The library in every browser that is installed: the golden cases, the pictures' bytes, the embeddings, and what is kept.
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { PNG } from "pngjs";
+// The library in every browser that is installed: the golden cases, the embeddings, and what is kept.
+import { readFileSync } from "node:fs";
 import { afterAll, beforeAll, expect } from "vitest";
-import { fromRgba, type Pixels } from "../../src/image/pixels.ts";
-import { decode } from "../../src/node/images/decode.ts";
 import { Siglip } from "../../src/node.ts";
 import { COSINE_BOUND, TINY } from "../harness/golden.ts";
 import { IMAGES } from "../harness/pictures.ts";
 import { serveFiles } from "../harness/server.ts";
 import { compare } from "../judge/compare.ts";
 import { bundle } from "./bundle.ts";
-import { crafted, damaged } from "./crafted.ts";
 import type { DrivenPage } from "./drivers/driver.ts";
 import { inEveryBrowser, loadScripts } from "./drivers/every.ts";
-import { CMYK_MEAN, expectEqual, meanDifference, received } from "./pixels.ts";
 import { type Site, serveSite } from "./site.ts";
 
 const demo = new URL("../../weights/demo/", import.meta.url);
 const images = new URL(`file://${IMAGES}/`);
-const field = new URL("../fixtures/field/", import.meta.url);
-const folders = { demo, images, field, golden: new URL("../golden/", import.meta.url) };
+const folders = { demo, images, golden: new URL("../golden/", import.meta.url) };
 const json = (name: string, base: URL) => JSON.parse(readFileSync(new URL(name, base), "utf8"));
 
 const examples: { file: string; labels: string[] }[] = json("examples/examples.json", demo).examples;
-const listed: { file: string; decoded?: string }[] = json("index.json", images);
-const made = new Map(crafted());
-const bad = new Map(Object.entries(damaged()));
-/** Every picture by its address, and PIL's pixels of it where they are kept; Node's, which others hold against PIL, else. */
-const pictures = new Map<string, URL | undefined>([
-  ...listed
-    .filter(({ file }) => !file.startsWith("borrowed/"))
-    .map(({ file, decoded }) => [`images/${file}`, decoded ? new URL(decoded, images) : undefined] as const),
-  ...readdirSync(field)
-    .filter((file) => existsSync(new URL(`${file}.expected.png`, field)))
-    .map((file) => [`field/${file}`, new URL(`${file}.expected.png`, field)] as const),
-  ...examples.map(({ file }) => [`demo/examples/${file}`, undefined] as const),
-  ...[...made.keys()].map((name) => [name, undefined] as const),
-]);
-/** What browsers' own JPEG decoders take otherwise: libjpeg-turbo's versions differ where scans are missing. */
-const WITHIN = new Map([["field/prog-dc-only.jpg", 4]]);
-
 let site: Site;
 beforeAll(async () => {
   const { scripts } = await bundle(["page.ts", "golden.ts", "worker.ts"]);
-  const broken = [...bad].map(([name, [bytes]]) => [name, bytes] as const);
-  site = await serveSite(new Map([...scripts, ...made, ...broken]), folders);
+  site = await serveSite(scripts, folders);
 });
 afterAll(async () => site?.[Symbol.asyncDispose]());
 
 function fileOf(picture: string): URL {
   const [folder, ...rest] = picture.split("/");
   return new URL(rest.join("/"), folders[folder as keyof typeof folders]);
-}
-
-async function wantedPixels(picture: string, pil: URL | undefined): Promise<Pixels> {
-  if (!pil) return decode(made.get(picture) ?? readFileSync(fileOf(picture)), picture);
-  const { data, width, height } = PNG.sync.read(readFileSync(pil));
-  return fromRgba(data, width, height);
 }
 
 /**
@@ -123,39 +93,6 @@ inEveryBrowser((browser) => {
       const errors = await page.evaluate(([name, backend, dtype]) => siglipGolden.judge(name, backend, dtype), asked);
       if (dtype === "f32") expect(Object.keys(errors)).toContain("logits");
       else expect(Math.max(errors.image, errors.text)).toBeLessThanOrEqual(COSINE_BOUND[dtype]);
-    });
-  }
-
-  for (const [picture, pil] of pictures) {
-    browser.test(`the pixels of ${picture}`, "", async () => {
-      const page = await library();
-      const answer = await page.evaluate(
-        (url) => siglip.decode(url).catch((error: Error) => ({ refused: `${error.name}: ${error.message}` })),
-        `/${picture}`,
-      );
-      if ("refused" in answer) {
-        // Some browsers' JPEG decoders lack it, which has to be said by name.
-        expect(picture).toBe("field/s-arith.jpg");
-        return expect(answer.refused).toMatch(/^SiglipError: .* found arithmetic coding; .*\.$/);
-      }
-      const found = received(answer);
-      const wanted = await wantedPixels(picture, pil);
-      const within = WITHIN.get(picture);
-      if (picture === "images/cmyk.jpg") expect(meanDifference(found.data, wanted.data)).toBeLessThan(CMYK_MEAN);
-      else if (within === undefined) expectEqual(found, wanted);
-      else expect(Math.max(...wanted.data.map((v, i) => Math.abs(v - found.data[i])))).toBeLessThanOrEqual(within);
-    });
-  }
-
-  for (const [name, [, why]] of bad) {
-    browser.test(`refuses, in one sentence, ${name}`, "", async () => {
-      const page = await library();
-      const found = await page.evaluate(
-        async (name) => siglip.failure(siglip.decode(await siglip.fetchBytes(name))),
-        encodeURI(`/${name}`),
-      );
-      expect(found).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$/);
-      expect(found).toMatch(why);
     });
   }
 

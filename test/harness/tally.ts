@@ -72,5 +72,5 @@ function tally(tests: readonly TestCase[]): string {
 }
 
 function line(backend: string, precision: string, ...counts: (number | string)[]): string {
-  return [backend.padEnd(10), precision.padEnd(10), ...counts.map((count) => `${count}`.padStart(9))].join("");
+  return [backend.padEnd(14), precision.padEnd(10), ...counts.map((count) => `${count}`.padStart(9))].join("");
 }

@@ -6,7 +6,11 @@ import { firefox } from "./firefox.ts";
 import { webkit } from "./webkit.ts";
 
 /** Every browser that is driven where it is installed. */
-const BROWSERS: Readonly<Record<string, BrowserKind>> = { chromium, firefox, webkit };
+const BROWSERS: Readonly<Record<string, BrowserKind>> = {
+  chromium,
+  firefox,
+  webkit,
+};
 
 /** One browser for the cases of a file. */
 export interface EveryBrowser {
@@ -17,9 +21,12 @@ export interface EveryBrowser {
   openPage(): Promise<DrivenPage>;
 }
 
-/** Declares cases for every browser; each starts when its first case wants a page, and ends with them. */
-export function inEveryBrowser(declare: (browser: EveryBrowser) => void): void {
-  for (const [name, kind] of Object.entries(BROWSERS)) {
+/** Declares cases for every browser, and `others`; each starts when its first case wants a page, and ends with them. */
+export function inEveryBrowser(
+  declare: (browser: EveryBrowser) => void,
+  others: Readonly<Record<string, BrowserKind>> = {},
+): void {
+  for (const [name, kind] of Object.entries({ ...BROWSERS, ...others })) {
     describe(name, () => {
       let started: Promise<Driver> | undefined;
       declare({

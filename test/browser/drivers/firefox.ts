@@ -1,10 +1,23 @@
-import { type Browser, launch } from "puppeteer-core";
-import { type BrowserKind, browserEnvironment, findProgram } from "./driver.ts";
+import { type Browser, type LaunchOptions, launch } from "puppeteer-core";
+import { noDisplay, startDisplay } from "./display.ts";
+import { type BrowserKind, browserEnvironment, type Driver, findProgram } from "./driver.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const executablePath = findProgram("firefox-esr", "firefox");
 
-function launchFirefox(home: string): Promise<Browser> {
+/** Debian's Firefox, by Puppeteer (WebDriver BiDi): headless, where it has no WebGL without a GPU. */
+export const firefox = kind(false);
+/** The same on a display and with WebGL by Mesa's software driver. */
+export const firefoxWithWebGl = kind(true);
+
+function kind(webgl: boolean): BrowserKind {
+  return {
+    missing: executablePath ? (webgl ? noDisplay : undefined) : "no firefox-esr is installed",
+    start: () => start(webgl),
+  };
+}
+
+function launchFirefox(home: string, options: LaunchOptions = {}): Promise<Browser> {
   return launch({
     browser: "firefox",
     executablePath,
@@ -12,6 +25,7 @@ function launchFirefox(home: string): Promise<Browser> {
     env: browserEnvironment(home),
     protocolTimeout: 300_000,
     defaultViewport: { width: 1200, height: 860 },
+    ...options,
   });
 }
 
@@ -28,30 +42,33 @@ export async function startWithExtension(folder: string): Promise<AsyncDisposabl
   };
 }
 
-/** Debian's Firefox, headless, by Puppeteer (WebDriver BiDi). */
-export const firefox: BrowserKind = {
-  missing: executablePath ? undefined : "no firefox-esr is installed",
-  async start() {
-    const home = temporaryFolder("firefox");
-    const browser = await launchFirefox(home.path);
-    return {
-      version: await browser.version(),
-      async openPage() {
-        const page = await browser.newPage();
-        page.setDefaultTimeout(120_000);
-        return {
-          goto: async (url) => void (await page.goto(url)),
-          evaluate: (body, argument) => page.evaluate(body as never, argument) as never,
-          click: (selector) => page.locator(selector).click(),
-          fill: (selector, text) => page.locator(selector).fill(text),
-          screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
-          close: () => page.close(),
-        };
-      },
-      async [Symbol.asyncDispose]() {
-        await browser.close();
-        await home.remove();
-      },
-    };
-  },
-};
+async function start(webgl: boolean): Promise<Driver> {
+  const home = temporaryFolder("firefox");
+  const display = webgl ? await startDisplay() : undefined;
+  const onDisplay = display && {
+    headless: false,
+    env: { ...browserEnvironment(home.path), DISPLAY: display.name, LIBGL_ALWAYS_SOFTWARE: "1" },
+    extraPrefsFirefox: { "webgl.force-enabled": true },
+  };
+  const browser = await launchFirefox(home.path, onDisplay);
+  return {
+    version: await browser.version(),
+    async openPage() {
+      const page = await browser.newPage();
+      page.setDefaultTimeout(120_000);
+      return {
+        goto: async (url) => void (await page.goto(url)),
+        evaluate: (body, argument) => page.evaluate(body as never, argument) as never,
+        click: (selector) => page.locator(selector).click(),
+        fill: (selector, text) => page.locator(selector).fill(text),
+        screenshot: async (path) => void (await page.screenshot({ path: path as `${string}.png` })),
+        close: () => page.close(),
+      };
+    },
+    async [Symbol.asyncDispose]() {
+      await browser.close();
+      await display?.[Symbol.asyncDispose]();
+      await home.remove();
+    },
+  };
+}

@@ -1,13 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
+import { end, noDisplay, startDisplay } from "./display.ts";
 import { type BrowserKind, browserEnvironment, type DrivenPage, findProgram } from "./driver.ts";
 import { temporaryFolder } from "./temporary.ts";
 
 const driver = findProgram("WebKitWebDriver");
-const xvfb = findProgram("Xvfb");
 
 /** What WebDriver calls an element in JSON. [WebDriver, 12.2] */
 const ELEMENT = "element-6066-11e4-a52e-4f735466cecf";
@@ -17,7 +17,7 @@ const ENTER = "\ue007";
 
 /** Debian's WebKitGTK: its MiniBrowser on a display of its own, by WebDriver's plain HTTP requests. */
 export const webkit: BrowserKind = {
-  missing: driver ? (xvfb ? undefined : "no Xvfb is installed") : "no WebKitWebDriver is installed",
+  missing: driver ? noDisplay : "no WebKitWebDriver is installed",
   async start() {
     const home = temporaryFolder("webkit");
     const display = await startDisplay();
@@ -34,7 +34,7 @@ export const webkit: BrowserKind = {
       async [Symbol.asyncDispose]() {
         await session.send("DELETE", "").catch(() => {});
         await end(process);
-        await end(display.process);
+        await display[Symbol.asyncDispose]();
         await home.remove();
       },
     };
@@ -116,24 +116,10 @@ function drivenPage(session: Session, handle: string): DrivenPage {
   };
 }
 
-/** A display without a screen, on a number that is free. */
-async function startDisplay(): Promise<{ name: string; process: ChildProcess }> {
-  const args = ["-displayfd", "3", "-screen", "0", "1280x1024x24", "-nolisten", "tcp"];
-  const process = spawn(xvfb!, args, { stdio: ["ignore", "ignore", "ignore", "pipe"] });
-  const [number] = await once(process.stdio[3]!, "data");
-  return { name: `:${String(number).trim()}`, process };
-}
-
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
   server.close();
   return port;
-}
-
-async function end(process: ChildProcess): Promise<void> {
-  if (process.exitCode !== null) return;
-  process.kill();
-  await once(process, "exit");
 }
