@@ -1,10 +1,14 @@
 /**
- * Captions a second through canonical form and SentencePiece on one core, and the time to load a model. Every fixture row's ids are
- * verified before anything is timed. `npx tsx bench/tokenizer.ts [--json]`
+ * Captions a second through canonical form and SentencePiece on one core, and the time to load a model, from a `.model` file
+ * and from a tokenizer.json. Every fixture row's ids are verified before anything is timed.
+ * `npx tsx bench/tokenizer.ts [--json]`
  */
 import { cpus } from "node:os";
+import { parseJson } from "../src/model/config.ts";
 import { SentencePiece } from "../src/tokenizer/sentencepiece.ts";
 import { canonicalOf } from "../src/tokenizer/siglip.ts";
+import { readTokenizerJson } from "../src/tokenizer/tokenizer-json.ts";
+import { mergesOf } from "../test/tokenizer/tokenizer-json.ts";
 import { ABSENT, FIXTURES, type Row, readModel, readRows, writeModel } from "../test/tokenizer/tokenizer-model.ts";
 
 const canonical = await canonicalOf("hf", "unigram");
@@ -19,7 +23,7 @@ for (const { name, folder } of FIXTURES) {
     continue;
   }
   const bytes = readModel(name, folder);
-  const load = loadTimes(bytes);
+  const load = loadTimes(() => SentencePiece.parse(bytes));
   const model = SentencePiece.parse(bytes);
   const rows = readRows(name, folder);
   verify(name, model, rows);
@@ -33,7 +37,15 @@ for (const { name, folder } of FIXTURES) {
     ...load,
   });
 }
-results.push({ model: "of Gemma's size", algorithm: "bpe", pieces: 256_000, ...loadTimes(syntheticModel(256_000)) });
+const ofGemma = { algorithm: "bpe", pieces: 256_000 } as const;
+const model = syntheticModel(ofGemma.pieces);
+results.push({ model: "of Gemma's size", ...ofGemma, ...loadTimes(() => SentencePiece.parse(model)) });
+const json = syntheticJson(ofGemma.pieces);
+results.push({
+  model: `of Gemma's size, tokenizer.json of ${Math.round(json.length / 1e6)} MB`,
+  ...ofGemma,
+  ...loadTimes(() => new SentencePiece(readTokenizerJson(parseJson(json, "tokenizer.json", json.length)).model)),
+});
 
 if (process.argv.includes("--json"))
   console.log(JSON.stringify({ node: process.version, cpu: cpus()[0]?.model, results }));
@@ -63,10 +75,10 @@ function captionsPerSecond(model: SentencePiece, captions: string[]): number {
 }
 
 /** Milliseconds: the first load, which is what a process pays that loads one model, and the median of several. */
-function loadTimes(bytes: Uint8Array): { loadFirstMs: number; loadMedianMs: number } {
+function loadTimes(load: () => unknown): { loadFirstMs: number; loadMedianMs: number } {
   const times = Array.from({ length: LOADS }, () => {
     const start = performance.now();
-    SentencePiece.parse(bytes);
+    load();
     return Math.round(10 * (performance.now() - start)) / 10;
   });
   return { loadFirstMs: times[0], loadMedianMs: times.toSorted((a, b) => a - b)[LOADS >> 1] };
@@ -80,4 +92,41 @@ function syntheticModel(size: number): Uint8Array {
     pieces.push([`${seed.toString(36).slice(-1 - (seed % 7))}_${i.toString(36)}`, -i, 1]);
   }
   return writeModel({ algorithm: "bpe", pieces });
+}
+
+/**
+ * The tokenizer.json of a BPE of many words, of which every part that is a piece merges, as transformers writes it: indented, its
+ * merges as pairs.
+ */
+function syntheticJson(size: number): Uint8Array {
+  const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
+  const letters = [..."▁etaoinshrdlcumwfgypbvkjxqzéüаеиост東京中国語"];
+  const texts = new Set(["<pad>", "<eos>", "<bos>", "<unk>", ...bytes, ...letters]);
+  let seed = 1;
+  const below = (n: number) => {
+    seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0;
+    return Math.floor((seed / 2 ** 32) * n);
+  };
+  const words = [...letters];
+  while (texts.size < size) {
+    const often = () => words[below(below(below(below(below(words.length)))))];
+    const word = often() + often();
+    if (word.length > 14 || texts.has(word)) continue;
+    texts.add(word);
+    words.push(word);
+  }
+  const vocab = Object.fromEntries([...texts].map((text, id) => [text, id]));
+  const json = {
+    added_tokens: [],
+    normalizer: { type: "Replace", pattern: { String: " " }, content: "▁" },
+    pre_tokenizer: null,
+    model: {
+      type: "BPE",
+      unk_token: "<unk>",
+      byte_fallback: true,
+      vocab,
+      merges: mergesOf([...texts], (text) => -vocab[text]),
+    },
+  };
+  return new TextEncoder().encode(JSON.stringify(json, undefined, 2));
 }

@@ -15,9 +15,15 @@ export function own(value: unknown, name: string): unknown {
     : undefined;
 }
 
-/** A foreign value, short enough for a sentence. */
-export function show(value: unknown): string {
+/** A foreign value, short enough for a sentence: of objects in it, what stands `depth` levels deep. */
+export function show(value: unknown, depth = 2): string {
   if (value === undefined) return "none";
-  const text = JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+  if (typeof value !== "object" || value === null) {
+    return JSON.stringify(typeof value === "string" && value.length > 80 ? `${value.slice(0, 80)}…` : value);
+  }
+  if (depth === 0) return "…";
+  const items = Object.entries(value)
+    .slice(0, 4)
+    .map(([name, inner]) => (Array.isArray(value) ? "" : `${show(name)}:`) + show(inner, depth - 1));
+  return Array.isArray(value) ? `[${items}]` : `{${items}}`;
 }

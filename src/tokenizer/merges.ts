@@ -38,10 +38,10 @@ export function scoresOf(merges: unknown, texts: readonly string[], types: Uint8
 }
 
 function halvesOf(merge: unknown, rank: number): readonly [string, string] {
-  const [left, right, ...rest]: unknown[] =
-    typeof merge === "string" ? merge.split(" ", 3) : Array.isArray(merge) ? merge : [];
-  if (typeof left === "string" && typeof right === "string" && left !== "" && right !== "" && rest.length === 0) {
-    return [left, right];
+  const halves: unknown = typeof merge === "string" ? merge.split(" ", 3) : merge;
+  if (Array.isArray(halves) && halves.length === 2) {
+    const [left, right]: unknown[] = halves;
+    if (typeof left === "string" && typeof right === "string" && left !== "" && right !== "") return [left, right];
   }
   throw unsound("merges of two pieces", `another as merge ${rank}`);
 }
@@ -57,24 +57,30 @@ class TextTable {
   private readonly a = multiplier();
   private readonly b = multiplier();
   private readonly slots: Int32Array;
+  /** Both hashes of every text. */
   private readonly hashes: Int32Array;
+  /** What both hashes of a text are multiplied by for so many characters after it. */
+  private readonly powers: Int32Array;
   private readonly prefixes: Int32Array;
+  // What `hash` found.
+  private hashA = 0;
+  private hashB = 0;
 
   constructor(texts: readonly string[]) {
-    this.slots = new Int32Array(2 ** (33 - Math.clz32(texts.length)));
+    const longest = texts.reduce((most, { length }) => Math.max(most, length), 0);
+    this.powers = new Int32Array(2 * longest + 2).fill(1);
+    for (let i = 2; i < this.powers.length; i += 2) {
+      this.powers[i] = Math.imul(this.powers[i - 2], this.a);
+      this.powers[i + 1] = Math.imul(this.powers[i - 1], this.b);
+    }
+    this.prefixes = new Int32Array(longest);
     this.hashes = new Int32Array(2 * texts.length);
-    this.prefixes = new Int32Array(texts.reduce((most, { length }) => Math.max(most, length), 0));
+    this.slots = new Int32Array(2 ** (33 - Math.clz32(texts.length)));
     for (let id = 0; id < texts.length; id++) {
-      let a = 0;
-      let b = 0;
-      for (let at = 0; at < texts[id].length; at++) {
-        const code = texts[id].charCodeAt(at) + 1;
-        a = (Math.imul(a, this.a) + code) | 0;
-        b = (Math.imul(b, this.b) + code) | 0;
-      }
-      this.hashes[2 * id] = a;
-      this.hashes[2 * id + 1] = b;
-      let slot = this.slotOf(a, b);
+      this.hash(texts[id]);
+      this.hashes[2 * id] = this.hashA;
+      this.hashes[2 * id + 1] = this.hashB;
+      let slot = this.slotOf(this.hashA, this.hashB);
       while (this.slots[slot] !== 0) slot = (slot + 1) & (this.slots.length - 1);
       this.slots[slot] = id + 1;
     }
@@ -82,30 +88,23 @@ class TextTable {
 
   /** The id of two texts joined, or -1; theirs are noted. */
   findJoined(left: string, right: string): number {
-    let a = 0;
-    let b = 0;
-    for (let at = 0; at < left.length; at++) {
-      const code = left.charCodeAt(at) + 1;
-      a = (Math.imul(a, this.a) + code) | 0;
-      b = (Math.imul(b, this.b) + code) | 0;
-    }
+    const { powers } = this;
+    this.hash(left);
+    const [a, b] = [this.hashA, this.hashB];
     this.left = this.find(a, b);
-    let rightA = 0;
-    let rightB = 0;
-    for (let at = 0; at < right.length; at++) {
-      const code = right.charCodeAt(at) + 1;
-      a = (Math.imul(a, this.a) + code) | 0;
-      b = (Math.imul(b, this.b) + code) | 0;
-      rightA = (Math.imul(rightA, this.a) + code) | 0;
-      rightB = (Math.imul(rightB, this.b) + code) | 0;
-    }
-    this.right = this.find(rightA, rightB);
-    return this.find(a, b);
+    this.hash(right);
+    this.right = this.find(this.hashA, this.hashB);
+    if (this.right < 0) return -1;
+    const after = 2 * right.length;
+    return this.find(
+      (Math.imul(a, powers[after]) + this.hashA) | 0,
+      (Math.imul(b, powers[after + 1]) + this.hashB) | 0,
+    );
   }
 
   /** In how many places a text of the table falls into two others that count. */
   ways(text: string, counts: (id: number) => boolean): number {
-    const { prefixes } = this;
+    const { prefixes, powers } = this;
     let a = 0;
     let b = 0;
     for (let at = 0; at < text.length - 1; at++) {
@@ -114,21 +113,30 @@ class TextTable {
       b = (Math.imul(b, this.b) + code) | 0;
       prefixes[at] = this.find(a, b);
     }
-    let [powerA, powerB] = [1, 1];
     let ways = 0;
     a = b = 0;
-    for (let at = text.length - 1; at > 0; at--) {
+    for (let at = text.length - 1, after = 0; at > 0; at--, after += 2) {
       const code = text.charCodeAt(at) + 1;
-      a = (Math.imul(code, powerA) + a) | 0;
-      b = (Math.imul(code, powerB) + b) | 0;
-      powerA = Math.imul(powerA, this.a);
-      powerB = Math.imul(powerB, this.b);
+      a = (Math.imul(code, powers[after]) + a) | 0;
+      b = (Math.imul(code, powers[after + 1]) + b) | 0;
       const left = prefixes[at - 1];
       if (left < 0 || !counts(left)) continue;
       const right = this.find(a, b);
       if (right >= 0 && counts(right)) ways++;
     }
     return ways;
+  }
+
+  private hash(text: string): void {
+    let a = 0;
+    let b = 0;
+    for (let at = 0; at < text.length; at++) {
+      const code = text.charCodeAt(at) + 1;
+      a = (Math.imul(a, this.a) + code) | 0;
+      b = (Math.imul(b, this.b) + code) | 0;
+    }
+    this.hashA = a;
+    this.hashB = b;
   }
 
   private find(a: number, b: number): number {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { deflateSync } from "node:zlib";
 import { type DType, encodeHeader } from "../../src/checkpoint/safetensors.ts";
 import { chunk, exif, png, withSegment } from "../harness/pictures.ts";
+import { addedToken, jsonOf } from "../tokenizer/tokenizer-json.ts";
 import { readModel, writeModel } from "../tokenizer/tokenizer-model.ts";
 import { join } from "./random.ts";
 
@@ -97,6 +98,15 @@ export const MODELS: readonly Uint8Array[] = (["unigram", "bpe"] as const).flatM
   }),
   writeModel({ algorithm, pieces: [...specials, ...letters, ...bytePieces], byteFallback: true }),
 ]);
+/** Those of them that tokenizer.json can describe, as Hugging Face's converters do. */
+export const TOKENIZERS: readonly unknown[] = [MODELS[0], MODELS[1], MODELS[4], MODELS[7]].map((bytes) =>
+  jsonOf(bytes),
+);
+/** Tokens beside them, in the forms of tokenizer_config.json and added_tokens.json. */
+export const ADDED: readonly unknown[] = [
+  { 0: addedToken(0, "<unk>", { special: true }), 300: addedToken(0, "abc", { lstrip: true, single_word: true }) },
+  { "<obj>": 300, "<o": 301, ["__proto__"]: 302 },
+];
 /** Trained ones, with 300 kB of rules and 1,000 pieces: seldom, for they are slow to read. */
 export const TRAINED: readonly Uint8Array[] = [readModel("t5-like"), readModel("gemma-like")];
 

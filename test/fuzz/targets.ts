@@ -9,11 +9,14 @@ import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
 import { exifOrientation } from "../../src/image/exif.ts";
 import { checkPixels } from "../../src/image/pixels.ts";
 import { pixelValues } from "../../src/image/preprocess.ts";
+import { parseJson } from "../../src/model/config.ts";
 import { urlFiles } from "../../src/network/urls.ts";
 import { decode } from "../../src/node/images/decode.ts";
 import { SiglipError } from "../../src/support/error.ts";
+import { AddedTokens, readAddedTokens } from "../../src/tokenizer/added-tokens.ts";
 import { SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
 import { SiglipTokenizer } from "../../src/tokenizer/siglip.ts";
+import { readTokenizerJson } from "../../src/tokenizer/tokenizer-json.ts";
 import { exif } from "../harness/pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
@@ -21,7 +24,7 @@ import { npz } from "./npz.ts";
 import { pageCache } from "./page-cache.ts";
 import { hubCache } from "./planted.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
-import { CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TRAINED } from "./seeds.ts";
+import { ADDED, CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TOKENIZERS, TRAINED } from "./seeds.ts";
 import { browserCache, browserStorage } from "./stored.ts";
 
 /** A reader of foreign bytes. */
@@ -200,6 +203,29 @@ const sentencepiece: Target = {
   },
 };
 
+const tokenizerJson: Target = {
+  name: "tokenizer-json",
+  cases: 1500,
+  bound: (length) => 300 * length,
+  make: (random) => [
+    mutateJson(random, random.pick(TOKENIZERS), ["BPE", "Unigram", "Metaspace", "Replace", "Precompiled", "▁", "a b"]),
+    mutateJson(random, random.pick(ADDED), ["<obj>", "special"]),
+  ],
+  async read([file, beside]) {
+    const { model: proto, added, prefixed } = readTokenizerJson(parseJson(file, "tokenizer.json"));
+    const model = new SentencePiece(proto);
+    const more = refusable(() => readAddedTokens("added_tokens.json", parseJson(beside, "added_tokens.json"))) ?? [];
+    return () => {
+      for (const tokens of [new AddedTokens(added, prefixed), new AddedTokens(more, false)]) {
+        for (const text of [...TEXTS, "x <obj>abc"]) {
+          const ids = refusable(() => tokens.encode(text, 1000, model, (part) => part.toLowerCase())) ?? [];
+          for (const id of ids) assert(Number.isInteger(id) && id >= 0 && id < 2 ** 20);
+        }
+      }
+    };
+  },
+};
+
 /** What `body` gives; undefined where it refuses. */
 function refusable<R>(body: () => R): R | undefined {
   try {
@@ -268,6 +294,7 @@ export const TARGETS: readonly Target[] = [
   index,
   config,
   sentencepiece,
+  tokenizerJson,
   png,
   jpeg,
   headers,
