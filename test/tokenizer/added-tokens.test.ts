@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { type AddedToken, AddedTokens, readAddedTokens } from "../../src/tokenizer/added-tokens.ts";
 import { SentencePiece } from "../../src/tokenizer/sentencepiece.ts";
@@ -80,6 +81,42 @@ describe("added tokens", () => {
       [4000, "<obj>", true],
       [4001, "<special>", true],
     ]);
+  });
+});
+
+// What transformers 5.18 gives for tokens added to the demo's tokenizer.
+describe("Hugging Face's ids", () => {
+  const spiece = new Uint8Array(readFileSync(new URL("../../weights/demo/spiece.model", import.meta.url)));
+  const added = readAddedTokens("tokens", {
+    1400: { content: "<obj>" },
+    1402: { content: "<l>", lstrip: true, rstrip: true },
+    1403: { content: "<spec>", special: true },
+  });
+
+  it.each<[string, number[]]>([
+    ["a <obj> cat", [3, 1400, 1396, 179]],
+    ["a <obj>cat", [3, 1400, 1396, 179]],
+    ["a<obj> cat!", [3, 1400, 1396, 179]],
+    ["<obj>", [1400]],
+    ["a <l> cat", [3, 1402, 1396, 179]],
+    ["a <spec> cat", [3, 1403, 1396, 179]],
+    ["<obj><obj> a photo", [1400, 1400, 39, 6]],
+    ["a photo of a cat", [3, 6, 4, 3, 904]],
+  ])("of %j from spiece.model", async (text, ids) => {
+    const tokenizer = await SiglipTokenizer.make(SentencePiece.parse(spiece), {
+      length: 16,
+      added: new AddedTokens(added, false),
+    });
+    expect([...tokenizer.encode([text])]).toEqual(Array.from({ length: 16 }, (_, i) => ids[i] ?? 1));
+  });
+
+  it("from tokenizer.json", async () => {
+    const json = jsonOf(spiece);
+    json.added_tokens.push(addedToken(1403, "<spec>", { special: true, normalized: false }));
+    const { model, added, prefixed } = readTokenizerJson(json);
+    const tokens = new AddedTokens(added, prefixed);
+    const canonical = await canonicalOf("hf", "unigram");
+    expect(tokens.encode("a <spec> cat", 16, new SentencePiece(model), canonical)).toEqual([3, 1403, 904]);
   });
 });
 

@@ -7,6 +7,7 @@ import { NO_TERMINAL, onTerminal, siglip, words } from "../../harness/cli.ts";
 import { type Hub, serveHub } from "../../harness/hub.ts";
 import { bytesServed } from "../../harness/server.ts";
 import { syntheticSource } from "../../judge/synthetic.ts";
+import { jsonOf } from "../../tokenizer/tokenizer-json.ts";
 
 const ID = "google/demo";
 const NAMES = ["config.json", "preprocessor_config.json", "model.safetensors", "spiece.model"];
@@ -18,6 +19,11 @@ let commit = "";
 beforeAll(async () => {
   hub = await serveHub();
   commit = hub.publish(ID, Object.fromEntries(NAMES.map((name) => [name, demo(name)])));
+  hub.publish("google/json", {
+    ...Object.fromEntries(NAMES.filter((name) => name !== "spiece.model").map((name) => [name, demo(name)])),
+    "tokenizer.json": Buffer.from(JSON.stringify(jsonOf(new Uint8Array(demo("spiece.model"))))),
+    "tokenizer_config.json": Buffer.from("{}"),
+  });
   const config = readFileSync(new URL("../../golden/so400m-384/config.json", import.meta.url));
   hub.publish("google/so400m", {
     "config.json": config,
@@ -45,6 +51,18 @@ const env = (more: Record<string, string> = {}) => ({
 const run = (args: string[], more?: Record<string, string>) => siglip(args, { env: env(more) });
 
 describe("siglip download", () => {
+  it("brings tokenizer.json where the model has no other, and texts need no network then", async () => {
+    const { code, stdout } = await run(["download", "google/json", "--json"]);
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout).files.map(({ name }: { name: string }) => name)).toEqual([
+      ...NAMES.slice(0, 3),
+      "tokenizer.json",
+      "tokenizer_config.json",
+    ]);
+    const embed = ["embed", "--text", "2 cats", "--out", join(home, "out.jsonl"), "--model", "google/json"];
+    expect(await run(embed, { HF_HUB_OFFLINE: "1" })).toMatchObject({ code: 0, stderr: "" });
+  });
+
   it("brings a model to this machine once, verified, and says where it is", async () => {
     const first = await run(["download", ID, "--json"]);
     expect([first.code, first.stderr]).toEqual([0, ""]);
