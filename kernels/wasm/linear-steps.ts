@@ -33,12 +33,18 @@ export interface LinearCall {
   readonly temporary: number;
 }
 
-/** Multiply-adds of a chunk: some milliseconds at the slowest form, and less where there would be too few chunks. */
-const CHUNK = 2 ** 26;
-const CHUNKS = 32;
+/** The most multiply-adds of a chunk, some milliseconds at the slowest form, and the fewest, some twenty microseconds. */
+const MOST = 2 ** 26;
+const LEAST = 2 ** 21;
 
-/** Rows of a chunk: as many as one panel of weights is worth fetching for. */
-const CHUNK_ROWS = 720;
+/** As many chunks as keep 16 threads at work to the end of a step, if that does not make them too small. */
+const CHUNKS = 128;
+
+/** So many rows take the time in which a panel's weights are fetched. */
+const FETCHED = 16;
+
+/** The most rows of a chunk, more or less: as many as one panel of weights is worth fetching for. */
+const CHUNK_ROWS = 768;
 
 /** Rows that a chunk of rounding x takes. */
 const ROUNDED_ROWS = 32;
@@ -65,11 +71,12 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
   const scales = call.temporary + rows * bytes;
   const panels = Math.ceil(out / PANEL);
   const yPanels = padded(out) / PANEL;
-  const chunkRows = Math.min(rows, Math.ceil(CHUNK_ROWS / block) * block);
-  const chunkPanels = Math.max(
-    1,
-    Math.min(Math.floor(yPanels / CHUNKS), Math.floor(CHUNK / (chunkRows * wide * PANEL)), PANEL),
-  );
+  // As many in each chunk: a panel is made ready for all of them alike.
+  const share = rows / Math.ceil(rows / CHUNK_ROWS);
+  const chunkRows = Math.min(rows, Math.ceil(share / block) * block);
+  const panelWork = (chunkRows + FETCHED) * wide * PANEL;
+  const wanted = Math.max(Math.floor(yPanels / CHUNKS), Math.ceil(LEAST / panelWork));
+  const chunkPanels = Math.max(1, Math.min(wanted, Math.floor(MOST / panelWork), yPanels));
   const panelChunks = Math.ceil(yPanels / chunkPanels);
   const params = LINEAR.write({
     x: activation ? call.temporary : call.x,
