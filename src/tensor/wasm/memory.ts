@@ -4,6 +4,9 @@ import { mismatch } from "../../support/error.ts";
 const ALIGNMENT = 64;
 const PAGE = 2 ** 16;
 
+/** The most pages, 64 MiB, that a memory grows by beyond what is asked for: they take no room before they are written to. */
+const AHEAD = 1024;
+
 /** Upper bounds to try, in pages: engines reserve addresses for all that shared memory may become, and phones refuse much. */
 const LIMITS = [65_535, 32_768, 16_384, 8192];
 
@@ -114,10 +117,18 @@ export class Memory {
     const end = this.buffer.byteLength;
     const last = this.free_.at(-1);
     const present = last && last.start + last.size === end ? last.size : 0;
-    const pages = Math.ceil((size - present) / PAGE);
+    const needed = Math.ceil((size - present) / PAGE);
+    // Engines collect garbage, or move everything, when a memory grows: it is to grow seldom.
+    const ahead = Math.max(needed, Math.min(end / PAGE, AHEAD));
+    let pages = end + ahead * PAGE > this.limit ? needed : ahead;
     try {
       if (end + pages * PAGE > this.limit) throw new RangeError(`${this.limit} bytes are the most`);
-      this.memory.grow(pages);
+      try {
+        this.memory.grow(pages);
+      } catch {
+        pages = needed;
+        this.memory.grow(pages);
+      }
     } catch (cause) {
       const found = `${this.used} in use and no room (${(cause as Error).message})`;
       const advice = "load with a smaller dtype or fewer towers, or use smaller batches";
