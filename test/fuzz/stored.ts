@@ -8,6 +8,7 @@ import { encodeHeader } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import type { ModelFiles } from "../../src/files/model-files.ts";
 import { openCheckpoint } from "../../src/files/read-model.ts";
+import { hubFiles } from "../../src/network/hub.ts";
 import { edge, join, mutateBytes, Random } from "./random.ts";
 import type { Target } from "./targets.ts";
 
@@ -70,6 +71,8 @@ const tensorsFile = utf8(
     TENSORS.map((name, i) => ({ name, dtype: "F16", shape: SHAPE, begin: 4800 * i, end: 4800 * (i + 1) })),
   ),
 );
+
+const keyOf = (endpoint?: string) => hubFiles({ id: "org/tiny", revision: "main" }, { endpoint }).key!;
 
 /** A model as its server has it, and what the server says of it. */
 function filesOf(key: string, checkpoint: Uint8Array, version = "1"): ModelFiles {
@@ -138,13 +141,13 @@ function checkWarning(message: string): void {
 }
 
 const MIRROR = filesOf(
-  "https://mirror.example/org/tiny",
+  keyOf("https://mirror.example"),
   join(
     CHECKPOINT.subarray(0, -VALUES.length),
     VALUES.map((byte) => byte ^ 1),
   ),
 );
-const HUB = filesOf("org/tiny", CHECKPOINT);
+const HUB = filesOf(keyOf(), CHECKPOINT);
 const MANIFESTS = ["null", "5", "[]", '{"model": 5, "version": "1", "dtype": "f16"}', '{"model": "org/tiny"}', "{"].map(
   utf8,
 );

@@ -3,8 +3,9 @@ import type { AddressInfo } from "node:net";
 import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Source } from "../../src/checkpoint/source.ts";
 import type { ModelFiles } from "../../src/files/model-files.ts";
-import { hubUrl, parseEndpoint, parseHubModel } from "../../src/network/hub.ts";
+import { hubFiles, hubUrl, parseEndpoint, parseHubModel } from "../../src/network/hub.ts";
 import { networkFiles } from "../../src/network/network-files.ts";
+import { urlFiles } from "../../src/network/urls.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { type Hub, serveHub } from "../harness/hub.ts";
 
@@ -120,6 +121,23 @@ describe("a model on a Hub", () => {
     expect(error.message).toMatch(oneSentence);
     return error.message;
   }
+
+  it("is kept by where it came from: the same name elsewhere is another model", () => {
+    const model = { id: "org/name", revision: "main" };
+    const key = (endpoint?: string, revision = "main") => hubFiles({ ...model, revision }, { endpoint }).key;
+    expect([key(), key("https://huggingface.co/"), key("https://HUGGINGFACE.co:443")]).toEqual(Array(3).fill(model.id));
+    const others = [
+      key("http://huggingface.co"),
+      key("https://huggingface.co:444"),
+      key("https://huggingface.co/mirror"),
+      key("https://mirror.example"),
+      key("https://mirror.example/org"),
+      key(undefined, "other"),
+      key("https://mirror.example", "other"),
+      urlFiles(new URL("https://mirror.example/org/name")).key,
+    ];
+    expect(new Set([model.id, ...others]).size).toBe(others.length + 1);
+  });
 
   it("is read from one commit, wherever its branch goes meanwhile", async () => {
     const model = files();
