@@ -37,6 +37,7 @@ describe("a sparse config.json", () => {
     expect(parseConfig({ model_type: "siglip" })).toEqual(base);
     expect(parseConfig({ text_config, vision_config })).toEqual(base);
     expect(parseConfig({ model_type: "siglip", text_config: null, vision_config: {} })).toEqual(base);
+    expect(parseConfig({ model_type: "siglip", text_config: {}, vision_config: null })).toEqual(base);
   });
 
   it("of so400m-patch14-384 gives 729 tokens, the last 6 pixels dropped", () => {
@@ -67,6 +68,29 @@ describe("a sparse config.json", () => {
     const message = refusal(() => parseConfig({ model_type: "siglip", text_config: so400m, vision_config }));
     expect(message).toContain("config.json: text_config: wanted projection_size to be the vision tower's width 1536");
     expect(message).toContain("found 1152");
+  });
+});
+
+describe("a flat config.json", () => {
+  const shape = { hidden_size: 1152, intermediate_size: 4304, num_attention_heads: 16, num_hidden_layers: 27 };
+  const large = { hidden: 1152, mlp: 4304, layers: 27, heads: 16 };
+
+  for (const generation of ["siglip", "siglip2"]) {
+    it(`is a tower alone of ${generation}, the other one's section defaults`, () => {
+      const image = parseConfig({ ...shape, model_type: `${generation}_vision_model` });
+      expect(image).toMatchObject({ towers: ["image"], vision: large, text: base.text });
+      expect(image.vision).toMatchObject({ naflex: generation === "siglip2", patchSize: 16, head: true });
+      const more = { projection_size: 1536, vocab_size: 256_000 };
+      const text = parseConfig({ ...shape, ...more, model_type: `${generation}_text_model` });
+      const wanted = { ...large, projection: 1536, vocabulary: 256_000 };
+      expect(text).toMatchObject({ towers: ["text"], text: wanted, vision: { hidden: 768 } });
+    });
+  }
+
+  it("tells the key without a section, and looks at no picture settings for texts", () => {
+    const flat = (values: object) => () => parseConfig({ ...values, model_type: "siglip_text_model" }, { size: 7 });
+    expect(flat({})().towers).toEqual(["text"]);
+    expect(refusal(flat({ vocab_size: 0 }))).toMatch(/^config\.json: wanted vocab_size to be a whole number/);
   });
 });
 
