@@ -294,7 +294,7 @@ export class Siglip<Image = unknown> {
     const model = await this.ready(signal);
     const { config, backend } = model;
     if (!config.vision.head) {
-      const advice = config.classes ? "call classify" : "call imageTower with a tap";
+      const advice = config.classes ? "call classify" : "call features";
       throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
     }
     if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(config.image, maxPatches);

@@ -249,4 +249,32 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (!manifest) continue;",
     killedBy: ["test/fuzz/fuzz.test.ts", "browser-cache"],
   },
+  {
+    name: "names: those behind nothing are taken first",
+    file: "src/model/layouts/prefixes.ts",
+    find: "b.found!.length - a.found!.length",
+    replace: "a.found!.length - b.found!.length",
+    killedBy: ["test/siglip/family.test.ts", "are found behind wrappers that stand in their middle"],
+  },
+  {
+    name: "config: what transformers 5 says of pictures is not looked for",
+    file: "src/files/read-model.ts",
+    find: "as Json)?.image_processor;",
+    replace: "as Json)?.feature_extractor;",
+    killedBy: ["test/siglip/family.test.ts", "are read of processor_config.json"],
+  },
+  {
+    name: "classifier: tokens are summed, not averaged",
+    file: "src/siglip/own-labels.ts",
+    find: "tokens[i] / (tokens.length / hidden)",
+    replace: "tokens[i]",
+    killedBy: ["test/siglip/classes.test.ts", "class_logits .* on cpu"],
+  },
+  {
+    name: "classifier: labels that exclude each other are judged one by one",
+    file: "src/model/classes.ts",
+    find: "independent: multiple || labels.length === 1",
+    replace: "independent: true",
+    killedBy: ["test/siglip/classes.test.ts", "ranks its own labels by a softmax"],
+  },
 ];
