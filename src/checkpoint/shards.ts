@@ -30,9 +30,10 @@ export interface ShardOptions {
 const STORED = { f32: "F32", f16: "F16", bf16: "BF16" } as const;
 
 /**
- * Tensors of a checkpoint as the files of Hugging Face's layout: `model.safetensors`, or shards and their index. Each is to be
- * written before the next is asked for; tensors come in the order in which they lie in their files, each read once, and
- * no more than a chunk of one is held. A weight that half precision cannot hold is refused with a SiglipError.
+ * Tensors of a checkpoint as the files of Hugging Face's layout: `model.safetensors`, or shards and their index. Each
+ * is to be written before the next is asked for; tensors come in the order in which they lie in their files, each
+ * read once, and no more than a chunk of one is held. A weight that half precision cannot hold is refused with a
+ * SiglipError.
  */
 export function* writeShards(
   checkpoint: Checkpoint,

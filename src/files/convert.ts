@@ -40,10 +40,11 @@ const SECTION = { image: ["vision_config", "Vision"], text: ["text_config", "Tex
 type Json = Readonly<Record<string, unknown>>;
 
 /**
- * A model of any layout as the files that Hugging Face has of one: `config.json`, what prepares pictures, the tokenizer,
- * and the weights under canonical names in the precision asked for. Each is to be written before the next is asked for. A single
- * tower is written as Hugging Face's class of that tower, which has no `logit_scale`. Rejects with a SiglipError for
- * whatever a load would refuse in headers and configuration, and for a tower that the model lacks.
+ * A model of any layout as the files that Hugging Face has of one: `config.json`, what prepares pictures, the
+ * tokenizer, and the weights under canonical names in the precision asked for. Each is to be written before the next
+ * is asked for. A single tower is written as Hugging Face's class of that tower, which has no `logit_scale`. Rejects
+ * with a SiglipError for whatever a load would refuse in headers and configuration, and for a tower that the model
+ * lacks.
  */
 export async function* convertFiles(files: ModelFiles, options: ConvertOptions = {}): AsyncGenerator<WrittenFile> {
   const { signal, onWarning } = options;

@@ -115,9 +115,12 @@ export function asBigVision(tensors: Tensors, { vision, text }: SiglipConfig, st
   out.set("params/t", get("logit_scale"));
   out.set("params/b", get("logit_bias"));
   const patches = get("vision_model.embeddings.patch_embedding.weight");
-  out.set("params/img/embedding/kernel", patchKernel(patches));
+  out.set("params/img/embedding/kernel", vision.naflex ? transpose(patches) : patchKernel(patches));
   out.set("params/img/embedding/bias", get("vision_model.embeddings.patch_embedding.bias"));
-  out.set("params/img/pos_embedding", leading(get("vision_model.embeddings.position_embedding.weight")));
+  const positions = get("vision_model.embeddings.position_embedding.weight");
+  const side = Math.sqrt(vision.tokens);
+  const grid = { shape: [side, side, vision.hidden], data: positions.data };
+  out.set("params/img/pos_embedding", vision.naflex ? grid : leading(positions));
   blocks("params/img/Transformer", "vision_model", vision.heads);
   norm("params/img/Transformer/encoder_norm", "vision_model.post_layernorm");
   const head = "params/img/MAPHead_0";

@@ -7,6 +7,7 @@ import { parseConfig, type SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
+import { openGolden } from "../harness/golden.ts";
 import { filesOf, safetensors } from "../harness/layouts.ts";
 import { writeNpz } from "../harness/npz.ts";
 import { asBigVision, asOpenClip, bytesOf, syntheticTensors, type Tensors } from "../judge/layouts.ts";
@@ -162,6 +163,15 @@ describe("a big_vision file", () => {
     }
   }
 
+  it("may be NaFlex, whose patches are flattened and whose positions are a grid", async () => {
+    const { config } = await openGolden("tiny-naflex");
+    const tensors = syntheticTensors(config);
+    const npz = writeNpz(asBigVision(tensors, config, true));
+    const { files } = filesOf({ "x.npz": npz }, "x.npz");
+    expect(await readConfig(files)).toEqual({ ...config, text: { ...config.text, dialect: "big_vision" } });
+    await expectTensors(await openCheckpoint(files), tensors);
+  });
+
   it("may lack params/, hold an optimiser's state, and say its picture's size in its name", async () => {
     const arrays = asBigVision(smallTensors, small, false);
     arrays.set("opt/0/count", { shape: [1], data: new Float32Array(1) });
@@ -178,7 +188,8 @@ describe("a big_vision file", () => {
 
   it.each([
     ["img/embedding/kernel", undefined, /the array img\/embedding\/kernel of 4 axes, found none/],
-    ["img/embedding/kernel", [768, 24], /the array img\/embedding\/kernel of 4 axes, found \[768, 24\]/],
+    ["img/embedding/kernel", [48, 24], /or \[patch patch 3\] with a square of them, found \[48\] and \[1, 25\]/],
+    ["img/embedding/kernel", [4, 4, 1, 24], /patches \[patch, patch, 3\] .*, found \[4, 4, 1\] and \[1, 25\]/],
     ["img/pos_embedding", [1, 24, 25], /a square number of position embeddings, found 24/],
     ["txt/head/bias", undefined, /the array txt\/head\/bias, found \d+ arrays but not this one/],
     ["img/MAPHead_0/MultiHeadDotProductAttention_0/key/bias", [24], /the same shape and type for query, key and value/],

@@ -1,5 +1,5 @@
 import { mismatch } from "../../support/error.ts";
-import { type BigVisionArrays, encoderOf } from "./big-vision.ts";
+import { type BigVisionArrays, encoderOf, isNaflex } from "./big-vision.ts";
 import { imageSizeOf, type TowerSizes, type WrittenConfig, writeConfig } from "./written-config.ts";
 
 /** The vocabulary of SigLIP 2, whose pictures were scaled bilinearly. */
@@ -26,18 +26,28 @@ export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenC
     const [, heads] = inBlock("MultiHeadDotProductAttention_0/query/kernel", 3);
     return { hidden, mlp, layers, heads, eps: 1e-6 };
   };
-  const [patchSize] = shape("img/embedding/kernel", 4);
-  const [, tokens] = shape("img/pos_embedding", 3);
+  const naflex = isNaflex(arrays);
+  const kernel = shape("img/embedding/kernel", naflex ? 2 : 4);
+  const patchSize = naflex ? Math.round(Math.sqrt(kernel[0] / 3)) : kernel[0];
+  const [rows, columns] = shape("img/pos_embedding", 3);
+  // Of NaFlex a grid, else all in one row.
+  const tokens = rows * columns;
+  const known = naflex ? 3 * patchSize ** 2 === kernel[0] && rows === columns : kernel[2] === 3 && rows === 1;
+  if (!known) {
+    const wanted = "patches [patch, patch, 3] with positions [1, n], or [patch patch 3] with a square of them";
+    const found = `[${kernel.slice(0, -1).join(", ")}] and [${rows}, ${columns}]`;
+    throw mismatch("unsupported", file, wanted, found, "use a SigLIP checkpoint of big_vision");
+  }
   const [vocabulary] = shape("txt/Embed_0/embedding", 2);
   const [, positions] = shape("txt/pos_embedding", 3);
   const [, projection] = shape("txt/head/kernel", 2);
   const half = [0.5, 0.5, 0.5];
   const imageSize = imageSizeOf(tokens, patchSize, undefined, file.replace(/[?#].*$|^.*[/\\]/gs, ""), file);
   return writeConfig({
-    vision: { ...tower("img/Transformer"), imageSize, patchSize },
+    vision: { ...tower("img/Transformer"), imageSize, patchSize, numPatches: naflex ? tokens : undefined },
     text: { ...tower("txt/Encoder_0"), vocabulary, positions, projection, dialect: "big_vision" },
     mean: half,
     std: half,
-    resample: vocabulary === GEMMA ? "bilinear" : "bicubic",
+    resample: naflex || vocabulary === GEMMA ? "bilinear" : "bicubic",
   });
 }

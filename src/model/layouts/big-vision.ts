@@ -17,6 +17,11 @@ export function withoutParams(arrays: ReadonlyMap<string, NpzArray>): BigVisionA
   return new Map([...arrays].map(([name, array]) => [name.replace(/^params\//, ""), array]));
 }
 
+/** Whether patches come flattened, [patch patch 3], as NaFlex has them: (row, column, channel) for both layouts. */
+export function isNaflex(arrays: BigVisionArrays): boolean {
+  return arrays.get("img/embedding/kernel")?.shape.length === 2;
+}
+
 /** Where a tower's arrays stand; `stacked` where those of all blocks are in one, the layers first. */
 interface Encoder {
   readonly layers: number;
@@ -77,16 +82,23 @@ class Reader {
   }
 
   private image(): void {
-    const kernel = this.need("img/embedding/kernel");
-    const [height, width, channels, hidden] = kernel.shape;
-    if (kernel.shape.length !== 4) this.wrongAxes(kernel, "[patch, patch, 3, width]");
-    const pixels = height * width;
-    const order = (row: number) => (row % channels) * pixels + Math.floor(row / channels);
-    const turned = { rows: pixels * channels, columns: hidden, order };
     const patches = "vision_model.embeddings.patch_embedding";
-    this.add(`${patches}.weight`, [hidden, channels, height, width], kernel, [part(kernel, this.file, { turned })]);
-    this.plain(`${patches}.bias`, "img/embedding/bias");
-    this.plain("vision_model.embeddings.position_embedding.weight", "img/pos_embedding", undefined, 1);
+    const positions = "vision_model.embeddings.position_embedding.weight";
+    const kernel = this.need("img/embedding/kernel");
+    if (isNaflex(this.arrays)) {
+      this.dense("img/embedding", patches);
+      const { shape } = this.need("img/pos_embedding");
+      this.plain(positions, "img/pos_embedding", [product(shape.slice(0, 2)), ...shape.slice(2)]);
+    } else {
+      const [height, width, channels, hidden] = kernel.shape;
+      if (kernel.shape.length !== 4) this.wrongAxes(kernel, "[patch, patch, 3, width]");
+      const pixels = height * width;
+      const order = (row: number) => (row % channels) * pixels + Math.floor(row / channels);
+      const turned = { rows: pixels * channels, columns: hidden, order };
+      this.add(`${patches}.weight`, [hidden, channels, height, width], kernel, [part(kernel, this.file, { turned })]);
+      this.plain(`${patches}.bias`, "img/embedding/bias");
+      this.plain(positions, "img/pos_embedding", undefined, 1);
+    }
     this.blocks("img/Transformer", "vision_model.encoder.layers");
     this.norm("img/Transformer/encoder_norm", "vision_model.post_layernorm");
     const [head, ours] = ["img/MAPHead_0", "vision_model.head"];

@@ -18,7 +18,12 @@ export interface TowerSizes {
 
 /** Both towers as shapes and a layout's own files describe them. */
 export interface ModelSizes {
-  readonly vision: TowerSizes & { readonly imageSize: number; readonly patchSize: number };
+  readonly vision: TowerSizes & {
+    readonly imageSize: number;
+    readonly patchSize: number;
+    /** Learned positions of a NaFlex tower, which takes pictures of any shape. */
+    readonly numPatches?: number;
+  };
   readonly text: TowerSizes & {
     readonly vocabulary: number;
     readonly positions: number;
@@ -78,13 +83,15 @@ export function writeConfig({ vision, text, mean, std, resample }: ModelSizes): 
     layer_norm_eps: eps,
     hidden_act: "gelu_pytorch_tanh",
   });
-  const size = { height: vision.imageSize, width: vision.imageSize };
+  const { imageSize, patchSize, numPatches } = vision;
+  // NaFlex is what Hugging Face has as SigLIP 2; other checkpoints of SigLIP 2 are SigLIP's classes.
+  const two = numPatches === undefined ? "" : "2";
   return {
     config: {
-      architectures: ["SiglipModel"],
-      model_type: "siglip",
+      architectures: [`Siglip${two}Model`],
+      model_type: `siglip${two}`,
       text_config: {
-        model_type: "siglip_text_model",
+        model_type: `siglip${two}_text_model`,
         ...tower(text),
         vocab_size: text.vocabulary,
         max_position_embeddings: text.positions,
@@ -93,17 +100,17 @@ export function writeConfig({ vision, text, mean, std, resample }: ModelSizes): 
         text_dialect: text.dialect,
       },
       vision_config: {
-        model_type: "siglip_vision_model",
+        model_type: `siglip${two}_vision_model`,
         ...tower(vision),
-        image_size: vision.imageSize,
-        patch_size: vision.patchSize,
+        ...(two ? { num_patches: numPatches } : { image_size: imageSize }),
+        patch_size: patchSize,
         num_channels: 3,
       },
     },
     preprocessor: {
-      image_processor_type: "SiglipImageProcessor",
+      image_processor_type: `Siglip${two}ImageProcessor`,
       do_resize: true,
-      size,
+      ...(two ? { patch_size: patchSize, max_num_patches: 256 } : { size: { height: imageSize, width: imageSize } }),
       resample: resample === "bicubic" ? 3 : 2,
       do_rescale: true,
       rescale_factor: 1 / 255,
