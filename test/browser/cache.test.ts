@@ -19,6 +19,11 @@ import {
   words,
 } from "./visit.ts";
 
+declare global {
+  /** In the page: lets it write. */
+  var releaseWrites: () => void;
+}
+
 let chromium: Setup;
 beforeAll(async () => {
   chromium = await setUp(["page.ts", "worker.ts"], {});
@@ -146,6 +151,29 @@ describe("the browser's cache", () => {
       url,
     );
     expect(await offline).toMatch(/^SiglipError: .*wanted .*, found .*; .*\.$/);
+  });
+
+  inChromium("is not waited for by a load: a browser may take long to write", "cpu", async () => {
+    const open = await visitor(chromium);
+    await using server = await serve();
+    const page = await open(() => {
+      const held = new Promise<void>((resolve) => {
+        globalThis.releaseWrites = resolve;
+      });
+      const { createWritable } = FileSystemFileHandle.prototype;
+      FileSystemFileHandle.prototype.createWritable = async function (this: FileSystemFileHandle, ...rest) {
+        // Pieces of tensors; what says which model a folder holds comes before the load.
+        if (/\.\d+$/.test(this.name)) await held;
+        return createWritable.apply(this, rest);
+      };
+    });
+    const url = `${server.url}m/`;
+    const first = await visit(page, url, { dtype: "q8", words });
+    expect(odd(first)).toEqual([]);
+    expect((await kept(page)).filter((name) => name.includes("_model."))).toEqual([]);
+    await page.evaluate(() => globalThis.releaseWrites());
+    await page.waitForFunction(async () => (await siglip.listCached())[0]?.complete);
+    expectSame(await visit(page, url, { dtype: "q8", words }), first);
   });
 
   inChromium("serves two pages at once, and a worker", "cpu", async () => {

@@ -15,8 +15,12 @@ const TABLE_ROWS = 256;
 /** Files read before they are asked for; each holds at most what a chunk of a checkpoint holds, 4 MiB. */
 const AHEAD = 4;
 
-/** Files on their way into the folder at a time. */
-const WRITES = 4;
+/**
+ * Files on their way into the folder at a time, and bytes in them, as many as four chunks of a checkpoint hold. Most files are
+ * small, and Firefox takes a tenth of a second for each: the load is not to wait for them.
+ */
+const WRITES = 256;
+const WRITTEN_BYTES = 2 ** 24;
 
 /** What `KeptWeights` stands on. */
 export interface KeptWeightsOptions {
@@ -47,6 +51,8 @@ export class KeptWeights implements Weights {
   lacking = false;
   private readonly options: KeptWeightsOptions;
   private readonly writing = new Set<Promise<void>>();
+  /** Bytes in those. */
+  private held = 0;
   /** What is to be read of the origin. */
   private planned: string[] = [];
   private source: Weights | undefined;
@@ -93,10 +99,15 @@ export class KeptWeights implements Weights {
     if (row >= to) return;
     for await (const stored of await this.fetch(name, { ...options, from: row, to })) {
       const chunk = await this.convert(name, stored, layout);
-      const written = this.write(`${name}.${row}`, chunk).finally(() => this.writing.delete(written));
+      const bytes = chunk.bytes.length + (chunk.scales?.length ?? 0);
+      const written = this.write(`${name}.${row}`, chunk).finally(() => {
+        this.writing.delete(written);
+        this.held -= bytes;
+      });
       this.writing.add(written);
+      this.held += bytes;
       yield chunk;
-      if (this.writing.size >= WRITES) await Promise.race(this.writing);
+      while (this.writing.size >= WRITES || this.held >= WRITTEN_BYTES) await Promise.race(this.writing);
       row += chunk.rows;
     }
   }
@@ -144,6 +155,8 @@ export class KeptWeights implements Weights {
   /** The chunk of rows that begins at `first`, or undefined where it is not to be had. */
   private async take(name: string, first: number, layout: Layout): Promise<RowChunk | undefined> {
     const file = `${name}.${first}`;
+    // Not looked for in the folder: a browser may answer only when all that is on its way there has been written.
+    if (!this.options.present.has(file) && !this.files.has(file)) return undefined;
     let found: unknown;
     try {
       const bytes = await this.read(file);
