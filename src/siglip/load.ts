@@ -38,7 +38,7 @@ export interface LoadOptions extends NetworkOptions, PictureOptions {
   readonly device?: GPUDevice;
   /** Kernel forms to use on webgpu instead of those that trials choose: a choice changes last digits, a pin does not. */
   readonly forms?: Pinned;
-  /** How texts are canonicalised before tokenisation; by default what the checkpoint was published with. */
+  /** How texts are canonicalised before tokenisation; by default `hf`, as Hugging Face's tokenizer of the model does. */
   readonly dialect?: Dialect;
   /**
    * Whether weights from a network are kept for the next load, by default true: in a browser in its private file system, in the precision
