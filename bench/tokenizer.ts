@@ -1,6 +1,6 @@
 /**
- * Captions a second through canonical form and SentencePiece on one core, and the time to load a model, from a `.model` file
- * and from a tokenizer.json. Every fixture row's ids are verified before anything is timed.
+ * Captions a second through canonical form and SentencePiece on one core, and the time to load a model, from a `.model`
+ * file and from a tokenizer.json. Every fixture row's ids are verified before anything is timed.
  * `npx tsx bench/tokenizer.ts [--json]`
  */
 import { cpus } from "node:os";
@@ -95,8 +95,8 @@ function syntheticModel(size: number): Uint8Array {
 }
 
 /**
- * The tokenizer.json of a BPE of many words, of which every part that is a piece merges, as transformers writes it: indented, its
- * merges as pairs.
+ * The tokenizer.json of a BPE of many words, of which every part that is a piece merges, as transformers writes it:
+ * indented, its merges as pairs.
  */
 function syntheticJson(size: number): Uint8Array {
   const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);

@@ -28,7 +28,8 @@ export interface RareTokenizer {
 /**
  * What most models do not need: the tokenizer of one that has tokenizer.json and no `.model` file, and the added tokens
  * of one whose `.model` has fewer pieces than the token table has rows. For these tokenizer_config.json is read, and
- * added_tokens.json where that lists none. Rows that no id reaches are warned of; ids that have no row are a SiglipError.
+ * added_tokens.json where that lists none. Rows that no id reaches are warned of; ids that have no row are a
+ * SiglipError.
  */
 export async function readRareTokenizer(search: TokenizerSearch): Promise<RareTokenizer> {
   const { name, vocabulary, pieces } = search;

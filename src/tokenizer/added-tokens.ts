@@ -77,8 +77,8 @@ const WORD = /^[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]/u;
 type Stretch = number | string;
 
 /**
- * Cuts texts at added tokens, as Hugging Face's tokenizers do: first at those that are matched as they are written, then,
- * in lower case, at the others; the leftmost and longest first.
+ * Cuts texts at added tokens, as Hugging Face's tokenizers do: first at those that are matched as they are written,
+ * then, in lower case, at the others; the leftmost and longest first.
  */
 export class AddedTokens {
   private readonly passes: readonly { readonly lower: boolean; readonly matcher: Matcher }[];
@@ -101,7 +101,9 @@ export class AddedTokens {
     this.prefixed = prefixed;
   }
 
-  /** The first `limit` ids of a text: those of added tokens, and the model's for the canonical form of what is between. */
+  /**
+   * The first `limit` ids of a text: those of added tokens, and the model's for the canonical form of what is between.
+   */
   encode(text: string, limit: number, model: SentencePiece, canonical: (text: string) => string): number[] {
     let stretches: Stretch[] = [text];
     for (const { lower, matcher } of this.passes) {

@@ -2,8 +2,8 @@ import { mismatch } from "../support/error.ts";
 import { unescapeHtml } from "./html.ts";
 
 /**
- * The canonical form of open_clip; a SiglipError for a dialect of another name. `plain` deletes punctuation and squeezes
- * white space.
+ * The canonical form of open_clip; a SiglipError for a dialect of another name. `plain` deletes punctuation and
+ * squeezes white space.
  */
 export function openClip(dialect: string, plain: (text: string) => string): (text: string) => string {
   if (dialect !== "open_clip") {

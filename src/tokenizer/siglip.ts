@@ -9,8 +9,8 @@ import { checkText } from "./text.ts";
  * - `hf`, the default: as Hugging Face's tokenizer of the model. SigLIP: lower-case, without punctuation, runs of white
  *   space as one space, trimmed. SigLIP 2: lower-case, nothing else;
  * - `big_vision`: as in training, for both: lower-case, nothing else;
- * - `open_clip`: for both: HTML unescaped twice, `_` as a space, then as `hf` does for SigLIP. Mojibake is left as it is
- *   (open_clip repairs it with ftfy).
+ * - `open_clip`: for both: HTML unescaped twice, `_` as a space, then as `hf` does for SigLIP. Mojibake is left as it
+ *   is (open_clip repairs it with ftfy).
  */
 export type Dialect = "hf" | "big_vision" | "open_clip";
 
@@ -27,8 +27,8 @@ const MAX_IDS = 2 ** 28;
 export type Canonical = (text: string) => string;
 
 /**
- * The canonical form of a dialect for SigLIP (whose model is a unigram) or SigLIP 2 (BPE); a SiglipError for a dialect that
- * is none. `toLowerCase` is Python's `lower()`: both follow Unicode's SpecialCasing (final sigma, U+0130 as two
+ * The canonical form of a dialect for SigLIP (whose model is a unigram) or SigLIP 2 (BPE); a SiglipError for a dialect
+ * that is none. `toLowerCase` is Python's `lower()`: both follow Unicode's SpecialCasing (final sigma, U+0130 as two
  * characters); they differ only on letters that one runtime's Unicode version has and the other's lacks.
  */
 export async function canonicalOf(dialect: Dialect, algorithm: SentencePiece["algorithm"]): Promise<Canonical> {
@@ -81,9 +81,9 @@ export class SiglipTokenizer {
 
   /**
    * Which SigLIP it is the model's algorithm says, whatever the tokenizer's class is called: all of the first have a
-   * unigram (of 32,000 or 250,000 pieces), all of the second Gemma's BPE. Eos is id 1; the pad is id 1 as well, but 0 for
-   * SigLIP 2. Rejects with a SiglipError where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs to no
-   * SigLIP.
+   * unigram (of 32,000 or 250,000 pieces), all of the second Gemma's BPE. Eos is id 1; the pad is id 1 as well, but 0
+   * for SigLIP 2. Rejects with a SiglipError where the model's id 1 is neither `</s>` nor `<eos>`, since it then belongs
+   * to no SigLIP.
    */
   static async make(
     model: SentencePiece,
