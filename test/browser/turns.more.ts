@@ -77,3 +77,35 @@ for (const [folder, threads] of [
     expect(turns).toBeGreaterThan(2 * PICTURES);
   });
 }
+
+inChromium("a model whose thread ends by itself is brought onto new threads by the next call", "wasm", async () => {
+  const page = await browser!.newPage();
+  await page.goto(`${site.url}isolated/`);
+  await page.waitForFunction(() => "siglip" in globalThis);
+  const found = await page.evaluate(async () => {
+    const workers: Worker[] = [];
+    const Original = globalThis.Worker;
+    globalThis.Worker = class extends Original {
+      constructor(...args: ConstructorParameters<typeof Worker>) {
+        super(...args);
+        workers.push(this);
+      }
+    };
+    const model = await siglip.Siglip.load("demo", { backend: "wasm", threads: 2 });
+    const embed = async () => [...(await model.embedTexts(["a red circle"])).data];
+    const before = await embed();
+    workers[1].terminate();
+    // The browser tells some time later; until then the other thread may do all.
+    const codes: string[] = [];
+    let after: number[] | undefined;
+    while (workers.length < 4 || !after) {
+      after = await embed().catch((error) => void codes.push(error.code));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    model.dispose();
+    return { same: after.join() === before.join(), codes };
+  });
+  await page.close();
+  expect(found.same).toBe(true);
+  expect(["", "device-lost"]).toContain(found.codes.join());
+});

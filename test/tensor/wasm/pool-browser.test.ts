@@ -6,7 +6,7 @@ import { inChromium } from "../../browser/setup.ts";
 import { type Site, serve } from "../../browser/site.ts";
 import { openChromium } from "../../harness/shared.ts";
 import { toyModules } from "./toys.ts";
-import type { ToyModules, Trial } from "./trial.ts";
+import { DEATHS, type ToyModules, type Trial } from "./trial.ts";
 
 const ISOLATED = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
 
@@ -94,6 +94,7 @@ function expectSame(found: readonly Trial[], alone: unknown): void {
     expect(trial).toMatchObject({ sum: found[0].sum, again: true, codes: ["device-lost", "disposed"] });
     // Some milliseconds where the machine is idle; the list by itself takes ten seconds.
     expect(trial.abort).toBeLessThan(2000);
+    expect(trial.deaths).toEqual(trial.threads === 2 ? DEATHS : []);
     if (trial.threads === 1) expect(trial.alone).toEqual(alone);
   }
 }
@@ -111,20 +112,6 @@ describe("a pool in Chromium", () => {
 
   inChromium("has threads where the file of one is missing", "chromium", async () => {
     expectSame(await run("bundled", "page", [2]), undefined);
-  });
-
-  inChromium("is lost when a worker ends by itself, at work or at rest", "chromium", async () => {
-    for (const [folder, atWork] of [
-      ["isolated", true],
-      ["bundled", false],
-    ] as const) {
-      const page = await browser.newPage();
-      await page.goto(`${site.url}${folder}/`);
-      await page.waitForFunction(() => "death" in globalThis);
-      const codes = await page.evaluate(([toys, atWork]) => death(toys, atWork), [toys, atWork] as const);
-      expect(codes).toEqual(["device-lost", "device-lost"]);
-      await page.close();
-    }
   });
 
   for (const [folder, where, alone] of [

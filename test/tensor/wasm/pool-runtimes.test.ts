@@ -8,7 +8,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { temporaryFolder } from "../../harness/cli.ts";
 import { RUNTIMES, runtime } from "../../harness/runtimes.ts";
 import { toyModules } from "./toys.ts";
-import type { Trial } from "./trial.ts";
+import { DEATHS, type Trial } from "./trial.ts";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 
@@ -39,7 +39,8 @@ for (const name of RUNTIMES) {
     }
     expect(trials.map(({ threads, alone }) => [threads, alone])).toEqual([1, 2, 4].map((n) => [n, undefined]));
     expect(new Set(trials.map(({ sum }) => sum)).size).toBe(1);
-    for (const { again, codes, abort } of trials) {
+    for (const { threads, again, codes, abort, deaths } of trials) {
+      expect(deaths).toEqual(threads === 2 ? DEATHS : []);
       expect([again, codes]).toEqual([true, ["device-lost", "disposed"]]);
       // Some milliseconds where the machine is idle; the list by itself takes ten seconds.
       expect(abort).toBeLessThan(2000);

@@ -1,5 +1,5 @@
 // What a pool is tried for in every runtime, in one call that answers with plain data.
-import type { Threads } from "../../../src/tensor/wasm/crowd.ts";
+import type { Spawn, Threads } from "../../../src/tensor/wasm/crowd.ts";
 import { Memory } from "../../../src/tensor/wasm/memory.ts";
 import { Pool } from "../../../src/tensor/wasm/pool.ts";
 
@@ -21,9 +21,14 @@ export interface Trial {
   readonly gap: number;
   /** The code of the error of a run that was disposed of, and of one whose kernel failed. */
   readonly codes: readonly string[];
+  /** What was told of two threads of which one ended by itself: DEATHS. */
+  readonly deaths: readonly string[];
   /** Until an empty run is over, in microseconds. */
   readonly latency: number;
 }
+
+/** The codes that a pool and its run give when a thread ends while it works, and the same while it rests. */
+export const DEATHS = ["device-lost", "device-lost", "device-lost", "device-lost"];
 
 export async function trial(runtime: Threads, threads: number, toys: ToyModules): Promise<Trial> {
   const shared = typeof runtime.ways !== "string";
@@ -84,5 +89,39 @@ export async function trial(runtime: Threads, threads: number, toys: ToyModules)
   await new Promise((resolve) => setTimeout(resolve, 20));
   pool.dispose();
   const codes = await Promise.all(failures);
-  return { threads: pool.threads, alone: pool.alone, sum, again, abort, gap, codes, latency };
+  const deaths: string[] = [];
+  if (pool.threads === 2) for (const atWork of [true, false]) deaths.push(...(await death(runtime, toys, atWork)));
+  return { threads: pool.threads, alone: pool.alone, sum, again, abort, gap, codes, deaths, latency };
+}
+
+/** Ends a thread behind a pool's back: the codes that the pool tells, and that its run rejects with. */
+async function death(runtime: Threads, toys: ToyModules, atWork: boolean): Promise<string[]> {
+  let end: (() => void) | undefined;
+  const mortal = (spawn: Spawn): Spawn => {
+    return (...listeners) => {
+      const thread = spawn(...listeners);
+      end = () => thread.end();
+      return thread;
+    };
+  };
+  const memory = new Memory({ shared: true });
+  let tell: (code: string) => void;
+  const told = new Promise<string>((resolve) => {
+    tell = resolve;
+  });
+  const ways = (runtime.ways as readonly Spawn[]).map(mortal);
+  const pool = await Pool.open({ memory, runtime: { ...runtime, ways }, threads: 2, onLost: ({ code }) => tell(code) });
+  const kernel = await pool.load(new Uint8Array(toys.spin.true));
+  const params = memory.alloc(4);
+  memory.intsAt(params, 1)[0] = 500_000;
+  const run = (chunks: number) =>
+    pool.run(pool.prepare([{ kernel, params, chunks }], 4)).then(
+      () => "no error",
+      ({ code }) => code,
+    );
+  const running = atWork ? run(40_000) : undefined;
+  if (!atWork) await run(2);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  end!();
+  return [await told, await (running ?? run(1))];
 }
