@@ -1,11 +1,12 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Siglip } from "../node.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 import { duration } from "../support/units.ts";
 import { type Embedded, FORMATS, type Format, formatOf, type Items, rehearse, save } from "./formats.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
-import { plain, print, printJson } from "./terminal.ts";
+import { plain, print, printJson, tell } from "./terminal.ts";
 
 interface EmbedOptions extends RunOptions {
   readonly text?: readonly string[];
@@ -34,7 +35,8 @@ What is written, float32, a row for each picture or text in the order given:
   .jsonl        one { kind: "image" | "text", name, embedding } a line
   .npy          either pictures or texts [n, dim]; for vectors.npy the list of
                 names is written to vectors.names.json
-The file is put in place when it is whole. --json prints a summary.
+The file is put in place when it is whole. A picture that cannot be read costs the
+others nothing: it is named, and the exit code is 1. --json prints a summary.
 
 Example: siglip embed *.jpg --texts captions.txt --out photos.safetensors`,
   );
@@ -64,26 +66,50 @@ async function embed(images: readonly string[], options: EmbedOptions, signal: A
   ];
   const items = both.filter(({ names }) => names.length > 0);
   await rehearse(path, format, items);
-  await checkPictures(images);
+  if (images.length === 1) await checkPictures(images);
 
   const towers = items.map(({ kind }) => kind);
   const model = await openModel(options, towers, signal);
   const parts: Embedded[] = [];
+  const failed: SiglipError[] = [];
   try {
-    for (const item of items) parts.push(await run(model, item, signal));
+    for (const item of items) parts.push(await run(model, item, failed, signal));
   } finally {
     model.dispose();
   }
-  await save(path, format, parts, signal);
-  report(model, options, items, (performance.now() - began) / 1000);
+  const made = parts.filter(({ names }) => names.length > 0);
+  const last = made.length === 0 ? failed.pop() : undefined;
+  for (const { message } of failed) tell(message);
+  if (last) throw last;
+  await save(path, format, made, signal);
+  report(model, options, made, (performance.now() - began) / 1000);
+  if (failed.length === 0) return;
+  const sound = made.reduce((sum, { names }) => sum + names.length, 0);
+  const found = `${sound}, for those named above are no good`;
+  throw mismatch(
+    "bad-input",
+    path,
+    `embeddings of all ${sound + failed.length}`,
+    found,
+    "mend these or leave them out",
+  );
 }
 
-async function run(model: Siglip, { kind, names }: Items, signal: AbortSignal): Promise<Embedded> {
+/** Embeds one kind, item by item as far as they are sound; what is wrong with the others comes after those before it. */
+async function run(
+  model: Siglip,
+  { kind, names }: Items,
+  failed: SiglipError[],
+  signal: AbortSignal,
+): Promise<Embedded> {
   const progress = new Progress(`${kind}s`, signal, names.length);
-  const options = { signal, onProgress: (done: number, total: number) => progress.update(done, total) };
+  const onProgress = (done: number, total: number) => progress.update(done, total);
+  const options = { signal, onProgress, onError: "skip" } as const;
   try {
     const embeddings = await (kind === "image" ? model.embedImages(names, options) : model.embedTexts(names, options));
-    return { kind, names, embeddings };
+    const bad = new Set(embeddings.skipped!.map(({ index }) => index));
+    failed.push(...embeddings.skipped!.map(({ error }) => error));
+    return { kind, names: names.filter((_, index) => !bad.has(index)), embeddings };
   } finally {
     progress.stop();
   }

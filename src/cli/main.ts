@@ -9,6 +9,7 @@ import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
 import { addInfo } from "./info.ts";
 import { readPackageFile } from "./package-file.ts";
+import { addSearch } from "./search.ts";
 import { tell } from "./terminal.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
@@ -37,6 +38,7 @@ const program = new Command("siglip")
 addDemo(program, interrupt.signal);
 addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
+addSearch(program, interrupt.signal);
 addInfo(program, interrupt.signal);
 addDownload(program, interrupt.signal);
 addConvert(program, interrupt.signal);

@@ -177,6 +177,19 @@ describe("siglip embed", () => {
     expect(JSON.parse(readFileSync(at("b.names.json"), "utf8"))).toEqual(images);
   });
 
+  tallied("has a bad picture cost the others nothing, and what it writes is searched", counted, async () => {
+    const out = at("folder.safetensors");
+    const made = await siglip(["embed", images[0], "nowhere.png", images[1], ...cpu, "--out", out]);
+    expect(made.code).toBe(1);
+    expect(made.stdout).toMatch(/folder\.safetensors: 2 images, /);
+    expect(made.stderr).toMatch(
+      /^siglip: nowhere\.png: wanted .*no such file.*\nsiglip: .*wanted embeddings of all 3, /,
+    );
+    const found = await siglip(["search", out, "a plane", "--not", "2 cats", "-k", "1", ...cpu, "--json"]);
+    expect({ code: found.code, stderr: found.stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(found.stdout)).toEqual([{ index: 1, score: expect.any(Number), name: images[1] }]);
+  });
+
   onGpu("runs on WebGPU and ends by itself", { precision: "f32" }, async () => {
     const args = [
       "embed",
