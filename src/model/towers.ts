@@ -13,7 +13,7 @@ import { Params } from "./params.ts";
 import type { PositionInputs } from "./positions.ts";
 import { bindTextTower, type TextTower, textTower } from "./text.ts";
 import { TokenTable } from "./token-table.ts";
-import { bindVisionTower, type VisionTower, visionTower } from "./vision.ts";
+import { bindVisionTower, pool, probe, type VisionTower, visionTower } from "./vision.ts";
 
 /** Which half of a model. */
 export type Tower = "image" | "text";
@@ -71,6 +71,18 @@ export interface Towers {
    * their grids.
    */
   patches(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
+  /**
+   * As `patches`, but as far as the blocks before `layer` go, or without one to the last hidden state: tokens
+   * [n, tokens * hidden].
+   */
+  features(pictures: PreparedPictures, layer: number | undefined, options?: ForwardOptions): Promise<Values>;
+  /**
+   * As `patches`, but to the MAP head's keys and values [n, tokens * 2 hidden]; its only tap is the `query` [1, 1,
+   * hidden].
+   */
+  probe(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
+  /** What that head's query attends to, [n, hidden], to pooled images [n, hidden]. */
+  pool(attended: Float32Array, options?: ForwardOptions): Promise<Values>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
@@ -94,6 +106,27 @@ export function imageProgram(tower: VisionTower, batch: number, taps = false, to
   return p.finish();
 }
 
+/**
+ * The image tower as far as its MAP head's softmax, of inputs as `imageProgram` has them: outputs `pooled`, keys and
+ * values [batch, tokens, 2 hidden], and `query` [1, 1, hidden].
+ */
+const probeProgram: ImageProgram = (tower, batch, _taps, tokens) => {
+  const { channels, patchSize } = tower.config;
+  const p = new Recorder();
+  const patches = p.input("patches", [batch, tokens, channels * patchSize ** 2]);
+  const { query, kv } = probe(p, visionTower(p, { ...tower, head: undefined }, patches), tower.head!);
+  p.output("pooled", kv);
+  p.output("query", query);
+  return p.finish();
+};
+
+/** What follows that softmax: input `attended` [batch, 1, hidden], output `pooled` [batch, 1, hidden]. */
+const poolProgram: ImageProgram = (tower, batch) => {
+  const p = new Recorder();
+  p.output("pooled", pool(p, p.input("attended", [batch, 1, tower.config.hidden]), tower.head!));
+  return p.finish();
+};
+
 /** The text tower as a program: input `embedded` [batch, positions, hidden], output `pooled` [batch, projection]. */
 export function textProgram(tower: TextTower, batch: number, taps = false): Program {
   const { positions, hidden } = tower.config;
@@ -101,6 +134,8 @@ export function textProgram(tower: TextTower, batch: number, taps = false): Prog
   p.output("pooled", textTower(p, tower, p.input("embedded", [batch, positions, hidden])));
   return p.finish();
 }
+
+type ImageProgram = (tower: VisionTower, batch: number, taps: boolean, tokens: number) => Program;
 
 /** Streams the weights of the towers asked for to a backend; names and shapes are checked against the config. */
 export async function loadTowers(
@@ -160,14 +195,21 @@ export async function loadTowers(
 
   used.add(TOKEN_TABLE);
   const depth = channels * patchSize ** 2;
-  const imagePass =
-    visionWeights &&
+  const visionPass = (tower: VisionTower, program: ImageProgram = imageProgram) =>
     new Pass(backend, {
-      width: (most) => (config.vision.head ? hidden : most * hidden),
+      width: (most) => (program === probeProgram ? 2 * most * hidden : tower.head ? hidden : most * hidden),
       elements: Math.max(3 * hidden, mlp, depth) + ALIGNMENT,
       tokens: count,
-      program: (batch, taps, most) => imageProgram(visionWeights, batch, taps, most),
+      program: (batch, taps, most) => program(tower, batch, taps, most),
     });
+  const imagePass = visionWeights && visionPass(visionWeights);
+  const parts = new Map<number | string, Pass>();
+  const partOf = (key: number | string, tower: Partial<VisionTower>, program?: ImageProgram) => {
+    if (!visionWeights) throw noTower("image", config);
+    const pass = parts.get(key) ?? visionPass({ ...visionWeights, ...tower }, program);
+    parts.set(key, pass);
+    return pass;
+  };
   const { positions, projection } = config.text;
   const textPass =
     textWeights &&
@@ -177,19 +219,19 @@ export async function loadTowers(
       tokens: positions,
       program: (batch, taps) => textProgram(textWeights, batch, taps),
     });
-  const runImages = ({ patches, grids }: PreparedPictures, stride: number, options?: ForwardOptions) => {
-    if (!imagePass) throw noTower("image", config);
+  const runImages = (
+    { patches, grids }: PreparedPictures,
+    stride: number,
+    options?: ForwardOptions,
+    pass = imagePass,
+  ) => {
+    if (!pass) throw noTower("image", config);
     const each = grids ? patches.length / grids.length : count * stride;
     const inputs = async (from: number, to: number) => ({
       patches: patches.subarray(from * each, to * each),
       ...positionsOf?.(grids?.slice(from, to), each / stride),
     });
-    return imagePass.run(
-      grids?.length ?? patches.length / each,
-      options,
-      inputs,
-      grids?.length ? each / stride : count,
-    );
+    return pass.run(grids?.length ?? patches.length / each, options, inputs, grids?.length ? each / stride : count);
   };
   return {
     scale,
@@ -201,6 +243,17 @@ export async function loadTowers(
       return runImages((await import("./picture-input.ts")).prepared(pictures, config), depth, options);
     },
     patches: (pictures, options) => runImages(pictures, padded(depth), options),
+    features(pictures, layer, options) {
+      const end = layer === undefined ? {} : { blocks: visionWeights?.blocks.slice(0, layer), norm: undefined };
+      return runImages(pictures, padded(depth), options, partOf(layer ?? "last", { ...end, head: undefined }));
+    },
+    probe: (pictures, options) => runImages(pictures, padded(depth), options, partOf("probe", {}, probeProgram)),
+    pool(attended, options) {
+      const inputs = async (from: number, to: number) => ({
+        attended: attended.subarray(from * hidden, to * hidden),
+      });
+      return partOf("pool", {}, poolProgram).run(attended.length / hidden, options, inputs, 1);
+    },
     async text(ids, options) {
       if (!textPass || !tokens) throw noTower("text", config);
       if (!(ids?.length % positions === 0)) {

@@ -24,7 +24,8 @@ export interface VisionTower {
   /** [tokens, hidden]; absent where they follow from a picture's grid and are an input. */
   readonly positions?: Weight;
   readonly blocks: readonly Block[];
-  readonly norm: Norm;
+  /** Absent where the tower ends in a block. */
+  readonly norm?: Norm;
   /** Absent where the tower ends in its tokens. */
   readonly head?: MapHead;
 }
@@ -43,7 +44,7 @@ export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value 
   const add = w.positions ?? p.input("positions", [...(naflex ? [batch] : []), tokens, hidden]);
   const embedded = p.linear(patches, w.patchEmbedding, { add, exact: true });
   const x = encoder(p, embedded, w.blocks, heads, lengths);
-  const last = p.layerNorm(x, w.norm);
+  const last = w.norm ? p.layerNorm(x, w.norm) : x;
   p.tap("last_hidden_state", last);
   return w.head ? mapHead(p, last, w.head, heads, lengths) : last;
 }
@@ -54,10 +55,19 @@ export function visionTower(p: Recorder, w: VisionTower, patches: Value): Value 
  */
 function mapHead(p: Recorder, x: Value, w: MapHead, heads: number, lengths?: Value): Value {
   const hidden = x.shape[2];
-  const query = p.linear(w.probe, w.q);
-  const kv = p.linear(x, w.kv);
-  const pooled = p.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads, lengths);
-  return mlp(p, p.linear(pooled, w.out, { exact: true }), w.norm, w.mlp);
+  const { query, kv } = probe(p, x, w);
+  const attended = p.attention(part(query, 0, hidden), part(kv, 0, hidden), part(kv, 1, hidden), heads, lengths);
+  return pool(p, attended, w);
+}
+
+/** The MAP head's query [1, 1, hidden], and the keys and values [batch, tokens, 2 hidden] that x answers with. */
+export function probe(p: Recorder, x: Value, w: MapHead): { query: Value; kv: Value } {
+  return { query: p.linear(w.probe, w.q), kv: p.linear(x, w.kv) };
+}
+
+/** What the MAP head makes of what its query attends to: [batch, 1, hidden] to [batch, 1, hidden]. */
+export function pool(p: Recorder, attended: Value, w: MapHead): Value {
+  return mlp(p, p.linear(attended, w.out, { exact: true }), w.norm, w.mlp);
 }
 
 /** The image tower's weights by their names; without the learned positions where the grid is not theirs. */

@@ -35,7 +35,8 @@ export class Classifier<Image> {
   /** As they were given, in their order. */
   readonly labels: readonly string[];
   private readonly model: Embedder<Image>;
-  private readonly texts: Embeddings;
+  /** The labels' embeddings, in their order. */
+  readonly texts: Embeddings;
 
   private constructor(model: Embedder<Image>, labels: readonly string[], texts: Embeddings) {
     this.model = model;

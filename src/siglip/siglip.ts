@@ -20,6 +20,8 @@ import type { Threads } from "../tensor/wasm/crowd.ts";
 import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
 import type { Embeddings, Similarity, Skipped } from "./embeddings.ts";
+import type { FeatureSource, Features, FeaturesOptions } from "./features.ts";
+import type { HeatMap } from "./locate.ts";
 import { checkOptions } from "./options.ts";
 import type { OwnLabels } from "./own-labels.ts";
 import { type EmbeddedBatch, stream, type Way } from "./stream.ts";
@@ -83,6 +85,12 @@ export interface EmbedOptions {
 /** Options of `embedImages`. */
 export interface EmbedImagesOptions extends EmbedOptions {
   /** Of a NaFlex model: the most patches of a picture, 1 to 4096; by default what the checkpoint says (256). */
+  readonly maxPatches?: number;
+}
+
+/** Options of `locate`. */
+export interface LocateOptions extends ClassifierOptions {
+  /** Of a NaFlex model: the most patches of the picture, 1 to 4096; by default what the checkpoint says. */
   readonly maxPatches?: number;
 }
 
@@ -243,6 +251,28 @@ export class Siglip<Image = unknown> {
     return (await import("./classifier.ts")).Classifier.make(this, labels, options);
   }
 
+  /** What pictures' patches have become after a layer, as a grid: [n, rows, columns, hidden]. */
+  async features(images: readonly Image[], options: FeaturesOptions = {}): Promise<Features> {
+    const source = await this.featureSource("features", images, options, ["layer"]);
+    return (await import("./features.ts")).features(source, images, options);
+  }
+
+  /** What the MAP head attends to: weights [n, heads, rows, columns], which add up to 1 for a picture and head. */
+  async poolAttention(images: readonly Image[], options: Omit<FeaturesOptions, "layer"> = {}): Promise<Features> {
+    const source = await this.featureSource("poolAttention", images, options);
+    return (await import("./features.ts")).poolAttention(source, images, options);
+  }
+
+  /** Where in a picture labels are: a heat map for each, in the order of the labels. */
+  async locate(image: Image, labels: string | readonly string[], options: LocateOptions = {}): Promise<HeatMap[]> {
+    const { maxPatches, ...rest } = options;
+    const embedded = await this.classifier(labels, rest);
+    const model = await this.ready(options.signal);
+    await checkMaxPatches(model.config, options);
+    const { locate } = await import("./locate.ts");
+    return locate(model, await prepare(model, image, options), embedded, options.signal);
+  }
+
   /**
    * Pixel values [n, 3, height, width] to pooled images [n, dim] before normalisation, with named intermediates on
    * request. Of a NaFlex model what Hugging Face's processor gives: `{ patches, grids }`. They must not change
@@ -266,6 +296,21 @@ export class Siglip<Image = unknown> {
   /** As `dispose`, for `using model = await Siglip.load(…)`. */
   [Symbol.dispose](): void {
     this.dispose();
+  }
+
+  private async featureSource(
+    call: string,
+    images: readonly Image[],
+    options: FeaturesOptions,
+    more: readonly string[] = [],
+  ): Promise<FeatureSource<Image>> {
+    if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, "pictures", images);
+    await checkOptions(call, options, [...more, "batch", "maxPatches", "signal"]);
+    const model = await this.ready(options.signal);
+    const { backend, config, towers } = model;
+    await checkMaxPatches(config, options);
+    const { batch = backend.defaults.images } = options;
+    return { batch, config, towers, together, prepare: (image) => prepare(model, image, options) };
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */
@@ -297,7 +342,7 @@ export class Siglip<Image = unknown> {
       const advice = config.classes ? "call classify" : "call features";
       throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
     }
-    if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(config.image, maxPatches);
+    await checkMaxPatches(config, options);
     return {
       batch: batch ?? backend.defaults.images,
       prepare: (image, signal) => prepare(model, image, { maxPatches, signal }),
@@ -370,6 +415,10 @@ async function prepare<Image>(
   const patches = new Float32Array(tokens * stride);
   await preprocessPatches(pixels, config.image, patchSize, patches, 0, stride);
   return { patches };
+}
+
+async function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: EmbedImagesOptions): Promise<void> {
+  if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(image, maxPatches);
 }
 
 /** Pictures in one batch, padded to the one that has most patches. */

@@ -5,6 +5,7 @@ import { NAFLEX } from "../harness/golden.ts";
 import { forTest } from "../harness/gpu.ts";
 import { BOUND } from "../judge/bounds.ts";
 import { goldenInForms, holdGolden } from "./golden.ts";
+import { holdLarger } from "./larger.ts";
 import { holdCosine } from "./precision.ts";
 
 describe("golden files", () => {
@@ -38,3 +39,5 @@ describe("pictures of several shapes", () => {
     );
   }
 });
+
+holdLarger(["webgpu"]);
