@@ -1,8 +1,13 @@
 import type { ForwardOptions, Values } from "./towers.ts";
 
 /** Tells of intermediates, each put together from the parts in which its batch was run. */
-export function deliver(tapped: ReadonlyMap<string, readonly Values[]>, tap: NonNullable<ForwardOptions["tap"]>): void {
-  for (const [name, parts] of tapped) tap(name, concatenate(parts));
+export function deliver(
+  tapped: readonly (readonly [name: string, part: Values])[],
+  tap: NonNullable<ForwardOptions["tap"]>,
+): void {
+  const parts = new Map<string, Values[]>();
+  for (const [name, part] of tapped) parts.set(name, [...(parts.get(name) ?? []), part]);
+  for (const [name, own] of parts) tap(name, concatenate(own));
 }
 
 function concatenate(parts: readonly Values[]): Values {

@@ -13,6 +13,7 @@ import { Params } from "./params.ts";
 import type { PositionInputs } from "./positions.ts";
 import { bindTextTower, type TextTower, textTower } from "./text.ts";
 import { TokenTable } from "./token-table.ts";
+import type { TowerParts } from "./tower-parts.ts";
 import { bindVisionTower, pool, probe, type VisionTower, visionTower } from "./vision.ts";
 
 /** Which half of a model. */
@@ -71,18 +72,8 @@ export interface Towers {
    * their grids.
    */
   patches(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
-  /**
-   * As `patches`, but as far as the blocks before `layer` go, or without one to the last hidden state: tokens
-   * [n, tokens * hidden].
-   */
-  features(pictures: PreparedPictures, layer: number | undefined, options?: ForwardOptions): Promise<Values>;
-  /**
-   * As `patches`, but to the MAP head's keys and values [n, tokens * 2 hidden]; its only tap is the `query` [1, 1,
-   * hidden].
-   */
-  probe(pictures: PreparedPictures, options?: ForwardOptions): Promise<Values>;
-  /** What that head's query attends to, [n, hidden], to pooled images [n, hidden]. */
-  pool(attended: Float32Array, options?: ForwardOptions): Promise<Values>;
+  /** What can be had of the image tower beside its pooled output. */
+  parts(): Promise<TowerParts>;
   /** Token ids [n, positions] to pooled texts [n, projection], not normalised. */
   text(ids: ArrayLike<number>, options?: ForwardOptions): Promise<Values>;
 }
@@ -106,27 +97,6 @@ export function imageProgram(tower: VisionTower, batch: number, taps = false, to
   return p.finish();
 }
 
-/**
- * The image tower as far as its MAP head's softmax, of inputs as `imageProgram` has them: outputs `pooled`, keys and
- * values [batch, tokens, 2 hidden], and `query` [1, 1, hidden].
- */
-const probeProgram: ImageProgram = (tower, batch, _taps, tokens) => {
-  const { channels, patchSize } = tower.config;
-  const p = new Recorder();
-  const patches = p.input("patches", [batch, tokens, channels * patchSize ** 2]);
-  const { query, kv } = probe(p, visionTower(p, { ...tower, head: undefined }, patches), tower.head!);
-  p.output("pooled", kv);
-  p.output("query", query);
-  return p.finish();
-};
-
-/** What follows that softmax: input `attended` [batch, 1, hidden], output `pooled` [batch, 1, hidden]. */
-const poolProgram: ImageProgram = (tower, batch) => {
-  const p = new Recorder();
-  p.output("pooled", pool(p, p.input("attended", [batch, 1, tower.config.hidden]), tower.head!));
-  return p.finish();
-};
-
 /** The text tower as a program: input `embedded` [batch, positions, hidden], output `pooled` [batch, projection]. */
 export function textProgram(tower: TextTower, batch: number, taps = false): Program {
   const { positions, hidden } = tower.config;
@@ -134,8 +104,6 @@ export function textProgram(tower: TextTower, batch: number, taps = false): Prog
   p.output("pooled", textTower(p, tower, p.input("embedded", [batch, positions, hidden])));
   return p.finish();
 }
-
-type ImageProgram = (tower: VisionTower, batch: number, taps: boolean, tokens: number) => Program;
 
 /** Streams the weights of the towers asked for to a backend; names and shapes are checked against the config. */
 export async function loadTowers(
@@ -195,26 +163,13 @@ export async function loadTowers(
 
   used.add(TOKEN_TABLE);
   const depth = channels * patchSize ** 2;
-  const visionPass = (tower: VisionTower, program: ImageProgram = imageProgram) =>
-    new Pass(backend, {
-      width: (most) => (program === probeProgram ? 2 * most * hidden : tower.head ? hidden : most * hidden),
-      elements: Math.max(3 * hidden, mlp, depth) + ALIGNMENT,
-      tokens: count,
-      program: (batch, taps, most) => program(tower, batch, taps, most),
-    });
-  const imagePass = visionWeights && visionPass(visionWeights);
-  const parts = new Map<number | string, Pass>();
-  const partOf = (key: number | string, tower: Partial<VisionTower>, program?: ImageProgram) => {
-    if (!visionWeights) throw noTower("image", config);
-    const pass = parts.get(key) ?? visionPass({ ...visionWeights, ...tower }, program);
-    parts.set(key, pass);
-    return pass;
-  };
-  const { positions, projection } = config.text;
+  const passOf = (program: PassOptions["program"]) =>
+    new Pass(backend, { elements: Math.max(3 * hidden, mlp, depth) + ALIGNMENT, tokens: count, program });
+  const imagePass = visionWeights && passOf((batch, taps, most) => imageProgram(visionWeights, batch, taps, most));
+  const { positions } = config.text;
   const textPass =
     textWeights &&
     new Pass(backend, {
-      width: () => projection,
       elements: Math.max(3 * config.text.hidden, config.text.mlp) + ALIGNMENT,
       tokens: positions,
       program: (batch, taps) => textProgram(textWeights, batch, taps),
@@ -243,16 +198,18 @@ export async function loadTowers(
       return runImages((await import("./picture-input.ts")).prepared(pictures, config), depth, options);
     },
     patches: (pictures, options) => runImages(pictures, padded(depth), options),
-    features(pictures, layer, options) {
-      const end = layer === undefined ? {} : { blocks: visionWeights?.blocks.slice(0, layer), norm: undefined };
-      return runImages(pictures, padded(depth), options, partOf(layer ?? "last", { ...end, head: undefined }));
-    },
-    probe: (pictures, options) => runImages(pictures, padded(depth), options, partOf("probe", {}, probeProgram)),
-    pool(attended, options) {
-      const inputs = async (from: number, to: number) => ({
-        attended: attended.subarray(from * hidden, to * hidden),
+    async parts() {
+      if (!visionWeights) throw noTower("image", config);
+      const run = (pictures: PreparedPictures, pass: Pass, options?: ForwardOptions) =>
+        runImages(pictures, padded(depth), options, pass);
+      return (await import("./tower-parts.ts")).partsOf(visionWeights, {
+        passOf,
+        run,
+        visionTower,
+        probe,
+        pool,
+        Recorder,
       });
-      return partOf("pool", {}, poolProgram).run(attended.length / hidden, options, inputs, 1);
     },
     async text(ids, options) {
       if (!textPass || !tokens) throw noTower("text", config);
@@ -290,18 +247,17 @@ const ALIGNMENT = 128;
 const KEPT = 16;
 
 /** How a tower is run. */
-interface PassOptions {
-  /** Of a pooled row, by the tokens of an item. */
-  readonly width: (tokens: number) => number;
+export interface PassOptions {
   /** Of the largest value that one token makes. */
   readonly elements: number;
   /** Of an item, unless a run says otherwise. */
   readonly tokens: number;
+  /** Its last output is what a run gives. */
   readonly program: (batch: number, taps: boolean, tokens: number) => Program;
 }
 
 /** Runs batches of a tower in parts that the backend's largest value allows. */
-class Pass {
+export class Pass {
   private readonly backend: Backend;
   private readonly options: PassOptions;
   private readonly programs = new Map<string, Program>();
@@ -318,20 +274,20 @@ class Pass {
     inputs: (from: number, to: number) => Promise<Record<string, Float32Array>>,
     tokens = this.options.tokens,
   ): Promise<Values> {
-    const { elements } = this.options;
-    const width = this.options.width(tokens);
+    const step = Math.max(1, Math.min(MOST, Math.floor(this.backend.maxElements / this.options.elements / tokens)));
+    const whole = this.program(Math.min(count, step) || 1, tap !== undefined, tokens);
+    const [batch, ...row] = whole.values[whole.outputs.at(-1)!.value].shape;
+    const width = size(row);
     const out = new Float32Array(count * width);
-    const tapped = new Map<string, Values[]>();
-    const step = Math.max(1, Math.min(MOST, Math.floor(this.backend.maxElements / elements / tokens)));
-    for (let from = 0; from < count; from += step) {
+    const tapped: [string, Values][] = [];
+    for (let from = 0; from < count; from += batch) {
       signal?.throwIfAborted();
-      const to = Math.min(count, from + step);
+      const to = Math.min(count, from + batch);
       const program = this.program(to - from, tap !== undefined, tokens);
       const results = await this.backend.run(program, await inputs(from, to), signal);
       for (const { name, value } of program.outputs) {
         if (name === "pooled") out.set(results[name], from * width);
-        else
-          tapped.set(name, [...(tapped.get(name) ?? []), { data: results[name], shape: program.values[value].shape }]);
+        else tapped.push([name, { data: results[name], shape: program.values[value].shape }]);
       }
     }
     if (tap) (await import("./taps.ts")).deliver(tapped, tap);

@@ -14,8 +14,9 @@ export interface Features {
 /** Options of `features` and `poolAttention`. */
 export interface FeaturesOptions {
   /**
-   * Which tokens, as Hugging Face numbers hidden states: 0 is the embedding, N what the last of N blocks gives, -1 the same, -2 what
-   * LLaVA reads. By default what the last block gives after the last norm. Blocks beyond are not computed.
+   * Which tokens, as Hugging Face numbers hidden states: 0 is the embedding, N what the last of N blocks gives, -1 the
+   * same, -2 what LLaVA reads. By default what the last block gives after the last norm. Blocks beyond are not
+   * computed.
    */
   readonly layer?: number;
   /** How many go through the tower together; by default what suits the backend. */
@@ -26,21 +27,33 @@ export interface FeaturesOptions {
   readonly signal?: AbortSignal;
 }
 
-/** What is asked of a model. */
+/**
+ * What is asked of a model; functions come along, as what this module shared with others would be a script of its own.
+ */
 export interface FeatureSource<Image> {
   readonly config: SiglipConfig;
   readonly towers: Towers;
-  readonly batch: number;
+  readonly backend: { readonly defaults: { readonly images: number } };
+  checkOptions(call: string, options: object, known: readonly string[]): Promise<void>;
+  checkMaxPatches(config: SiglipConfig, options: FeaturesOptions): Promise<void>;
   prepare(image: Image): Promise<PreparedPictures>;
   together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures>;
 }
 
-/** Tokens [n, rows, columns, hidden]. Throws a SiglipError for a layer that is none, and for NaFlex pictures of several grids. */
+/** The names of options that all calls know. */
+const OPTIONS = ["batch", "maxPatches", "signal"] as const satisfies (keyof FeaturesOptions)[];
+
+/**
+ * Tokens [n, rows, columns, hidden]. Throws a SiglipError for a layer that is none, and for NaFlex pictures of several
+ * grids.
+ */
 export async function features<Image>(
   source: FeatureSource<Image>,
   images: readonly Image[],
-  { layer, signal }: FeaturesOptions,
+  options: FeaturesOptions,
 ): Promise<Features> {
+  await source.checkOptions("features", options, ["layer", ...OPTIONS]);
+  const { layer, signal } = options;
   const { layers, hidden } = source.config.vision;
   if (layer !== undefined && !(Number.isInteger(layer) && layer >= -layers - 1 && layer <= layers)) {
     const wanted = `a whole number from ${-layers - 1} to ${layers}`;
@@ -48,25 +61,27 @@ export async function features<Image>(
   }
   const counted = layer !== undefined && layer < 0 ? layer + layers + 1 : layer;
   const parts: Float32Array[] = [];
-  const grid = await eachBatch(source, images, async (pictures) => {
-    parts.push((await source.towers.features(pictures, counted, { signal })).data);
+  const tower = await source.towers.parts();
+  const grid = await eachBatch(source, "features", images, options, async (pictures) => {
+    parts.push((await tower.features(pictures, counted, { signal })).data);
   });
   return { data: joined(parts), shape: [images.length, ...grid, hidden] };
 }
 
 /**
- * What the MAP head's query attends to, [n, heads, rows, columns]: of a picture and head the weights add up to 1. Throws
- * a SiglipError where the tower has no such head, and for NaFlex pictures of several grids.
+ * What the MAP head's query attends to, [n, heads, rows, columns]: of a picture and head the weights add up to 1.
+ * Throws a SiglipError where the tower has no such head, and for NaFlex pictures of several grids.
  */
 export async function poolAttention<Image>(
   source: FeatureSource<Image>,
   images: readonly Image[],
-  { signal }: FeaturesOptions,
+  options: FeaturesOptions,
 ): Promise<Features> {
+  await source.checkOptions("poolAttention", options, OPTIONS);
   const { heads, hidden } = source.config.vision;
   const parts: Float32Array[] = [];
-  const grid = await eachBatch(source, images, async (pictures, [rows, columns]) => {
-    const { query, keys } = await probed(source, pictures, signal);
+  const grid = await eachBatch(source, "poolAttention", images, options, async (pictures, [rows, columns]) => {
+    const { query, keys } = await probed(source, pictures, options.signal);
     for (let at = 0; at < keys.length; at += rows * columns * 2 * hidden) {
       parts.push(attention(query, keys.subarray(at, at + rows * columns * 2 * hidden), heads));
     }
@@ -89,7 +104,7 @@ export async function probed(
   const tap = (_name: string, { data }: Values) => {
     query = data.slice(0, hidden);
   };
-  const { data: keys } = await towers.probe(pictures, { signal, tap });
+  const { data: keys } = await (await towers.parts()).probe(pictures, { signal, tap });
   return { query, keys };
 }
 
@@ -114,10 +129,15 @@ export function attention(query: Float32Array, keys: Float32Array, heads: number
 
 /** Runs pictures in batches; returns the grid that all of them have. */
 async function eachBatch<Image>(
-  { config, batch, prepare, together }: FeatureSource<Image>,
+  { config, backend, checkMaxPatches, prepare, together }: FeatureSource<Image>,
+  call: string,
   images: readonly Image[],
+  options: FeaturesOptions,
   run: (pictures: PreparedPictures, grid: Grid) => Promise<void>,
 ): Promise<Grid> {
+  const { batch = backend.defaults.images } = options;
+  if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, "pictures", images);
+  await checkMaxPatches(config, options);
   if (!(Number.isInteger(batch) && batch >= 1)) {
     throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
   }

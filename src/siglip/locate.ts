@@ -1,8 +1,7 @@
 import type { Grid } from "../image/naflex.ts";
-import type { SiglipConfig } from "../model/config.ts";
-import type { PreparedPictures, Towers } from "../model/towers.ts";
+import type { ClassifierOptions } from "./classifier.ts";
 import type { Embeddings } from "./embeddings.ts";
-import { attention, probed } from "./features.ts";
+import { attention, type FeatureSource, probed } from "./features.ts";
 
 /** Where in a picture a label is. */
 export interface HeatMap {
@@ -18,6 +17,12 @@ export interface HeatMap {
   readonly hottest: readonly [row: number, column: number];
 }
 
+/** Options of `locate`. */
+export interface LocateOptions extends ClassifierOptions {
+  /** Of a NaFlex model: the most patches of the picture, 1 to 4096; by default what the checkpoint says. */
+  readonly maxPatches?: number;
+}
+
 /** Labels that have been embedded. */
 export interface EmbeddedLabels {
   readonly labels: readonly string[];
@@ -28,25 +33,31 @@ export interface EmbeddedLabels {
 const SHARE = 1 / 4;
 
 /**
- * A heat map for each label. Windows of patches are hidden one after another from the MAP head, and what a label's logit loses
- * by that is the heat of the window's patches, averaged over all windows that a patch is in. [Zeiler and Fergus 2014, arXiv 1311.2901,
- * who hide parts of the picture.] The tokens are computed once: to leave some out of a softmax over values is to subtract their
- * share. A MAP head draws on few tokens of a thing, so that this finds it better than what each token says by itself does
- * [as Zhou et al. 2022, arXiv 2112.01071, have it for CLIP].
+ * A heat map for each label. Windows of patches are hidden one after another from the MAP head, and what a label's
+ * logit loses by that is the heat of the window's patches, averaged over all windows that a patch is in. [Zeiler and
+ * Fergus 2014, arXiv 1311.2901, who hide parts of the picture.] The tokens are computed once: to leave some out of a
+ * softmax over values is to subtract their share. A MAP head draws on few tokens of a thing, so that this finds it
+ * better than what each token says by itself does [as Zhou et al. 2022, arXiv 2112.01071, have it for CLIP].
  */
-export async function locate(
-  model: { readonly config: SiglipConfig; readonly towers: Towers },
-  pictures: PreparedPictures,
-  { labels, texts }: EmbeddedLabels,
-  signal?: AbortSignal,
+export async function locate<Image>(
+  source: FeatureSource<Image>,
+  model: { classifier(labels: string | readonly string[], options: ClassifierOptions): Promise<EmbeddedLabels> },
+  image: Image,
+  wanted: string | readonly string[],
+  options: LocateOptions,
 ): Promise<HeatMap[]> {
-  const { config, towers } = model;
+  const { config, towers } = source;
+  const { signal } = options;
+  const { maxPatches: _, ...others } = options;
+  const { labels, texts } = await model.classifier(wanted, others);
+  await source.checkMaxPatches(config, options);
+  const pictures = await source.prepare(image);
   const { patchSize, heads, hidden } = config.vision;
-  const grid =
-    pictures.grids?.[0] ?? (config.image.size.map((side) => Math.floor(side / patchSize)) as [number, number]);
-  const { query, keys } = await probed(model, pictures, signal);
+  const [height, width] = config.image.size;
+  const grid = pictures.grids?.[0] ?? ([Math.floor(height / patchSize), Math.floor(width / patchSize)] as const);
+  const { query, keys } = await probed(source, pictures, signal);
   const windows = windowsOf(grid);
-  const { data } = await towers.pool(without([[], ...windows], query, keys, heads), { signal });
+  const { data } = await (await towers.parts()).pool(without([[], ...windows], query, keys, heads), { signal });
   return labels.map((label, index) => {
     const text = texts.data.subarray(index * hidden, (index + 1) * hidden);
     const logits = Array.from({ length: windows.length + 1 }, (_, window) => {

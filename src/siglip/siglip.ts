@@ -21,7 +21,7 @@ import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
 import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
 import type { Embeddings, Similarity, Skipped } from "./embeddings.ts";
 import type { FeatureSource, Features, FeaturesOptions } from "./features.ts";
-import type { HeatMap } from "./locate.ts";
+import type { HeatMap, LocateOptions } from "./locate.ts";
 import { checkOptions } from "./options.ts";
 import type { OwnLabels } from "./own-labels.ts";
 import { type EmbeddedBatch, stream, type Way } from "./stream.ts";
@@ -85,12 +85,6 @@ export interface EmbedOptions {
 /** Options of `embedImages`. */
 export interface EmbedImagesOptions extends EmbedOptions {
   /** Of a NaFlex model: the most patches of a picture, 1 to 4096; by default what the checkpoint says (256). */
-  readonly maxPatches?: number;
-}
-
-/** Options of `locate`. */
-export interface LocateOptions extends ClassifierOptions {
-  /** Of a NaFlex model: the most patches of the picture, 1 to 4096; by default what the checkpoint says. */
   readonly maxPatches?: number;
 }
 
@@ -253,24 +247,17 @@ export class Siglip<Image = unknown> {
 
   /** What pictures' patches have become after a layer, as a grid: [n, rows, columns, hidden]. */
   async features(images: readonly Image[], options: FeaturesOptions = {}): Promise<Features> {
-    const source = await this.featureSource("features", images, options, ["layer"]);
-    return (await import("./features.ts")).features(source, images, options);
+    return (await import("./features.ts")).features(await this.source(options), images, options);
   }
 
   /** What the MAP head attends to: weights [n, heads, rows, columns], which add up to 1 for a picture and head. */
   async poolAttention(images: readonly Image[], options: Omit<FeaturesOptions, "layer"> = {}): Promise<Features> {
-    const source = await this.featureSource("poolAttention", images, options);
-    return (await import("./features.ts")).poolAttention(source, images, options);
+    return (await import("./features.ts")).poolAttention(await this.source(options), images, options);
   }
 
   /** Where in a picture labels are: a heat map for each, in the order of the labels. */
   async locate(image: Image, labels: string | readonly string[], options: LocateOptions = {}): Promise<HeatMap[]> {
-    const { maxPatches, ...rest } = options;
-    const embedded = await this.classifier(labels, rest);
-    const model = await this.ready(options.signal);
-    await checkMaxPatches(model.config, options);
-    const { locate } = await import("./locate.ts");
-    return locate(model, await prepare(model, image, options), embedded, options.signal);
+    return (await import("./locate.ts")).locate(await this.source(options), this, image, labels, options);
   }
 
   /**
@@ -298,19 +285,10 @@ export class Siglip<Image = unknown> {
     this.dispose();
   }
 
-  private async featureSource(
-    call: string,
-    images: readonly Image[],
-    options: FeaturesOptions,
-    more: readonly string[] = [],
-  ): Promise<FeatureSource<Image>> {
-    if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, "pictures", images);
-    await checkOptions(call, options, [...more, "batch", "maxPatches", "signal"]);
-    const model = await this.ready(options.signal);
-    const { backend, config, towers } = model;
-    await checkMaxPatches(config, options);
-    const { batch = backend.defaults.images } = options;
-    return { batch, config, towers, together, prepare: (image) => prepare(model, image, options) };
+  /** What is asked of a model for features. */
+  private async source(options: FeaturesOptions): Promise<FeatureSource<Image>> {
+    const model = await this.ready(options?.signal);
+    return { ...model, checkOptions, checkMaxPatches, together, prepare: (image) => prepare(model, image, options) };
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */
