@@ -14,7 +14,7 @@ export function prepared(pictures: Float32Array | FlexiblePictures, { vision, im
   const depth = channels * patch ** 2;
   if (vision.naflex) {
     checkFlexible(pictures, depth);
-    return pictures;
+    return pictures.grids.length > 0 ? pictures : { patches: pictures.patches };
   }
   const [height, width] = image.size;
   const item = channels * height * width;

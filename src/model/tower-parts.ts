@@ -15,7 +15,7 @@ export interface TowerParts {
 /** What `towers.ts` has; this module is loaded on demand, and what it shared with others would be a script of its own. */
 interface Means {
   passOf(program: PassOptions["program"]): Pass;
-  run(pictures: PreparedPictures, pass: Pass, options?: ForwardOptions): Promise<Values>;
+  runImages(pictures: PreparedPictures, options?: ForwardOptions, pass?: Pass): Promise<Values>;
   readonly Recorder: typeof Recorder;
   readonly visionTower: typeof visionTower;
   readonly probe: typeof probe;
@@ -34,7 +34,7 @@ export function partsOf(tower: VisionTower, means: Means): TowerParts {
   return parts;
 }
 
-function makeParts(tower: VisionTower, { passOf, run, Recorder, visionTower, probe, pool }: Means): TowerParts {
+function makeParts(tower: VisionTower, { passOf, runImages, Recorder, visionTower, probe, pool }: Means): TowerParts {
   const { hidden, channels, patchSize } = tower.config;
   const passes = new Map<number | string, Pass>();
   const pass = (key: number | string, program: PassOptions["program"]) => {
@@ -69,8 +69,8 @@ function makeParts(tower: VisionTower, { passOf, run, Recorder, visionTower, pro
     return p.finish();
   };
   return {
-    features: (pictures, layer, options) => run(pictures, pass(layer ?? "last", features(layer)), options),
-    probe: (pictures, options) => run(pictures, pass("probe", asked), options),
+    features: (pictures, layer, options) => runImages(pictures, options, pass(layer ?? "last", features(layer))),
+    probe: (pictures, options) => runImages(pictures, options, pass("probe", asked)),
     pool(attended, options) {
       const inputs = async (from: number, to: number) => ({
         attended: attended.subarray(from * hidden, to * hidden),

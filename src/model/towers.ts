@@ -174,11 +174,11 @@ export async function loadTowers(
       tokens: positions,
       program: (batch, taps) => textProgram(textWeights, batch, taps),
     });
-  const runImages = (
+  const runImages = async (
     { patches, grids }: PreparedPictures,
-    stride: number,
     options?: ForwardOptions,
     pass = imagePass,
+    stride = padded(depth),
   ) => {
     if (!pass) throw noTower("image", config);
     const each = grids ? patches.length / grids.length : count * stride;
@@ -186,7 +186,7 @@ export async function loadTowers(
       patches: patches.subarray(from * each, to * each),
       ...positionsOf?.(grids?.slice(from, to), each / stride),
     });
-    return pass.run(grids?.length ?? patches.length / each, options, inputs, grids?.length ? each / stride : count);
+    return pass.run(patches.length / each, options, inputs, each / stride);
   };
   return {
     scale,
@@ -195,16 +195,14 @@ export async function loadTowers(
       (name) => towers.includes(towerOf(name) ?? towers[0]) && !used.has(name) && !HARMLESS.test(name),
     ),
     async image(pictures, options) {
-      return runImages((await import("./picture-input.ts")).prepared(pictures, config), depth, options);
+      return runImages((await import("./picture-input.ts")).prepared(pictures, config), options, imagePass, depth);
     },
-    patches: (pictures, options) => runImages(pictures, padded(depth), options),
+    patches: runImages,
     async parts() {
       if (!visionWeights) throw noTower("image", config);
-      const run = (pictures: PreparedPictures, pass: Pass, options?: ForwardOptions) =>
-        runImages(pictures, padded(depth), options, pass);
       return (await import("./tower-parts.ts")).partsOf(visionWeights, {
         passOf,
-        run,
+        runImages,
         visionTower,
         probe,
         pool,
