@@ -152,7 +152,7 @@ function line(row: ModelRow): string {
   return [
     `${head}${row.pipelines ? ` (${row.pipelines} pipelines compiled in ${duration(row.compile!)})` : ""}`,
     `  ${duration(row.min!)} min, ${duration(row.median!)} median of ${row.runs}: ${duration(row.median! / row.batch)} each, ` +
-      `${digits(row.itemsPerSecond!)} ${noun}/s; ${rate(row.flopsPerSecond!)}${share(row)}; ${digits(row.bytes! / 1e6)} MB held${row.device === undefined ? "" : `; on the device ${duration(row.device)}:`}`,
+      `${digits(row.itemsPerSecond!)} ${noun}/s; ${rate(row.flopsPerSecond!)}${share(row)}; ${digits(row.bytes! / 1e6)} MB held${row.cpu === undefined ? "" : `; ${duration(row.cpu)} of all threads' time`}${row.device === undefined ? "" : `; on the device ${duration(row.device)}:`}`,
     ...kernels,
   ].join("\n");
 }

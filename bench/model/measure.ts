@@ -31,6 +31,8 @@ export interface ModelRow extends LoadFigures, Partial<Timing> {
   /** Pipelines that were compiled for it, and the seconds during which any was. */
   readonly pipelines?: number;
   readonly compile?: number;
+  /** Seconds of one run that this process's threads computed, all together: others at work on the machine do not lengthen it. */
+  readonly cpu?: number;
   readonly itemsPerSecond?: number;
   readonly flopsPerSecond?: number;
   /** The ceiling of the device that limits the row, and the share of it that the tower's useful work reached. */
@@ -98,12 +100,16 @@ export async function measure(
     return { ...found, error: `1 - cosine is ${distance.toExponential(2)}, at most ${allowed} allowed` };
   }
   const times: number[] = once ? [first] : [];
+  const started = process.cpuUsage();
+  let cpu: number | undefined;
   if (!once) {
     for (let spent = 0; times.length < MOST && (times.length === 0 || spent < BUDGET); spent += times.at(-1)!) {
       const from = performance.now();
       await run(towers);
       times.push(seconds(from));
     }
+    // What a GPU's driver computes would say nothing of the model.
+    if (!profile) cpu = cpuSeconds(started) / times.length;
     if (profile) spans = await profile.record(() => run(towers));
   }
   const taken = timing(times);
@@ -113,6 +119,7 @@ export async function measure(
   return {
     ...found,
     ...taken,
+    cpu,
     itemsPerSecond: batch / taken.median,
     flopsPerSecond,
     ceiling,
@@ -125,6 +132,11 @@ export async function measure(
 
 function seconds(from: number): number {
   return (performance.now() - from) / 1000;
+}
+
+function cpuSeconds(since: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(since);
+  return (user + system) / 1e6;
 }
 
 /** Sums by kernel and epilogue, the largest first. */
