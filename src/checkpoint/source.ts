@@ -37,7 +37,8 @@ export class Room {
 
   /** So many bytes, until the next are taken. */
   take(length: number): Uint8Array {
-    if (this.bytes.length < length) this.bytes = new Uint8Array(length);
+    // As large as parts mostly are, so that a small first one is not made in vain.
+    if (this.bytes.length < length) this.bytes = new Uint8Array(Math.max(length, 2 ** 22));
     return this.bytes.subarray(0, length);
   }
 }
