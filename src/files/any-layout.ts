@@ -12,9 +12,10 @@ const MADE: readonly string[] = [
 
 /**
  * Files of a model of any layout as Hugging Face would have them. One whose weights are an `.npz` file is
- * big_vision's, one without `config.json` but with `open_clip_config.json` is open_clip's: of such a model `open`
- * gives a `config.json`, a `preprocessor_config.json` and a `model.safetensors` that are made as they are read.
- * Changes `open` and `close` of the files that it is given, which come back.
+ * big_vision's, one without `config.json`, or whose `config.json` is of a wrapper around open_clip, is open_clip's
+ * where it has `open_clip_config.json`: of such a model `open` gives a `config.json`, a `preprocessor_config.json`
+ * and a `model.safetensors` that are made as they are read. Changes `open` and `close` of the files that it is given,
+ * which come back.
  */
 export function anyLayout<Files extends ModelFiles>(files: Files): Files {
   const open = files.open.bind(files);
@@ -29,7 +30,7 @@ export function anyLayout<Files extends ModelFiles>(files: Files): Files {
       if (!MADE.includes(file)) return open(file, signal);
       if (plain === undefined) {
         config = await open("config.json", signal);
-        plain = config !== undefined;
+        plain = config !== undefined && !(await namesOpenClip(config, signal));
       }
       if (plain) {
         const opened = file === "config.json" ? config : undefined;
@@ -39,7 +40,7 @@ export function anyLayout<Files extends ModelFiles>(files: Files): Files {
       other ??= read(signal);
       const made = await other;
       if (made) return made.get(file);
-      return file === "config.json" ? undefined : open(file, signal);
+      return file === "config.json" ? config : open(file, signal);
     },
     async close(): Promise<void> {
       plain = unknown;
@@ -59,4 +60,13 @@ export function anyLayout<Files extends ModelFiles>(files: Files): Files {
       throw error;
     }
   }
+}
+
+/** What `config.json` may have at most to be looked at, in bytes. */
+const MOST_CONFIG = 2 ** 20;
+
+/** Whether a `config.json` is of a class of its own that loads an open_clip model, as some fine-tunes have it. */
+async function namesOpenClip(config: Source, signal?: AbortSignal): Promise<boolean> {
+  if (config.size > MOST_CONFIG) return false;
+  return new TextDecoder().decode(await config.read(0, config.size, signal)).includes('"open_clip_model_name"');
 }

@@ -73,7 +73,7 @@ async function smallClip(more: object = {}, rename = (name: string) => name, fil
     at[last] = value;
   }
   const contents = { "open_clip_config.json": Buffer.from(JSON.stringify(json)), [file]: await safetensors(renamed) };
-  return { config, tensors, ...filesOf(contents) };
+  return { config, tensors, contents, ...filesOf(contents) };
 }
 
 describe("an open_clip folder", () => {
@@ -94,6 +94,16 @@ describe("an open_clip folder", () => {
     const image = { ...config.image, resample: "bilinear" };
     expect(await readConfig(files)).toEqual({ ...config, image });
     await expectTensors(await openCheckpoint(files), tensors);
+  });
+
+  it("may have the config.json of a wrapper around it beside its own", async () => {
+    const wrapper = Buffer.from(JSON.stringify({ model_type: "siglip", open_clip_model_name: "hf-hub:a/b" }));
+    const { contents, config } = await smallClip({}, (name) => `model.${name}`);
+    const { files } = filesOf({ ...contents, "config.json": wrapper });
+    expect((await readConfig(files)).vision).toEqual(config.vision);
+    // Without open_clip's own it is Hugging Face's.
+    const { files: plain } = filesOf({ "config.json": wrapper });
+    expect((await readConfig(plain, () => {})).vision.imageSize).toBe(224);
   });
 
   it("says its picture's size, or the shapes and the name do", async () => {
