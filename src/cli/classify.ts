@@ -1,5 +1,9 @@
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
+import { withHeat } from "../image/heat.ts";
+import { writeFileAtomic } from "../node/file.ts";
+import { encodePng } from "../node/images/write-png.ts";
+import { nodePlatform } from "../node/platform.ts";
 import type { Siglip } from "../node.ts";
 import type { Ranked } from "../siglip/classifier.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
@@ -12,6 +16,8 @@ interface ClassifyOptions extends RunOptions {
   /** Without them, those that the model was trained for. */
   readonly labels?: readonly string[];
   readonly template?: readonly string[];
+  /** A PNG file to be written. */
+  readonly heatmap?: string;
 }
 
 /** `siglip classify`: how well each label fits each picture. */
@@ -25,7 +31,8 @@ export function addClassify(program: Command, signal: AbortSignal): void {
       "--template <text>",
       `sentence around {label}, repeatable: several are averaged (default: "${DEFAULT_TEMPLATE}")`,
       (text: string, before: readonly string[] = []) => [...before, text],
-    );
+    )
+    .option("--heatmap <file>", "write the picture as PNG with heat where the most probable label is");
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
@@ -33,7 +40,8 @@ Every label is judged by itself: probabilities need not sum to 1. Those of a cla
 (SiglipForImageClassification) do, unless it is one of several labels. With --json:
 [{ image, labels: [{ label, probability, logit }] }], the most probable first.
 
-Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"`,
+Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
+         siglip classify cats.jpg --labels "a cat" "a dog" --heatmap where.png`,
   );
   command.action(async (images: string[], options: ClassifyOptions) => {
     const { labels: words } = options;
@@ -46,6 +54,9 @@ Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"`,
     await checkPictures(pictures);
     const model = await openModel(options, labels ? ["image", "text"] : ["image"], signal);
     try {
+      if (options.heatmap !== undefined && (pictures.length > 1 || !labels)) {
+        command.error("error: wanted one picture and --labels for --heatmap, found others; name a picture and labels");
+      }
       if (!labels && !model.config.classes) {
         command.error("error: wanted --labels, found none, and a model that has no labels of its own");
       }
@@ -77,7 +88,7 @@ async function isPicture(word: string): Promise<boolean> {
 async function classify(
   model: Siglip,
   images: readonly string[],
-  { labels, template, json }: ClassifyOptions,
+  { labels, template, json, heatmap, maxPixels }: ClassifyOptions,
   signal: AbortSignal,
 ): Promise<void> {
   const progress = new Progress("classifying", signal);
@@ -91,6 +102,11 @@ async function classify(
       if (json) continue;
       progress.pause();
       print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
+    }
+    if (heatmap !== undefined) {
+      const pixels = await nodePlatform.decode(images[0], { maxPixels, signal });
+      const [map] = await model.locate(pixels, results[0].labels[0].label, { templates: template, signal });
+      await writeFileAtomic(heatmap, [encodePng(withHeat(pixels, map))], signal);
     }
     progress.stop();
     if (json) printJson(results);

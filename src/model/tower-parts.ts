@@ -2,7 +2,9 @@ import type { Program, Recorder } from "../tensor/program.ts";
 import type { ForwardOptions, Pass, PassOptions, PreparedPictures, Values } from "./towers.ts";
 import type { pool, probe, VisionTower, visionTower } from "./vision.ts";
 
-/** What can be had of an image tower beside its pooled output; pictures are in patches, as `Towers.patches` takes them. */
+/**
+ * What can be had of an image tower beside its pooled output; pictures are in patches, as `Towers.patches` takes them.
+ */
 export interface TowerParts {
   /** What the blocks before `layer` make, or without one the last hidden state: tokens [n, tokens * hidden]. */
   features(pictures: PreparedPictures, layer: number | undefined, options?: ForwardOptions): Promise<Values>;
@@ -12,7 +14,9 @@ export interface TowerParts {
   pool(attended: Float32Array, options?: ForwardOptions): Promise<Values>;
 }
 
-/** What `towers.ts` has; this module is loaded on demand, and what it shared with others would be a script of its own. */
+/**
+ * What `towers.ts` has; this module is loaded on demand, and what it shared with others would be a script of its own.
+ */
 interface Means {
   passOf(program: PassOptions["program"]): Pass;
   runImages(pictures: PreparedPictures, options?: ForwardOptions, pass?: Pass): Promise<Values>;

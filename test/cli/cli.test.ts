@@ -1,9 +1,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { PNG } from "pngjs";
 import { afterAll, describe, expect, it } from "vitest";
 import { asTyped, readHeader, readTensor } from "../../src/checkpoint/safetensors.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
+import { nodePlatform } from "../../src/node/platform.ts";
 import { onGpu, tallied } from "../harness/cases.ts";
 import { type Ended, siglip, temporaryFolder } from "../harness/cli.ts";
 import { demoJson, variant } from "../siglip/variants.ts";
@@ -59,6 +61,26 @@ describe("siglip demo", () => {
 });
 
 describe("siglip classify", () => {
+  tallied("--heatmap writes the picture with heat where the most probable label is", counted, async () => {
+    const [picture, out] = [`${demo}/dog-and-banana.jpg`, at("where.png")];
+    const words = ["--labels", "a banana", "a plane", ...cpu];
+    const { code, stdout } = await siglip(["classify", picture, ...words, "--heatmap", out]);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining("a banana") });
+    const [warm, plain] = [PNG.sync.read(readFileSync(out)), await nodePlatform.decode(picture)];
+    expect([warm.width, warm.height]).toEqual([plain.width, plain.height]);
+    // The banana lies on the right, the dog on the left.
+    const changed = [0, 0];
+    for (let i = 0; i < plain.data.length; i++) {
+      const side = Math.floor(i / 3) % plain.width < plain.width / 2 ? 0 : 1;
+      changed[side] += Math.abs(warm.data[4 * Math.floor(i / 3) + (i % 3)] - plain.data[i]);
+    }
+    expect(changed[1]).toBeGreaterThan(5 * changed[0]);
+    refused(
+      await siglip(["classify", picture, picture, ...words, "--heatmap", out]),
+      /wanted one picture and --labels/,
+    );
+  });
+
   const wanted = ["--labels", ...cats.labels, "--template", "{label}"];
 
   tallied("prints JSON with the reference's logits", counted, async () => {

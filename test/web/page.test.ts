@@ -58,6 +58,20 @@ describe("the page", () => {
     ]);
     expect(shown[0][1]).toBeGreaterThan(95);
     expect(shown[5][1]).toBeLessThan(1);
+    // A label that is chosen is shown over the picture, and not when it is left again.
+    await page.click('#bars button:text-is("a dog")');
+    await page.waitForSelector("#heat", { state: "visible" });
+    const hot = await page.$eval("#heat", (canvas: HTMLCanvasElement) => {
+      const { width, height } = canvas;
+      const { data } = canvas.getContext("2d")!.getImageData(0, 0, width, height);
+      const opacity = data.filter((_, i) => i % 4 === 3);
+      return (opacity.indexOf(opacity.reduce((a, b) => Math.max(a, b))) % width) / width;
+    });
+    expect(hot, "the dog is on the left").toBeLessThan(0.5);
+    expect(await page.getAttribute('#bars button:text-is("a dog")', "aria-pressed")).toBe("true");
+    expect(await page.textContent("#classify-status")).toContain("Red is where “a dog” is");
+    await page.click('#bars button:text-is("a dog")');
+    await page.waitForSelector("#heat", { state: "hidden" });
     expect(await page.textContent("#model-button")).toMatch(/demo\s+f16 · CPU/);
     expect(await page.textContent("#running")).toMatch(
       /^WebGPU found no graphics hardware. Models run on the CPU: 1 thread, simd.*; on every core after a reload, if this browser shares memory\.$/,

@@ -6,18 +6,23 @@ export interface Bar {
   readonly probability: number;
 }
 
-/** Draws probabilities as bars, the likeliest first; rows that are there move instead of being made anew. */
-export function drawBars(list: HTMLElement, bars: readonly Bar[]): void {
+/**
+ * Draws probabilities as bars, the likeliest first; rows that are there are written anew. `chosen` is the label that is
+ * pressed.
+ */
+export function drawBars(list: HTMLElement, bars: readonly Bar[], chosen?: string): void {
   const sorted = [...bars].sort((a, b) => b.probability - a.probability);
   while (list.children.length > sorted.length) list.lastElementChild!.remove();
   while (list.children.length < sorted.length) {
-    const [fill, label, percent] = ["fill", "label", "percent"].map((name) => make("span", { class: name }));
+    const [fill, percent] = ["fill", "percent"].map((name) => make("span", { class: name }));
+    const label = make("button", { class: "label", type: "button" });
     list.append(make("li", {}, fill, label, percent));
   }
   for (const [index, { label, probability }] of sorted.entries()) {
     const [fill, name, percent] = list.children[index].children as unknown as HTMLElement[];
     fill.style.width = `${(100 * probability).toFixed(2)}%`;
     name.textContent = label;
+    name.setAttribute("aria-pressed", String(label === chosen));
     percent.textContent = formatPercent(probability);
   }
 }

@@ -7,6 +7,7 @@ import { drawBars, formatPercent } from "./bars.ts";
 import { Camera } from "./camera.ts";
 import { EXAMPLES, type Example } from "./examples.ts";
 import { readClipboard, takePictures } from "./pictures.ts";
+import { drawHeat } from "./where.ts";
 
 /** How long typing rests before texts are embedded, in milliseconds. */
 const REST = 120;
@@ -18,6 +19,7 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
   const picture = byId("picture", HTMLImageElement);
   const video = byId("video", HTMLVideoElement);
   const bars = byId("bars", HTMLElement);
+  const heat = byId("heat", HTMLCanvasElement);
   const status = byId("classify-status", HTMLElement);
   const cameraButton = byId("camera", HTMLButtonElement);
 
@@ -26,6 +28,8 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
   /** The picture's embedding, made once for all labels that are typed. */
   let image: Promise<Embeddings> | undefined;
   let shown: Blob | undefined;
+  /** The label whose place in the picture is shown. */
+  let chosen: string | undefined;
   let camera: Camera | undefined;
   /** Counts what is scored, and what is shown: of several that overlap, the last counts. */
   let turn = 0;
@@ -66,6 +70,7 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
       drawBars(
         bars,
         asked.map((label, index) => ({ label, probability: probabilities[index] })),
+        chosen,
       );
       bars.classList.remove("stale");
       const best = probabilities.indexOf(Math.max(...probabilities));
@@ -82,9 +87,30 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     }
   }
 
+  /** Shows where in the picture a label is, or nothing. */
+  async function locate(label?: string): Promise<void> {
+    chosen = label;
+    heat.hidden = true;
+    for (const button of bars.querySelectorAll("button")) {
+      button.setAttribute("aria-pressed", String(button.textContent === label));
+    }
+    const [asked, file] = [model, shown];
+    if (label === undefined || !asked || !file || camera) return;
+    say("Looking where it is …");
+    try {
+      const map = await asked.locate(file, label, template.value);
+      if (chosen !== label || shown !== file || model !== asked) return;
+      drawHeat(heat, picture, map);
+      say(`Red is where “${label}” is: what the model leans on for it.`);
+    } catch (error) {
+      if (chosen === label) say(sentence(error), true);
+    }
+  }
+
   function show(file: Blob, text: string): void {
     picked++;
     stopCamera();
+    void locate();
     shown = file;
     URL.revokeObjectURL(picture.src);
     picture.src = URL.createObjectURL(file);
@@ -120,6 +146,7 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
     } catch (error) {
       return say(sentence(error), true);
     }
+    void locate();
     // What was wrong with a picture before has nothing to do with what is seen now.
     say("");
     cameraButton.setAttribute("aria-pressed", "true");
@@ -149,8 +176,14 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
   let typing = 0;
   function typed(): void {
     clearTimeout(typing);
+    void locate();
     typing = window.setTimeout(() => image && void score(image), REST);
   }
+  bars.addEventListener("click", ({ target }) => {
+    if (!(target instanceof HTMLButtonElement)) return;
+    const label = target.textContent;
+    void locate(label === chosen ? undefined : label).then(() => chosen === undefined && !camera && say(""));
+  });
   labels.addEventListener("input", typed);
   template.addEventListener("input", typed);
 
@@ -186,6 +219,7 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
   context.onModel((loaded) => {
     model = loaded;
     texts = new TextCache(loaded);
+    void locate();
     if (shown) embed(shown);
   });
   context.model().catch((error) => say(sentence(error), true));

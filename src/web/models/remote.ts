@@ -1,5 +1,5 @@
 import { proxy, transfer, wrap } from "comlink";
-import type { BrowserImage, Embeddings, LoadOptions, LoadProgress, Siglip, Similarity } from "../../index.ts";
+import type { BrowserImage, Embeddings, HeatMap, LoadOptions, LoadProgress, Siglip, Similarity } from "../../index.ts";
 import { mismatch } from "../../support/error.ts";
 import type { Calls } from "./worker.ts";
 
@@ -78,6 +78,12 @@ export class RemoteModel {
 
   embedTexts(texts: readonly string[]): Promise<Embeddings> {
     return this.worker.unlessEnded(this.worker.calls.embedTexts(texts));
+  }
+
+  /** Where in a picture a label is. */
+  async locate(image: Picture, label: string, template: string): Promise<HeatMap> {
+    const [map] = await this.worker.unlessEnded(this.worker.calls.locate(image, label, template));
+    return map;
   }
 
   similarity(images: Embeddings, texts: Embeddings): Promise<Similarity> {

@@ -15,6 +15,7 @@ const calls = {
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
   embedTexts: (texts: readonly string[]) => model.embedTexts(texts),
+  locate: (image: Picture, label: string, template: string) => model.locate(image, label, { templates: [template] }),
   similarity: (images: Embeddings, texts: Embeddings) => model.similarity(images, texts),
 };
 
