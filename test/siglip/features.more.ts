@@ -1,0 +1,3 @@
+import { holdFeatures } from "./pool-attention.ts";
+
+holdFeatures(["webgpu"]);
