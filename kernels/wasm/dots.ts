@@ -127,9 +127,9 @@ const beginOfColumns: Dots["begin"] = (f, _, scales, sums) => {
 export const DOT_ROWS = { i16: 4, i8x2: 6, i8: 6 } as const;
 
 /** x and weights of 14 bits, or fewer, in two bytes: 32 products stay below 2^31. */
-export function addShorts(m: Module, instructions: Instructions): Call {
+export function addShorts(m: Module, instructions: Instructions, rows: number): Call {
   const dots: Dots = {
-    rows: DOT_ROWS.i16,
+    rows,
     groupBytes: X_GROUP.i16.bytes,
     words: 16,
     begin: (f, _, __, sums) => {
@@ -142,9 +142,9 @@ export function addShorts(m: Module, instructions: Instructions): Call {
 }
 
 /** Weights of 8 bits, x of 14 in two unsigned planes of 7. */
-export function addPlanes(m: Module, instructions: Instructions): Call {
+export function addPlanes(m: Module, instructions: Instructions, rows: number): Call {
   const dots: Dots = {
-    rows: DOT_ROWS.i8x2,
+    rows,
     groupBytes: X_GROUP.i8x2.bytes,
     words: 8,
     begin: beginOfColumns,
@@ -155,9 +155,9 @@ export function addPlanes(m: Module, instructions: Instructions): Call {
 }
 
 /** Weights of 8 bits, x unsigned: 7 bits, or 8 where the dot takes them. */
-export function addBytes(m: Module, instructions: Instructions): Call {
+export function addBytes(m: Module, instructions: Instructions, rows: number): Call {
   const dots: Dots = {
-    rows: DOT_ROWS.i8,
+    rows,
     groupBytes: X_GROUP.i8.bytes,
     words: 8,
     begin: beginOfColumns,
@@ -169,9 +169,9 @@ export function addBytes(m: Module, instructions: Instructions): Call {
 }
 
 /** Weights of 4 bits, unsigned, 8 above themselves; x of 8 bits, signed. */
-export function addNibbles(m: Module, instructions: Instructions): Call {
+export function addNibbles(m: Module, instructions: Instructions, rows: number): Call {
   const dots: Dots = {
-    rows: DOT_ROWS.i8,
+    rows,
     groupBytes: X_GROUP.i8.bytes,
     words: 8,
     begin: (f, rows, _, sums) => {

@@ -97,15 +97,16 @@ function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
   const [stored, arithmetic] = FORMS[form];
   const multiply = {
     f32: (m: Module) => addBlock(m, instructions),
-    i16: (m: Module) => addShorts(m, instructions),
-    i8x2: (m: Module) => addPlanes(m, instructions),
-    i8: (m: Module) => (stored === "q4" ? addNibbles : addBytes)(m, instructions),
+    i16: (m: Module, rows: number) => addShorts(m, instructions, rows),
+    i8x2: (m: Module, rows: number) => addPlanes(m, instructions, rows),
+    i8: (m: Module, rows: number) => (stored === "q4" ? addNibbles : addBytes)(m, instructions, rows),
   }[arithmetic];
   const factor = stored === "i14" ? 1 / I14_TOP : 1;
   const offset = { f32: 0, i16: 0, i8x2: 64, i8: stored === "q4" ? 0 : instructions.dot8 ? 128 : 64 }[arithmetic];
   return {
     rows: blockRows(form, instructions),
     multiply,
+    single: arithmetic !== "f32",
     expand: EXPAND[form]?.add,
     scale: arithmetic === "f32" ? undefined : addScales(factor, offset),
     rowScales: arithmetic === "i16" || arithmetic === "i8x2",

@@ -10,8 +10,10 @@ export const PANEL = 8;
 export interface LinearParts {
   /** Rows of x in a block. */
   readonly rows: number;
-  /** Adds f(x, xStride, have, codes, xBytes, tile, scales or the tile's stride): a block's sums, in f32. */
-  multiply(m: Module): Call;
+  /** Adds f(x, xStride, have, codes, xBytes, tile, scales or the tile's stride): the sums of so many rows, in f32. */
+  multiply(m: Module, rows: number): Call;
+  /** Whether few rows are multiplied one by one rather than as a block that is mostly empty; the sums are the same. */
+  readonly single: boolean;
   /** What makes a stored panel what `multiply` reads. Without it that reads the stored one. */
   readonly expand?: AddExpand;
   /** What makes a stored panel's scales what `multiply` reads, if it does. */
@@ -58,6 +60,9 @@ export const LINEAR = layout(
 /** Bytes of the block's sums, with which a thread's scratch begins; the scales follow, then the expanded panel. */
 const TILE = 256;
 
+/** Rows that are few: a block takes longer than one by one. */
+const FEW = 2;
+
 /** Bytes of scratch where a group's expanded codes take so many. */
 export function linearScratch(groups: number, expandedBytes: number): number {
   return TILE + groups * (SCALES + expandedBytes);
@@ -66,7 +71,8 @@ export function linearScratch(groups: number, expandedBytes: number): number {
 /** `y = x Wᵀ + bias`, then GELU, then an addend: a panel of weights stays in the cache while all rows of x pass it. */
 export function linear(parts: LinearParts, instructions: Instructions): Module {
   const m = new Module();
-  const multiply = parts.multiply(m);
+  const multiply = parts.multiply(m, parts.rows);
+  const single = parts.single ? parts.multiply(m, 1) : undefined;
   const expand = parts.expand?.(m);
   const scale = parts.scale?.(m);
   const finish = addFinish(m, parts.rowScales, instructions);
@@ -95,8 +101,20 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
         f.when(
           inside,
           () => {
-            const from = i32.add(x, i32.mul(row, xStride));
-            f.do(multiply(from, xStride, have, codes, xBytes, tile, scale ? scales : 4 * PANEL));
+            const from = f.let(i32.add(x, i32.mul(row, xStride)));
+            const block = () => f.do(multiply(from, xStride, have, codes, xBytes, tile, scale ? scales : 4 * PANEL));
+            if (single) {
+              f.when(
+                i32.le_u(have, int(FEW)),
+                () =>
+                  f.for(0, have, 1, (r) => {
+                    const to = i32.add(tile, i32.mul(r, 4 * PANEL));
+                    f.do(single(from, xStride, 1, codes, xBytes, to, scales));
+                    f.bump(from, xStride);
+                  }),
+                block,
+              );
+            } else block();
             f.do(finish(params, tile, row, have, panel));
           },
           () => {
