@@ -57,7 +57,10 @@ export async function until<R, A = undefined>(
   for (;;) {
     const found = await page.evaluate(body, argument);
     if (found) return found;
-    if (performance.now() > end) throw new Error(`Wanted ${body} to be true within two minutes, found ${found}.`);
+    if (performance.now() > end) {
+      const shown = await page.evaluate(() => document.body.innerText.slice(0, 1000));
+      throw new Error(`Wanted ${body} to be true within two minutes, found ${found} in a page that shows: ${shown}`);
+    }
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
