@@ -9,5 +9,5 @@ export { type ErrorCode, SiglipError } from "../support/error.ts";
 export type {} from "../support/platform-types.ts";
 export { asTyped, type DType, elementSize, type TypedArrays } from "./dtype.ts";
 export { type Header, readHeader, readTensor, type TensorInfo } from "./read-safetensors.ts";
-export { type ByteRange, bytesSource, type Source } from "./source.ts";
+export { type ByteRange, bytesSource, type FileSize, type Source } from "./source.ts";
 export { encodeHeader, type TensorData, writeSafetensors } from "./write-safetensors.ts";

@@ -18,6 +18,16 @@ export interface Source {
    * may be read too.
    */
   plan?(ranges: readonly ByteRange[]): void;
+  /** The file that it is made from, where it is stored nowhere itself. */
+  readonly from?: FileSize;
+}
+
+/** A file by its name in its folder, and its length in bytes. */
+export interface FileSize {
+  /** Without the folder's. */
+  readonly name: string;
+  /** In bytes. */
+  readonly size: number;
 }
 
 /** Bytes of a file from `begin` to before `end`. */

@@ -80,7 +80,8 @@ async function readModel(model: string, cache: boolean, signal: AbortSignal): Pr
   const files: { name: string; size: number }[] = [];
   const open = async (file: string): Promise<Source | undefined> => {
     const source = await found.open(file, signal);
-    if (source) files.push({ name: file, size: source.size });
+    const { name, size } = source?.from ?? { name: file, size: source?.size ?? 0 };
+    if (source && !files.some((one) => one.name === name)) files.push({ name, size });
     return source;
   };
   const listed = { name: found.name, open, close: found.close };

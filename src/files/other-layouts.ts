@@ -1,7 +1,7 @@
 import { composedSource } from "../checkpoint/composed.ts";
 import { readNpz } from "../checkpoint/npz.ts";
 import { readHeader } from "../checkpoint/read-safetensors.ts";
-import { bytesSource, type Source } from "../checkpoint/source.ts";
+import { bytesSource, type FileSize, type Source } from "../checkpoint/source.ts";
 import { fromBigVision, isParameter, withoutParams } from "../model/layouts/big-vision.ts";
 import { bigVisionConfig } from "../model/layouts/big-vision-config.ts";
 import { fromTimm } from "../model/layouts/timm.ts";
@@ -13,7 +13,9 @@ import type { ModelFiles } from "./model-files.ts";
 /** What is read of files to find their layout. */
 type Found = Pick<ModelFiles, "name" | "npz" | "open">;
 
-/** What `open_clip_config.json` may have at most, in bytes. */
+const CONFIG = "open_clip_config.json";
+
+/** What it may have at most, in bytes. */
 const MOST_CONFIG = 2 ** 20;
 
 /**
@@ -30,11 +32,13 @@ async function readBigVision(files: Found, npz: string, signal?: AbortSignal): P
   const arrays = withoutParams(await readNpz(source, isParameter, signal));
   // The configuration first: of something else than SigLIP it names what is missing.
   const written = bigVisionConfig(arrays, source.name);
-  return made(written, composedSource(source.name, fromBigVision(arrays, source)), source.name);
+  const weights = composedSource(source.name, fromBigVision(arrays, source));
+  const own = { name: npz, size: source.size };
+  return made(written, weights, { config: own, weights: own });
 }
 
 async function readOpenClip(files: Found, signal?: AbortSignal): Promise<Map<string, Source> | undefined> {
-  const config = await files.open("open_clip_config.json", signal);
+  const config = await files.open(CONFIG, signal);
   if (!config) return undefined;
   if (config.size > MOST_CONFIG) {
     const advice = "fetch the file again";
@@ -42,13 +46,22 @@ async function readOpenClip(files: Found, signal?: AbortSignal): Promise<Map<str
   }
   const json = parse(new TextDecoder().decode(await config.read(0, config.size, signal)), config.name);
   const [first, second] = ["open_clip_model.safetensors", "model.safetensors"];
-  const source = (await files.open(first, signal)) ?? (await files.open(second, signal));
+  let name = first;
+  let source = await files.open(first, signal);
+  if (!source) {
+    name = second;
+    source = await files.open(second, signal);
+  }
   if (!source) {
     const advice = "fetch the model's weights as safetensors";
     throw mismatch("bad-checkpoint", files.name, `${first} or ${second}`, "neither", advice);
   }
   const tensors = fromTimm((await readHeader(source, signal)).tensors, source);
-  return made(timmConfig(json, tensors, config.name), composedSource(source.name, tensors), config.name);
+  const written = timmConfig(json, tensors, config.name);
+  return made(written, composedSource(source.name, tensors), {
+    config: { name: CONFIG, size: config.size },
+    weights: { name, size: source.size },
+  });
 }
 
 function parse(text: string, name: string): unknown {
@@ -59,11 +72,19 @@ function parse(text: string, name: string): unknown {
   }
 }
 
-function made({ config, preprocessor }: WrittenConfig, weights: Source, from: string): Map<string, Source> {
-  const json = (value: object) => bytesSource(new TextEncoder().encode(JSON.stringify(value, undefined, 2)), from);
-  return new Map([
-    ["config.json", json(config)],
-    ["preprocessor_config.json", json(preprocessor)],
-    ["model.safetensors", weights],
+function made(
+  { config, preprocessor }: WrittenConfig,
+  weights: Source,
+  from: Readonly<Record<"config" | "weights", FileSize>>,
+): Map<string, Source> {
+  const json = (value: object, name: string) => {
+    const source = bytesSource(new TextEncoder().encode(JSON.stringify(value, undefined, 2)), name);
+    return { ...source, from: from.config };
+  };
+  const name = `${from.config.name} as config.json`;
+  return new Map<string, Source>([
+    ["config.json", json(config, name)],
+    ["preprocessor_config.json", json(preprocessor, name)],
+    ["model.safetensors", Object.assign(weights, { from: from.weights })],
   ]);
 }

@@ -83,6 +83,8 @@ describe("an open_clip folder", () => {
       "open_clip_model.safetensors": await safetensors(asOpenClip(tensors)),
     });
     expect(await readConfig(files)).toEqual({ ...base, text: { ...base.text, dialect: "open_clip" } });
+    const config = await files.open("config.json");
+    expect(config?.from).toEqual({ name: "open_clip_config.json", size: expect.any(Number) });
     const checkpoint = await openCheckpoint(files);
     expect(read["open_clip_model.safetensors"]).toBeLessThan(20_000);
     await expectTensors(checkpoint, tensors);
