@@ -145,6 +145,20 @@ export const MUTANTS: readonly Mutant[] = [
     killedBy: ["test/siglip/search.test.ts", "the one added first"],
   },
   {
+    name: "model: what pads a picture is attended",
+    file: "src/model/transformer.ts",
+    find: "part(fused, 2, hidden), heads, lengths)",
+    replace: "part(fused, 2, hidden), heads)",
+    killedBy: [GOLDEN, "tiny-naflex on cpu"],
+  },
+  {
+    name: "naflex: a budget that is just kept counts as exceeded",
+    file: "src/image/naflex.ts",
+    find: "along(width, scale) <= maxPatches",
+    replace: "along(width, scale) < maxPatches",
+    killedBy: ["test/image/naflex.test.ts", "is Hugging Face's"],
+  },
+  {
     name: "model: queries and keys are swapped",
     file: "src/model/transformer.ts",
     find: "part(fused, 0, hidden), part(fused, 1, hidden)",
