@@ -98,13 +98,13 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "checkpoint: reading goes on after an abort",
     file: "src/checkpoint/source.ts",
-    find: "      signal?.throwIfAborted();\n      yield await",
-    replace: "      yield await",
+    find: "      signal?.throwIfAborted();\n      const length",
+    replace: "      const length",
     killedBy: ["test/checkpoint/checkpoint.test.ts", "stop when the signal aborts"],
   },
   {
     name: "safetensors: tensors may overlap",
-    file: "src/checkpoint/safetensors.ts",
+    file: "src/checkpoint/read-safetensors.ts",
     find: "if (info.begin < end)",
     replace: "if (info.end < end)",
     killedBy: ["test/checkpoint/safetensors.test.ts", "refuses overlapping tensors"],
@@ -139,10 +139,17 @@ export const MUTANTS: readonly Mutant[] = [
   },
   {
     name: "search: of equals the last comes first",
-    file: "src/search/search-index.ts",
-    find: "|| a - b",
-    replace: "|| b - a",
-    killedBy: ["test/siglip/search.test.ts", "the one added first"],
+    file: "src/search/top.ts",
+    find: "a.index > b.index",
+    replace: "a.index < b.index",
+    killedBy: ["test/search/vector-index.test.ts", "the best of a list"],
+  },
+  {
+    name: "search: rounded scores are taken for exact ones",
+    file: "src/search/scan.ts",
+    find: "=> lost[row] * length + rest",
+    replace: "=> 0 * lost[row] * length * rest",
+    killedBy: ["test/search/vector-index.test.ts", "the same ten to the bit"],
   },
   {
     name: "model: what pads a picture is attended",
@@ -175,8 +182,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "model: pictures have no positions",
     file: "src/model/vision.ts",
-    find: "add: w.positions, ",
-    replace: "",
+    find: "{ add, exact: true }",
+    replace: "{ exact: true }",
     killedBy: [GOLDEN, ON_CPU],
   },
   {
