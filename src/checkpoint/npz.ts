@@ -85,10 +85,12 @@ async function readArray(source: Source, entry: ZipEntry, signal?: AbortSignal):
     return here.length === length ? here : source.read(range.begin + at, length, signal);
   };
   const prefix = await read(0, 12);
-  const length = headerLength(prefix, fail);
-  const { dtype, shape } = parseHeader(new TextDecoder("latin1").decode(await read(length.from, length.bytes)), fail);
+  const { from, data } = headerPlace(prefix, fail);
+  const decode = (part: Uint8Array) => new TextDecoder("latin1").decode(part);
+  // On from there: what goes back is inflated, and on a server asked for, again.
+  const text = decode(prefix.subarray(from)) + decode(await read(12, Math.max(0, data - 12)));
+  const { dtype, shape } = parseHeader(text, fail);
   inflated?.rest();
-  const data = length.from + length.bytes;
   const bytes = shape.reduce((product, axis) => product * axis, elementSize(dtype));
   if (bytes !== size - data) fail(`has ${size - data} bytes where ${dtype} [${shape.join(", ")}] takes ${bytes}`);
   const begin = inflated ? data : range.begin + data;
@@ -97,8 +99,8 @@ async function readArray(source: Source, entry: ZipEntry, signal?: AbortSignal):
   return { name, dtype, shape, source: inflated ?? source, begin, end: begin + bytes, range: physical };
 }
 
-/** Where the text of an array's header lies, by its first 12 bytes. */
-function headerLength(prefix: Uint8Array, fail: ZipFail): { from: number; bytes: number } {
+/** Where the text of an array's header and what follows it begin, by the first 12 bytes. */
+function headerPlace(prefix: Uint8Array, fail: ZipFail): { from: number; data: number } {
   if ([0x93, 0x4e, 0x55, 0x4d, 0x50, 0x59].some((byte, i) => prefix[i] !== byte))
     fail("does not begin as npy files do");
   const view = new DataView(prefix.buffer, prefix.byteOffset, prefix.length);
@@ -107,7 +109,7 @@ function headerLength(prefix: Uint8Array, fail: ZipFail): { from: number; bytes:
   const from = version === 1 ? 10 : 12;
   const bytes = version === 1 ? view.getUint16(8, true) : view.getUint32(8, true);
   if (bytes > MOST_HEADER) fail(`has a header of ${bytes} bytes where ${MOST_HEADER} are allowed`);
-  return { from, bytes };
+  return { from, data: from + bytes };
 }
 
 /** The header is a Python dict of three known keys; nothing else is taken. */

@@ -31,7 +31,7 @@ async function readBigVision(files: Found, npz: string, signal?: AbortSignal): P
   if (!source) throw mismatch("not-found", files.name, `the file ${npz}`, "none", "check its name");
   const arrays = withoutParams(await readNpz(source, isParameter, signal));
   // The configuration first: of something else than SigLIP it names what is missing.
-  const written = bigVisionConfig(arrays, source.name);
+  const written = bigVisionConfig(arrays, source.name, npz);
   const weights = composedSource(source.name, fromBigVision(arrays, source));
   const own = { name: npz, size: source.size };
   return made(written, weights, { config: own, weights: own });

@@ -63,15 +63,18 @@ describe("an npz file", () => {
   it("inflates an array once as long as reads go forward, and again for one that goes back", async () => {
     const file = writeZip([array("a", 50_000, { deflated: true })]);
     let bytes = 0;
+    const begun: number[] = [];
     const source = bytesSource(file, "x.npz");
     const counted: Source = {
       ...source,
       read(offset, length) {
         bytes += length;
+        begun.push(offset);
         return source.read(offset, length);
       },
     };
     const found = (await readNpz(counted, () => true)).get("a")!;
+    expect(begun.filter((offset) => offset === found.range.begin)).toHaveLength(1);
     bytes = 0;
     const together = [0, 4000, 100_000, 199_996].map((at) => found.source.read(found.begin + at, 4));
     expect((await Promise.all(together)).map((four) => new Float32Array(four.buffer)[0])).toEqual(

@@ -2,6 +2,8 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
+import { bytesSource } from "../../src/checkpoint/source.ts";
+import { anyLayout } from "../../src/files/any-layout.ts";
 import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
 import { parseConfig, type SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
@@ -126,7 +128,9 @@ describe("an open_clip folder", () => {
     ["model_cfg.text_cfg.pool_type", "argmax", /pool_type to be "last", found "argmax"/],
     ["model_cfg.text_cfg.no_causal_mask", false, /no_causal_mask to be true, found false/],
     ["model_cfg.text_cfg.heads", 3, /num_attention_heads to be a divisor of hidden_size 16, found 3/],
-    ["model_cfg.text_cfg", null, /a width of .* whose heads are known, found 16/],
+    ["model_cfg.text_cfg.no_causal_mask", null, /no_causal_mask to be true, found none/],
+    ["model_cfg.text_cfg.heads", null, /a width of .* whose heads are known, found 16/],
+    ["model_cfg.text_cfg", null, /text_cfg: wanted pool_type to be "last", found none/],
     ["preprocess_cfg.resize_mode", "shortest", /resize_mode to be "squash", found "shortest"/],
     ["preprocess_cfg.mean", [1, 2], /image_mean to be three numbers/],
   ])("whose %s is %j is refused by name", async (path, value, message) => {
@@ -198,6 +202,17 @@ describe("a big_vision file", () => {
     }
   });
 
+  it("behind a URL says its picture's size in its own name, whatever a signature says", async () => {
+    const npz = writeNpz(asBigVision(smallTensors, small, false));
+    const files = anyLayout({
+      name: "memory",
+      npz: "siglip_4_23.npz",
+      open: async (file) => bytesSource(npz, `https://server.example/${file}?signature=22/a`),
+      close: async () => {},
+    });
+    expect((await readConfig(files)).vision.imageSize).toBe(23);
+  });
+
   it.each([
     ["img/embedding/kernel", undefined, /the array img\/embedding\/kernel of 4 axes, found none/],
     ["img/embedding/kernel", [48, 24], /or \[patch patch 3\] with a square of them, found \[48\] and \[1, 25\]/],
@@ -205,6 +220,12 @@ describe("a big_vision file", () => {
     ["img/pos_embedding", [1, 24, 25], /a square number of position embeddings, found 24/],
     ["txt/head/bias", undefined, /the array txt\/head\/bias, found \d+ arrays but not this one/],
     ["img/MAPHead_0/MultiHeadDotProductAttention_0/key/bias", [24], /the same shape and type for query, key and value/],
+    [
+      "txt/Encoder_0/encoderblock/LayerNorm_0/scale",
+      [9e14, 0],
+      /at most 256 layers in txt\/Encoder_0, found 900000000000000/,
+    ],
+    ["txt/head/bias", [0], /params\/txt\/head\/bias with no axis of 0, found \[0\]/],
   ])("whose %s is %j is refused in one sentence", async (name, shape, message) => {
     const arrays = asBigVision(smallTensors, small, false);
     if (!shape) arrays.delete(`params/${name}`);

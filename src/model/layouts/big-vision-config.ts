@@ -9,8 +9,9 @@ const GEMMA = 256_000;
  * What the shapes of a big_vision checkpoint's arrays say of a model, which has no configuration beside it: heads
  * from the attention kernels; the picture's side from the positions and the patch, or the number in the file's name
  * that is cut into as many patches; the resize filter from the vocabulary, by which SigLIP's two generations differ.
+ * `file` is shown in errors, `name` is the file's name alone.
  */
-export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenConfig {
+export function bigVisionConfig(arrays: BigVisionArrays, file: string, name: string): WrittenConfig {
   const shape = (name: string, axes: number) => {
     const found = arrays.get(name)?.shape;
     if (found?.length === axes) return found;
@@ -19,7 +20,7 @@ export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenC
     throw mismatch("unsupported", file, `the array ${name} of ${axes} axes`, what, advice);
   };
   const tower = (below: string): TowerSizes => {
-    const { layers, stacked } = encoderOf(arrays, below);
+    const { layers, stacked } = encoderOf(arrays, below, file);
     const block = `${below}/encoderblock${stacked ? "" : "_0"}`;
     const inBlock = (name: string, axes: number) => shape(`${block}/${name}`, axes + Number(stacked)).slice(-axes);
     const [hidden, mlp] = inBlock("MlpBlock_0/Dense_0/kernel", 2);
@@ -42,7 +43,7 @@ export function bigVisionConfig(arrays: BigVisionArrays, file: string): WrittenC
   const [, positions] = shape("txt/pos_embedding", 3);
   const [, projection] = shape("txt/head/kernel", 2);
   const half = [0.5, 0.5, 0.5];
-  const imageSize = imageSizeOf(tokens, patchSize, undefined, file.replace(/[?#].*$|^.*[/\\]/gs, ""), file);
+  const imageSize = imageSizeOf(tokens, patchSize, undefined, name, file);
   return writeConfig({
     vision: { ...tower("img/Transformer"), imageSize, patchSize, numPatches: naflex ? tokens : undefined },
     text: { ...tower("txt/Encoder_0"), vocabulary, positions, projection, dialect: "big_vision" },

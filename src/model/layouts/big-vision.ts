@@ -28,13 +28,17 @@ interface Encoder {
   readonly stacked: boolean;
 }
 
-/** The blocks below a name: `encoderblock_0` and so on, or stacked ones. */
-export function encoderOf(arrays: BigVisionArrays, below: string): Encoder {
+/** As many as a configuration may say. A few bytes can claim any number of stacked ones. */
+const MOST_LAYERS = 256;
+
+/** The blocks below a name: `encoderblock_0` and so on, or stacked ones. Throws a SiglipError for too many. */
+export function encoderOf(arrays: BigVisionArrays, below: string, file: string): Encoder {
   const stacked = arrays.get(`${below}/encoderblock/LayerNorm_0/scale`);
-  if (stacked) return { layers: stacked.shape[0] ?? 0, stacked: true };
-  let layers = 0;
-  while (arrays.has(`${below}/encoderblock_${layers}/LayerNorm_0/scale`)) layers++;
-  return { layers, stacked: false };
+  let layers = stacked?.shape[0] ?? 0;
+  if (!stacked) while (arrays.has(`${below}/encoderblock_${layers}/LayerNorm_0/scale`)) layers++;
+  if (layers <= MOST_LAYERS) return { layers, stacked: stacked !== undefined };
+  const advice = "name a SigLIP checkpoint of big_vision";
+  throw mismatch("unsupported", file, `at most ${MOST_LAYERS} layers in ${below}`, `${layers}`, advice);
 }
 
 /** Dense layers of a block, and norms: big_vision's names and Hugging Face's. */
@@ -135,7 +139,7 @@ class Reader {
   }
 
   private blocks(below: string, ours: string): void {
-    const { layers, stacked } = encoderOf(this.arrays, below);
+    const { layers, stacked } = encoderOf(this.arrays, below, this.file.name);
     for (let layer = 0; layer < layers; layer++) {
       const block = stacked ? `${below}/encoderblock` : `${below}/encoderblock_${layer}`;
       const at = stacked ? { layer, layers } : undefined;
@@ -200,6 +204,7 @@ class Reader {
 
   private need(name: string): NpzArray {
     const array = this.arrays.get(name);
+    if (array?.shape.includes(0)) this.wrongAxes(array, "no axis of 0");
     if (array) return array;
     const found = `${this.arrays.size} arrays but not this one`;
     throw mismatch(

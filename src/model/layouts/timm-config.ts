@@ -19,8 +19,8 @@ export function timmConfig(json: unknown, tensors: readonly ComposedTensor[], su
   if (!/siglip/.test(name)) vision.fail("timm_model_name", "a SigLIP tower of timm's");
   vision.expect("timm_pool", ["map"]);
   vision.expect("timm_proj", ["none"]);
-  text.expect("pool_type", ["last"]);
-  text.expect("no_causal_mask", [true]);
+  text.require("pool_type", "last");
+  text.require("no_causal_mask", true);
   text.expect("hf_model_name", [undefined]);
   pictures.expect("resize_mode", ["squash"]);
   pictures.expect("interpolation", ["bicubic", "bilinear"]);
@@ -84,6 +84,11 @@ class Reader {
     const value = this.get(key);
     if (value !== undefined && !known.includes(value))
       this.fail(key, known.map((one) => JSON.stringify(one)).join(" or "));
+  }
+
+  /** Refuses every other value, and none: open_clip takes its own default then, which is no SigLIP's. */
+  require(key: string, wanted: unknown): void {
+    if (this.get(key) !== wanted) this.fail(key, JSON.stringify(wanted));
   }
 
   fail(key: string, wanted: string): never {
