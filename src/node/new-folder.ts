@@ -7,12 +7,14 @@ import { attempt, writeFileAtomic } from "./file.ts";
 
 /** Rejects with a SiglipError where something stands at a path already; an empty folder does not count. */
 export async function checkNewFolder(path: string): Promise<void> {
-  const found = await stat(path).catch(() => undefined);
+  const target = resolve(path);
+  const found = await stat(target).catch(() => undefined);
   if (!found) return;
   const advice = "choose another folder, or delete this one";
-  if (!found.isDirectory()) throw mismatch("bad-input", path, "a folder to be made", "a file", advice);
-  const names = await attempt(path, "read", () => readdir(path));
-  if (names.length > 0) throw mismatch("bad-input", path, "a folder to be made", `${names.length} files in it`, advice);
+  if (!found.isDirectory()) throw mismatch("bad-input", target, "a folder to be made", "a file", advice);
+  const names = await attempt(target, "read", () => readdir(target));
+  if (names.length > 0)
+    throw mismatch("bad-input", target, "a folder to be made", `${names.length} files in it`, advice);
 }
 
 /**

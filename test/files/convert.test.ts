@@ -4,7 +4,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { convertFiles } from "../../src/files/convert.ts";
-import { writeNewFolder } from "../../src/node/new-folder.ts";
+import { checkNewFolder, writeNewFolder } from "../../src/node/new-folder.ts";
 import { float32ToHalf } from "../../src/support/numbers.ts";
 import { filesOf, safetensors } from "../harness/layouts.ts";
 import type { Tensors } from "../judge/layouts.ts";
@@ -118,6 +118,8 @@ describe("the folder", () => {
     const file = place();
     writeFileSync(file, "mine");
     await expect(writeNewFolder(file, convertFiles(filesOf(demo).files))).rejects.toThrow(/found a file/);
+    // As a path of nothing is the folder that one stands in.
+    await expect(checkNewFolder("")).rejects.toThrow(/found \d+ files in it/);
 
     const abort = new AbortController();
     const onProgress = () => abort.abort();
