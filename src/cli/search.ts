@@ -88,7 +88,10 @@ async function embed(model: Siglip, { text, image, not }: Query, signal: AbortSi
   };
   if (image !== undefined) add(await model.embedImages([image], { signal }), 1);
   if (text !== undefined) add(await model.embedTexts([text], { signal }), 1);
-  add(await model.embedTexts(not, { signal }), -1);
+  if (not.length > 0) add(await model.embedTexts(not, { signal }), -1);
+  if (sum.every((value) => value === 0)) {
+    throw mismatch("bad-input", "--not", "less than all that is sought", "all of it", "leave out what it shares");
+  }
   normalise(sum, model.dim);
   return sum;
 }

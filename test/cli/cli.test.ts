@@ -210,6 +210,10 @@ describe("siglip embed", () => {
     const found = await siglip(["search", out, "a plane", "--not", "2 cats", "-k", "1", ...cpu, "--json"]);
     expect({ code: found.code, stderr: found.stderr }).toEqual({ code: 0, stderr: "" });
     expect(JSON.parse(found.stdout)).toEqual([{ index: 1, score: expect.any(Number), name: images[1] }]);
+    const like = siglip(["search", out, "--image", images[0], "-k", "1", ...cpu]);
+    const nothing = siglip(["search", out, "a plane", "--not", "a plane", ...cpu]);
+    expect((await like).stdout).toBe(`1.000  ${images[0]}\n`);
+    expect((await nothing).stderr).toMatch(/^siglip: --not: wanted less than all that is sought, found all of it; /);
   });
 
   onGpu("runs on WebGPU and ends by itself", { precision: "f32" }, async () => {
