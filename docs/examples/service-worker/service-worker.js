@@ -6,12 +6,18 @@ const name = new URL(location.href).searchParams.get("model") ?? "google/siglip-
 /** A service worker is ended when it has nothing to do: then the model comes from the browser's cache. */
 let loading;
 
+function load() {
+  loading ??= Siglip.load(name, { dtype: "q4" }).catch((error) => {
+    loading = undefined;
+    throw error;
+  });
+  return loading;
+}
+
 async function classify(request, labels) {
   try {
-    loading ??= Siglip.load(name, { dtype: "q4" });
-    return Response.json(await (await loading).classify(await request.blob(), labels));
+    return Response.json(await (await load()).classify(await request.blob(), labels));
   } catch (error) {
-    loading = undefined;
     return Response.json({ error: String(error) }, { status: 500 });
   }
 }
