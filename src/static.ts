@@ -1,6 +1,6 @@
 /**
- * `siglip` in one script, for service workers and extensions, where `import()` is forbidden: all that pages load on demand stands
- * in it, but for the demo model of 7 MB.
+ * `siglip` in one script, for service workers and extensions, where `import()` is forbidden: all that pages load on
+ * demand stands in it, but for the demo model of 7 MB.
  * @module siglip/static
  */
 

@@ -80,7 +80,9 @@ async function openFiles(files: ModelFiles, signal?: AbortSignal): Promise<Check
   return Checkpoint.open(shards, index, signal);
 }
 
-/** A SentencePiece model's file in SigLIP and in SigLIP 2. The first that there is counts, and before tokenizer.json. */
+/**
+ * A SentencePiece model's file in SigLIP and in SigLIP 2. The first that there is counts, and before tokenizer.json.
+ */
 export const TOKENIZER_MODELS: readonly string[] = ["spiece.model", "tokenizer.model"];
 
 /** The bytes of the SentencePiece model's file; undefined where there is none. */

@@ -50,8 +50,8 @@ const PROGRESS = 2 ** 16;
 
 /**
  * A file on a server or among an application's own (`chrome-extension:`), or undefined where there is none: status 404
- * or 410, or a web page, with which servers of single-page applications answer for what they lack. Rejects with a SiglipError for every other answer that is not the
- * file's bytes.
+ * or 410, or a web page, with which servers of single-page applications answer for what they lack. Rejects with a
+ * SiglipError for every other answer that is not the file's bytes.
  */
 export async function openRemote(url: URL, options: RemoteOptions = {}): Promise<RemoteFile | undefined> {
   checkAddress(url);

@@ -12,8 +12,8 @@ export interface FetchOptions extends Pick<RequestOptions, "idle" | "fetch" | "c
 }
 
 /**
- * A whole file of a server, asked for once. Rejects with a SiglipError where there is none, where it has more bytes than
- * the limit, where less than a kilobyte a second comes, and with the signal's reason.
+ * A whole file of a server, asked for once. Rejects with a SiglipError where there is none, where it has more bytes
+ * than the limit, where less than a kilobyte a second comes, and with the signal's reason.
  */
 export async function fetchBytes(url: URL, options: FetchOptions): Promise<Uint8Array> {
   const { wanted, limit, signal } = options;

@@ -12,8 +12,9 @@ const HANG = 10;
 const HEAP = 96;
 
 /**
- * Runs cases of a target in a process of their own, whose heap is small. Rejects with the case and the command that runs it
- * again where one throws what is no SiglipError, breaks a promise, allocates too much, hangs, or ends the process.
+ * Runs cases of a target in a process of their own, whose heap is small. Rejects with the case and the command that
+ * runs it again where one throws what is no SiglipError, breaks a promise, allocates too much, hangs, or ends the
+ * process.
  */
 export async function fuzz(target: string, first: number, count: number): Promise<Outcome> {
   const folder = mkdtempSync(join(tmpdir(), "siglip-fuzz-"));
@@ -29,7 +30,9 @@ export async function fuzz(target: string, first: number, count: number): Promis
   }
 }
 
-/** Runs the process, its output in a file, which takes what is written even by a process that hangs; says how it failed. */
+/**
+ * Runs the process, its output in a file, which takes what is written even by a process that hangs; says how it failed.
+ */
 function run(file: string, args: readonly string[]): Promise<string | undefined> {
   const script = fileURLToPath(new URL("run.ts", import.meta.url));
   const output = openSync(file, "w");

@@ -87,7 +87,10 @@ function varint(value: number): Uint8Array {
   return Uint8Array.from([...out, rest]);
 }
 
-/** A PNG with chunks changed, dropped, doubled and moved, or its pixels unpacked, changed and packed again; most checksums are right. */
+/**
+ * A PNG with chunks changed, dropped, doubled and moved, or its pixels unpacked, changed and packed again; most
+ * checksums are right.
+ */
 export function mutatePng(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array {
   if (random.chance(0.15)) return mutateBytes(random, bytes, others);
   const chunks = chunksOf(bytes);
@@ -155,7 +158,10 @@ function pngOf(
   return join(...parts);
 }
 
-/** A JPEG with segments changed, dropped, doubled, moved in from others, frame sizes of any kind, and its scans' bits turned over. */
+/**
+ * A JPEG with segments changed, dropped, doubled, moved in from others, frame sizes of any kind, and its scans' bits
+ * turned over.
+ */
 export function mutateJpeg(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array {
   if (random.chance(0.15)) return mutateBytes(random, bytes, others);
   const segments = segmentsOf(bytes);

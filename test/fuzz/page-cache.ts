@@ -1,5 +1,6 @@
-// What somebody has put into the page's caches, and what answers for its server: other pages, broken chunks, older copies.
-// The service worker keeps nothing but the page's own files, and once it has them they are what it answers with.
+// What somebody has put into the page's caches, and what answers for its server: other pages, broken chunks, older
+// copies. The service worker keeps nothing but the page's own files, and once it has them they are what it answers
+// with.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";

@@ -1,6 +1,6 @@
-// What somebody has put into the caches of Node: another Hub's answers, its absences and names of contents, files, and links
-// in the place of files and folders. Whatever it is, nothing of it is taken for what the model's own Hub has, nothing is
-// written or deleted where a link leads, and the model loads. What a browser keeps: stored.ts.
+// What somebody has put into the caches of Node: another Hub's answers, its absences and names of contents, files, and
+// links in the place of files and folders. Whatever it is, nothing of it is taken for what the model's own Hub has,
+// nothing is written or deleted where a link leads, and the model loads. What a browser keeps: stored.ts.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";

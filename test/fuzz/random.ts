@@ -47,7 +47,10 @@ export function edge(random: Random, length: number): number {
   return random.chance(0.3) ? Math.max(0, length + random.below(5) - 2) : random.pick(EDGES);
 }
 
-/** A copy with one to eight changes: bits, numbers of any width and order, parts cut, doubled, moved in from `others` or made up. */
+/**
+ * A copy with one to eight changes: bits, numbers of any width and order, parts cut, doubled, moved in from `others` or
+ * made up.
+ */
 export function mutateBytes(random: Random, bytes: Uint8Array, others: readonly Uint8Array[]): Uint8Array {
   let out = Uint8Array.from(bytes);
   for (let changes = random.few(); changes > 0; changes--) out = change(random, out, others);

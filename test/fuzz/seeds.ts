@@ -8,7 +8,9 @@ import { join } from "./random.ts";
 
 const fixture = (path: string) => new Uint8Array(readFileSync(new URL(`../fixtures/${path}`, import.meta.url)));
 
-/** A picture of 5 x 4 in every colour type, depth and interlacing of the PNG specification, and some of the fixtures. */
+/**
+ * A picture of 5 x 4 in every colour type, depth and interlacing of the PNG specification, and some of the fixtures.
+ */
 export const PNGS: readonly Uint8Array[] = [
   ...[
     [0, 1, 1],

@@ -1,4 +1,5 @@
-// What somebody has put where a browser keeps a model: files in its private file system, whole folders of another Hub's.
+// What somebody has put where a browser keeps a model: files in its private file system, whole folders of another
+// Hub's.
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { deleteCached, keepFiles, listCached } from "../../src/browser/storage/cache.ts";

@@ -34,10 +34,16 @@ export interface Target {
   readonly cases: number;
   /** Whatever the case, it is never refused. */
   readonly harmless?: true;
-  /** Bytes that reading files of `length` bytes in all may allocate, by the reader's doc comment and what the platform adds. */
+  /**
+   * Bytes that reading files of `length` bytes in all may allocate, by the reader's doc comment and what the platform
+   * adds.
+   */
   bound(length: number, files: readonly Uint8Array[]): number;
   make(random: Random): readonly Uint8Array[];
-  /** Reads the files. A SiglipError refuses them; else what comes back uses what was read and throws where it does not hold. */
+  /**
+   * Reads the files. A SiglipError refuses them; else what comes back uses what was read and throws where it does not
+   * hold.
+   */
   read(files: readonly Uint8Array[]): Promise<() => unknown>;
 }
 
