@@ -26,7 +26,7 @@ export function prepared(pictures: Float32Array | FlexiblePictures, { vision, im
 function checkPixels(values: unknown, item: number, size: readonly number[]): asserts values is Float32Array {
   if (!(values instanceof Float32Array && values.length % item === 0)) {
     const wanted = `a Float32Array of [n, 3, ${size.join(", ")}], ${item} an image`;
-    const found = `${(values as Float32Array | undefined)?.length}`;
+    const found = values instanceof Float32Array ? `${values.length}` : "something else";
     throw mismatch("bad-input", "imageTower", wanted, found, "use the checkpoint's image size");
   }
   checkFinite(values);
@@ -46,7 +46,7 @@ function checkFlexible(pictures: Float32Array | FlexiblePictures, depth: number)
   const bad = grids.findIndex((grid) => !fits(grid, most));
   if (bad >= 0) {
     const wanted = `a grid [rows, columns] of 1 to ${most} patches for each picture`;
-    throw mismatch("bad-input", "imageTower", wanted, `${JSON.stringify(grids[bad])} at ${bad}`, "check the grids");
+    throw mismatch("bad-input", "imageTower", wanted, `${show(grids[bad])} at ${bad}`, "check the grids");
   }
   checkFinite(patches);
 }
@@ -54,6 +54,11 @@ function checkFlexible(pictures: Float32Array | FlexiblePictures, depth: number)
 function fits(grid: Grid | undefined, most: number): boolean {
   if (!Array.isArray(grid) || grid.length !== 2) return false;
   return grid.every((side) => Number.isInteger(side) && side >= 1) && grid[0] * grid[1] <= most;
+}
+
+/** As it would be written; of tensors of int64, as `spatial_shapes` is, numbers are bigints. */
+function show(grid: unknown): string {
+  return JSON.stringify(grid, (_, side) => (typeof side === "bigint" ? `${side}n` : side));
 }
 
 function checkFinite(values: Float32Array): void {

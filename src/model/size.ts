@@ -26,7 +26,8 @@ export function atSize(config: SiglipConfig, size: readonly [height: number, wid
   const sound = (side: unknown) => Number.isInteger(side) && (side as number) >= patchSize && (side as number) <= most;
   if (!(Array.isArray(size) && size.length === 2 && size.every(sound))) {
     const wanted = `[height, width], whole pixels from ${patchSize} to ${most}`;
-    throw mismatch("bad-input", "size", wanted, String(JSON.stringify(size)), "leave it out for the checkpoint's own");
+    const found = String(JSON.stringify(size, (_, side) => (typeof side === "bigint" ? `${side}n` : side)));
+    throw mismatch("bad-input", "size", wanted, found, "leave it out for the checkpoint's own");
   }
   const [height, width] = size;
   if (height === image.size[0] && width === image.size[1]) return config;

@@ -31,8 +31,8 @@ describe("another size", () => {
   });
 
   it("is two sides of at least a patch, and of no NaFlex model", () => {
-    for (const odd of [64, [64], [15, 64], [64, 4097], [64.5, 64], ["64", 64], null]) {
-      expect(() => atSize(config, odd as never), JSON.stringify(odd)).toThrow(SiglipError);
+    for (const odd of [64, [64], [15, 64], [64, 4097], [64.5, 64], ["64", 64], [64n, 64n], null]) {
+      expect(() => atSize(config, odd as never), String(odd)).toThrow(SiglipError);
       expect(() => atSize(config, odd as never)).toThrow(
         /^size: wanted \[height, width\], whole pixels from 16 to 4096/,
       );

@@ -69,7 +69,7 @@ describe("a NaFlex model", () => {
     await expect(tower({ patches, grids: [[2, 3]] })).resolves.toBeDefined();
     const five = /wanted patches of \[5, 1 to 4096, 48\] for 5 grids, found 576 values/;
     await expect(tower({ patches, grids: new Array(5).fill([1, 1]) })).rejects.toThrow(five);
-    for (const grid of [[2, 4], [0, 3], [6], [1.5, 2], null]) {
+    for (const grid of [[2, 4], [0, 3], [6], [1.5, 2], [2n, 3n], null]) {
       const message = /wanted a grid \[rows, columns\] of 1 to 6 patches for each picture, found .* at 1;/;
       await expect(tower({ patches, grids: [[2, 3], grid] })).rejects.toThrow(message);
     }
