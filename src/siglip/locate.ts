@@ -32,6 +32,9 @@ export interface EmbeddedLabels {
 /** A window's side as a share of the grid's shorter one. */
 const SHARE = 1 / 4;
 
+/** The longest that the event loop waits, in milliseconds. */
+const TURN = 15;
+
 /**
  * A heat map for each label. Windows of patches are hidden one after another from the MAP head, and what a label's
  * logit loses by that is the heat of the window's patches, averaged over all windows that a patch is in. [Zeiler and
@@ -57,7 +60,9 @@ export async function locate<Image>(
   const grid = pictures.grids?.[0] ?? ([Math.floor(height / patchSize), Math.floor(width / patchSize)] as const);
   const { query, keys } = await probed(source, pictures, signal);
   const windows = windowsOf(grid);
-  const { data } = await (await towers.parts()).pool(without([[], ...windows], query, keys, heads), { signal });
+  const { data } = await (await towers.parts()).pool(await without(windows, grid, query, keys, heads, signal), {
+    signal,
+  });
   return labels.map((label, index) => {
     const text = texts.data.subarray(index * hidden, (index + 1) * hidden);
     const logits = Array.from({ length: windows.length + 1 }, (_, window) => {
@@ -68,58 +73,89 @@ export async function locate<Image>(
   });
 }
 
-/** The patches of every window that lies within the grid. */
-function windowsOf([rows, columns]: Grid): number[][] {
+/** Patches that are left out together, and their ends. */
+interface Window {
+  readonly top: number;
+  readonly left: number;
+  readonly bottom: number;
+  readonly right: number;
+}
+
+/** Every window that lies within the grid; none where it would be all of the grid. */
+function windowsOf([rows, columns]: Grid): Window[] {
   const side = Math.max(1, Math.round(Math.min(rows, columns) * SHARE));
-  const windows: number[][] = [];
+  if (side === rows && side === columns) return [];
+  const windows: Window[] = [];
   for (let top = 0; top + side <= rows; top++) {
     for (let left = 0; left + side <= columns; left++) {
-      const inside = (_: unknown, i: number) => (top + Math.floor(i / side)) * columns + left + (i % side);
-      windows.push(Array.from({ length: side * side }, inside));
+      windows.push({ top, left, bottom: top + side, right: left + side });
     }
   }
   return windows;
 }
 
-/** What the query attends to without each of these sets of tokens: [sets, hidden]. */
-function without(
-  sets: readonly (readonly number[])[],
+/** What the query attends to, whole and without each of these windows: [1 + windows, hidden]. */
+async function without(
+  windows: readonly Window[],
+  grid: Grid,
   query: Float32Array,
   keys: Float32Array,
   heads: number,
-): Float32Array {
+  signal?: AbortSignal,
+): Promise<Float32Array> {
   const hidden = query.length;
-  const tokens = keys.length / (2 * hidden);
+  const tokens = grid[0] * grid[1];
   const weights = attention(query, keys, heads);
-  const out = new Float32Array(sets.length * hidden);
+  const rests = Array.from({ length: heads }, (_, head) => outside(grid, windows, (i) => weights[head * tokens + i]));
+  const out = new Float32Array((1 + windows.length) * hidden);
+  let turned = performance.now();
   for (let d = 0; d < hidden; d++) {
-    const head = Math.floor((d * heads) / hidden) * tokens;
-    const value = (token: number) => keys[(token * 2 + 1) * hidden + d];
-    let whole = 0;
-    for (let token = 0; token < tokens; token++) whole += weights[head + token] * value(token);
-    for (const [index, set] of sets.entries()) {
-      let [sum, rest] = [whole, 1];
-      for (const token of set) {
-        sum -= weights[head + token] * value(token);
-        rest -= weights[head + token];
-      }
-      // A head that attends to nothing else is left with what the weights' rounding leaves.
-      out[index * hidden + d] = sum / Math.max(rest, 1e-3);
-    }
+    const head = Math.floor((d * heads) / hidden);
+    const rest = rests[head];
+    const sums = outside(grid, windows, (i) => weights[head * tokens + i] * keys[(i * 2 + 1) * hidden + d]);
+    // A head that attends to nothing else is left with what the weights' rounding leaves.
+    for (let i = 0; i < sums.length; i++) out[i * hidden + d] = sums[i] / Math.max(rest[i], 1e-3);
+    if (performance.now() - turned < TURN) continue;
+    await new Promise((resolve) => setTimeout(resolve));
+    signal?.throwIfAborted();
+    turned = performance.now();
   }
   return out;
 }
 
-function heatOf([rows, columns]: Grid, windows: readonly number[][], [whole, ...logits]: readonly number[]) {
-  const data = new Float32Array(rows * columns);
-  const counts = new Uint32Array(rows * columns);
-  for (const [index, window] of windows.entries()) {
-    for (const patch of window) {
-      data[patch] += whole - logits[index];
-      counts[patch]++;
+/** The sum of a grid's values, and what of it is outside each window, by a summed-area table [Crow 1984]. */
+function outside([rows, columns]: Grid, windows: readonly Window[], value: (token: number) => number): Float64Array {
+  const stride = columns + 1;
+  const sums = new Float64Array((rows + 1) * stride);
+  for (let row = 0, token = 0; row < rows; row++) {
+    let along = 0;
+    for (let column = 0; column < columns; column++, token++) {
+      along += value(token);
+      const at = (row + 1) * stride + column + 1;
+      sums[at] = sums[at - stride] + along;
     }
   }
-  for (let patch = 0; patch < data.length; patch++) data[patch] /= counts[patch];
+  const whole = sums[sums.length - 1];
+  const out = new Float64Array(1 + windows.length).fill(whole);
+  for (const [index, { top, left, bottom, right }] of windows.entries()) {
+    const [above, below] = [top * stride, bottom * stride];
+    out[index + 1] -= sums[below + right] - sums[above + right] - sums[below + left] + sums[above + left];
+  }
+  return out;
+}
+
+function heatOf([rows, columns]: Grid, windows: readonly Window[], [whole, ...logits]: readonly number[]) {
+  const data = new Float32Array(rows * columns);
+  const counts = new Uint32Array(rows * columns);
+  for (const [index, { top, left, bottom, right }] of windows.entries()) {
+    for (let row = top; row < bottom; row++) {
+      for (let patch = row * columns + left; patch < row * columns + right; patch++) {
+        data[patch] += whole - logits[index];
+        counts[patch]++;
+      }
+    }
+  }
+  for (let patch = 0; patch < data.length; patch++) data[patch] /= Math.max(1, counts[patch]);
   const best = data.indexOf(data.reduce((most, heat) => Math.max(most, heat)));
   return { data, hottest: [Math.floor(best / columns), best % columns] as const };
 }
