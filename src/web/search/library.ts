@@ -99,8 +99,10 @@ export class Library {
 
   /** The pictures nearest to an embedding, best first. */
   async search(query: Float32Array): Promise<Match[]> {
+    // Another model may come, and pictures may go, while this one's are searched.
+    const { ids, pictures } = this;
     const hits = (await this.index?.search(query, { most: Number.POSITIVE_INFINITY })) ?? [];
-    return hits.map(({ index, score }) => ({ id: this.ids[index], score }));
+    return hits.map(({ index, score }) => ({ id: ids[index], score })).filter(({ id }) => pictures.has(id));
   }
 
   /** A picture's embedding by the model in use; undefined while it has none. */
