@@ -33,7 +33,8 @@ export class HostRounding {
     this.few -= weights;
     if (this.few < 0 && weights >= SMALL) {
       this.packer ??= this.open();
-      const packed = await (await this.packer)?.pack(chunk, width, as).catch(() => this.give());
+      const { packer } = this;
+      const packed = await (await packer)?.pack(chunk, width, as).catch(() => this.give(packer));
       if (packed) return packed;
     }
     return packRows(toFloat32(chunk.bytes, chunk.dtype), width, as, name);
@@ -54,8 +55,9 @@ export class HostRounding {
     }
   }
 
-  /** Goes on without threads: one has died. */
-  private give(): undefined {
+  /** Goes on without threads where one has died, unless they were ended meanwhile. */
+  private give(packer: Promise<Packer | undefined>): undefined {
+    if (this.packer !== packer) return;
     this.close();
     this.packer = Promise.resolve(undefined);
   }

@@ -82,6 +82,14 @@ it("starts nothing for a small model, and starts anew after close", async () => 
     rounding.close();
   }
   expect(opened).toHaveBeenCalledTimes(2);
+  const pack = vi.spyOn(Packer.prototype, "pack").mockImplementationOnce(async () => {
+    rounding.close();
+    throw new Error("ended while it worked");
+  });
+  for (let i = 0; i < 2; i++) await rounding.round(chunk, 64, "q8", "w");
+  expect(opened).toHaveBeenCalledTimes(4);
+  rounding.close();
+  pack.mockRestore();
   opened.mockRestore();
 });
 
