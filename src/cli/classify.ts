@@ -51,12 +51,12 @@ Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
       const found = pictures.length === 0 ? "none" : "pictures alone";
       command.error(`error: wanted pictures and labels, found ${found}; name the pictures first, or after --`);
     }
+    if (options.heatmap !== undefined && (pictures.length > 1 || !labels)) {
+      command.error("error: wanted one picture and --labels for --heatmap, found others; name a picture and labels");
+    }
     await checkPictures(pictures);
     const model = await openModel(options, labels ? ["image", "text"] : ["image"], signal);
     try {
-      if (options.heatmap !== undefined && (pictures.length > 1 || !labels)) {
-        command.error("error: wanted one picture and --labels for --heatmap, found others; name a picture and labels");
-      }
       if (!labels && !model.config.classes) {
         command.error("error: wanted --labels, found none, and a model that has no labels of its own");
       }

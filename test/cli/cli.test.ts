@@ -76,7 +76,7 @@ describe("siglip classify", () => {
     }
     expect(changed[1]).toBeGreaterThan(5 * changed[0]);
     refused(
-      await siglip(["classify", picture, picture, ...words, "--heatmap", out]),
+      await siglip(["classify", picture, picture, ...words, "--heatmap", out, "--model", at("nowhere")]),
       /wanted one picture and --labels/,
     );
   });
