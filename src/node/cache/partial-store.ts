@@ -53,6 +53,19 @@ export class PartialStore {
     });
   }
 
+  /** Whether there was no such file when it was asked for last. */
+  async isAbsent(file: string): Promise<boolean> {
+    const path = this.absence(file);
+    return (await isFolderInside(cacheFolder(), dirname(path))) && (await readNote(path)) !== undefined;
+  }
+
+  async noteAbsent(file: string): Promise<void> {
+    if (await this.isAbsent(file)) return;
+    const path = this.absence(file);
+    await makeFolder(cacheFolder(), dirname(path));
+    await writeNote(path, "");
+  }
+
   /** Opens or begins a partial file. Rejects with a SiglipError where the cache cannot be written. */
   async open(file: string, { etag, size }: FileNote, options: Omit<BlockFileOptions, "size">): Promise<BlockFile> {
     const path = this.path(file, etag);
@@ -72,6 +85,10 @@ export class PartialStore {
   async remove(file: string, etag: string): Promise<void> {
     const path = this.path(file, etag);
     for (const one of [path, `${path}.journal`]) await removeFile(cacheFolder(), one);
+  }
+
+  private absence(file: string): string {
+    return join(this.folder, "absent", file);
   }
 
   private path(file: string, etag: string): string {

@@ -18,7 +18,8 @@ import { type FileNote, PartialStore } from "./partial-store.ts";
 
 /**
  * The files of a model under a URL. What is read of them is kept in this package's own cache by URL and strong
- * validator. The server is asked for each file whether it still is what it was; without an answer it is.
+ * validator. The server is asked for each file whether it still is what it was; without an answer it is, and a file
+ * that it did not have is still absent.
  */
 export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFiles {
   const { name, npz, urlOf } = filesUnder(place);
@@ -30,6 +31,8 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
   const opened = new Map<string, KeptFile>();
   /** What the server said of the files that were opened. */
   const servers = new Map<string, RemoteFile>();
+  /** What the server does not have. */
+  const absent = new Set<string>();
 
   async function find(file: string, signal?: AbortSignal): Promise<KeptFile | undefined> {
     const url = urlOf(file);
@@ -43,14 +46,23 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
         const ask = (signal?: AbortSignal) => openRemote(url, { ...options, signal });
         return keepKnown(url.href, known, store, file, ask, { ...options, signal });
       }
+      if (await store.isAbsent(file)) return undefined;
       throw error;
     }
     // Nobody will ask for the former content again. A server that has none by now may be somebody else.
     if (known && remote?.etag !== undefined && known.etag !== remote.etag)
       await store.remove(file, known.etag).catch(() => {});
     if (remote) servers.set(file, remote);
+    else if (!known) absent.add(file);
+    // Of a place that has anything to be kept: without its server it has neither more nor less.
+    if ([...servers.values()].some(({ etag }) => etag !== undefined)) await noteAbsent();
     const kept = remote && known && (await findWhole(remote, known, file));
     return kept ?? (remote && keepRemote(remote, store, file, { ...options, signal }));
+  }
+
+  async function noteAbsent(): Promise<void> {
+    for (const file of absent) await store.noteAbsent(file).catch(() => {});
+    absent.clear();
   }
 
   /** A whole file that was kept before of a server which can tell it weakly only. */
@@ -100,6 +112,7 @@ export function keptUrlFiles(place: URL, options: KeptFilesOptions = {}): KeptFi
         } while (await blocks.check(signal));
         files.push({ name: file, size, path });
       }
+      if (files.length > 0) await noteAbsent();
       return files;
     },
     async close() {

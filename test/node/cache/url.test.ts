@@ -59,6 +59,24 @@ describe("a model under a URL", () => {
     expect(warnings).toEqual([]);
   });
 
+  it("lacks without its server what it lacked before, and nothing else", async () => {
+    const named = (names: readonly string[]) => {
+      const files = open();
+      return Promise.allSettled(names.map((name) => files.open(name))).finally(() => files.close());
+    };
+    await named(["tokenizer.json"]);
+    expect(existsSync(join(home, "siglip"))).toBe(false);
+    await named(["tokenizer.json", "config.json"]);
+    for (const name of ["tokenizer.json", "spiece.model"]) server.files.set(`m/${name}`, { content: "[]" });
+    server.misbehave("", { cut: 0 });
+    const [absent, there, unknown] = await named(["tokenizer.json", "config.json", "spiece.model"]);
+    expect(absent).toEqual({ status: "fulfilled", value: undefined });
+    expect(there).toMatchObject({ status: "fulfilled", value: { size: 2 } });
+    expect(unknown.status).toBe("rejected");
+    server.behave();
+    expect(await named(["tokenizer.json"])).toMatchObject([{ value: { size: 2 } }]);
+  });
+
   it("that has changed is fetched anew, and the former forgotten", async () => {
     await read("model.safetensors", 0, 2 ** 20);
     expect(kept()).toBe(2);
