@@ -59,7 +59,7 @@ describe("a page", () => {
           siglip.failure(siglip.score(url, { backend: "cpu", towers: ["image"], token: "secret" }, image, ["a"])),
         [`${other.url}weights.safetensors`, picture] as const,
       );
-      expect(failure).toMatch(/^SiglipError: embedTexts: wanted the text tower/);
+      expect(failure).toMatch(/^SiglipError: The text tower: wanted it loaded, found it was not asked for/);
       expect(new Set(other.requests.map(({ method }) => method))).toEqual(new Set(["GET"]));
       for (const { headers } of other.requests) {
         expect([headers.authorization, headers["if-range"]]).toEqual([undefined, undefined]);
