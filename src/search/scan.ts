@@ -30,6 +30,12 @@ const SLACK = 1 + 2 ** -12;
 /** The least half-precision number above 0: a scale is off by so much or by 2^-11 of itself. */
 const LEAST_HALF = 2 ** -24;
 
+/** The greatest: a scale is no more, and what it does not reach is cut off. */
+const MOST_HALF = 65504;
+
+/** From here on sums in float32 may overflow, and then they say nothing. */
+const MOST_SUM = 2 ** 126;
+
 /**
  * Embeddings as integers of 8 bits on a backend, with a scale for each 32 values: the scores of all of them are one
  * linear map of the query. With every score comes by how much it may be wrong, so that what is certainly not among the
@@ -73,7 +79,9 @@ export class Scan {
 
   /**
    * Scores of all blocks. The bound is that of Cauchy and Schwarz: the length of what rounding took from the row times
-   * the query's, what it took from the query times the row's, and the rounding of float32 sums.
+   * the query's, what it took from the query times the row's, and the rounding of float32 sums. It is infinite where these
+   * may overflow: the score may be no number then. A query of values below 2^-100 comes out shorter, which changes all
+   * scores by one factor.
    */
   async scores(query: Float32Array, signal?: AbortSignal): Promise<Scored[]> {
     this.program ??= this.record();
@@ -89,7 +97,7 @@ export class Scan {
     const lostOfQuery = (Math.sqrt(this.width) * 0.505 * top) / 8191;
     const ofSums = this.width * 2 ** -23 * length;
     return this.blocks.map(({ weight, lost, most, reach }) => {
-      const rest = reach * (lostOfQuery + ofSums) * SLACK;
+      const rest = reach * length < MOST_SUM ? reach * (lostOfQuery + ofSums) * SLACK : Number.POSITIVE_INFINITY;
       const bound = (row: number) => lost[row] * length + rest;
       return { scores: outputs[weight.name], bound, worst: most * length + rest };
     });
@@ -103,7 +111,7 @@ export class Scan {
   }
 }
 
-/** What rounding to 8 bits may take from each row: of each value half a step, or what the rounding of the scale cuts off. */
+/** What rounding to 8 bits may take from each row: of each value half a step, and what the rounded scale cuts off. */
 function lostOf(values: Float32Array, width: number): Pick<Stored, "lost" | "most" | "reach"> {
   const rows = values.length / width;
   const lost = new Float32Array(rows);
@@ -121,7 +129,7 @@ function lostOf(values: Float32Array, width: number): Pick<Stored, "lost" | "mos
         if (value > top) top = value;
       }
       const step = top / 127;
-      const each = 0.5 * step + 127 * Math.max(step * 2 ** -11, LEAST_HALF);
+      const each = 0.5 * step + 127 * Math.max(step * 2 ** -11, LEAST_HALF, step - MOST_HALF);
       total += (to - from) * each * each;
     }
     lost[row] = Math.sqrt(total) * SLACK;

@@ -2,9 +2,12 @@ import { mkdtemp, readdir, rm, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { nodePlatform } from "../../src/node/platform.ts";
 import { VectorIndex } from "../../src/node/vector-index.ts";
+import { Scan } from "../../src/search/scan.ts";
 import { Top } from "../../src/search/top.ts";
+import { mismatch } from "../../src/support/error.ts";
 
 let folder: string;
 beforeAll(async () => {
@@ -53,6 +56,15 @@ describe("the index", () => {
     index.add(Float32Array.of(1, 0, 0, 1, 1, 0));
     expect((await index.search(Float32Array.of(1, 0))).map(({ index }) => index)).toEqual([0, 2, 1]);
     expect(await index.search(Float32Array.of(1, 0), { most: 0 })).toEqual([]);
+  });
+
+  it("searches for what it was given, among what there was, whatever becomes of both meanwhile", async () => {
+    const index = new VectorIndex(2);
+    index.add(Float32Array.of(1, 0, 0, 1));
+    const query = Float32Array.of(1, 0);
+    const found = index.search(query, { most: 1 });
+    query.reverse();
+    expect((await found)[0].index).toBe(0);
   });
 
   it("takes embeddings as a model gives them, with names, and takes them out", async () => {
@@ -106,6 +118,84 @@ describe("many embeddings, compared as integers first", () => {
     }
   });
 
+  /** Each row is given by some of its values; ten rows of the first kind come before one that is nearer, then zeros. */
+  const among = (usual: Record<number, number>, nearest: Record<number, number>) => {
+    const all = new Float32Array(width * count);
+    for (let row = 0; row < 10; row++) for (const d in usual) all[row * width + Number(d)] = usual[d];
+    for (const d in nearest) all[10 * width + Number(d)] = nearest[d];
+    return all;
+  };
+
+  it("misses none where scales of half precision, or sums in float32, end before the values do", async () => {
+    const heads = new Float32Array(width).map((_, d) => (d % 32 === 0 ? 1 : 0));
+    const wide = Object.fromEntries(Array.from({ length: width / 32 }, (_, group) => [32 * group, 8e6]));
+    const seconds = new Float32Array(width).map((_, d) => (d === 1 || d === 33 ? 2.5e38 : 0));
+    for (const [rows, query] of [
+      // 1e9 becomes 127 times 65504, the greatest of half precision.
+      [among(wide, { 0: 1e9 }), heads],
+      // 0.6 is rounded to 1: twice 2.5e38, which float32 does not have.
+      [among({ 0: 127, 1: 0.6, 32: 127, 33: 0.6 }, { 0: 127, 1: 1.3 }), seconds],
+    ]) {
+      using index = new VectorIndex(width);
+      index.add(rows);
+      expect((await index.search(query)).map(({ index }) => index)).toEqual([10, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+  });
+
+  it("gives way, and hears an abort, where all are as near as each other", async () => {
+    const index = new VectorIndex(width);
+    index.add(rows);
+    const scores = { scores: new Float32Array(4096), bound: () => 0, worst: 0 };
+    const scan = { lost: false, size: 4, scores: async () => [scores, scores, scores, scores] };
+    index["scanning"] = Promise.resolve({ scan: scan as unknown as Scan, close() {} });
+    let turned = false;
+    setImmediate(() => {
+      turned = true;
+    });
+    await index.search(query);
+    expect(turned).toBe(true);
+    const abort = new AbortController();
+    setImmediate(() => abort.abort(new Error("enough")));
+    await expect(index.search(query, { signal: abort.signal })).rejects.toThrow("enough");
+  });
+
+  it("compares what there is no room for in float64", async () => {
+    const { add } = Scan.prototype;
+    const full = vi.spyOn(Scan.prototype, "add").mockImplementation(async function (this: Scan, values) {
+      if (this.size === 3) throw mismatch("out-of-memory", "memory", "room", "none", "use less");
+      return add.call(this, values);
+    });
+    try {
+      using index = new VectorIndex(width);
+      index.add(rows);
+      const best = bruteForce(rows, query, 10);
+      expect(await index.search(query)).toEqual(best);
+      expect((await index["scanning"])?.scan.size).toBe(2);
+      expect(await index.search(query)).toEqual(best);
+      expect(full).toHaveBeenCalledTimes(4 + 2);
+    } finally {
+      full.mockRestore();
+    }
+  });
+
+  it("opens its threads again after it could not", async () => {
+    let failing = true;
+    class Failing extends VectorIndex {
+      protected override readonly runtime = {
+        ...nodePlatform,
+        threads() {
+          if (failing) throw new Error("too many open files");
+          return nodePlatform.threads();
+        },
+      };
+    }
+    using index = new Failing(width);
+    index.add(rows);
+    await expect(index.search(query)).rejects.toThrow("too many open files");
+    failing = false;
+    expect(await index.search(query)).toEqual(bruteForce(rows, query, 10));
+  });
+
   it("stays in its file where it is large", async () => {
     const path = join(folder, "many.safetensors");
     using made = new VectorIndex(width);
@@ -121,6 +211,9 @@ describe("many embeddings, compared as integers first", () => {
         query.map((value) => 2 * value),
         ["further"],
       );
+      expect((await index.search(query, { most: 1 }))[0].name).toBe("further");
+      // A thread that dies takes the integers with it, not the file.
+      Object.defineProperty((await index["scanning"])?.scan, "lost", { value: true });
       expect((await index.search(query, { most: 1 }))[0].name).toBe("further");
     }
   });
