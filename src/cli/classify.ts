@@ -1,7 +1,9 @@
 import { stat } from "node:fs/promises";
 import type { Command } from "commander";
+import { readConfig } from "../files/read-model.ts";
 import { withHeat } from "../image/heat.ts";
 import { writeFileAtomic } from "../node/file.ts";
+import { findFiles } from "../node/find.ts";
 import { encodePng } from "../node/images/write-png.ts";
 import { nodePlatform } from "../node/platform.ts";
 import type { Siglip } from "../node.ts";
@@ -10,7 +12,7 @@ import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { rankedTable } from "./table.ts";
-import { print, printJson } from "./terminal.ts";
+import { print, printJson, tell } from "./terminal.ts";
 
 interface ClassifyOptions extends RunOptions {
   /** Without them, those that the model was trained for. */
@@ -55,11 +57,11 @@ Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
       command.error("error: wanted one picture and --labels for --heatmap, found others; name a picture and labels");
     }
     await checkPictures(pictures);
+    if (!labels && !(await hasLabels(options, signal))) {
+      command.error("error: wanted --labels, found none, and a model that has no labels of its own");
+    }
     const model = await openModel(options, labels ? ["image", "text"] : ["image"], signal);
     try {
-      if (!labels && !model.config.classes) {
-        command.error("error: wanted --labels, found none, and a model that has no labels of its own");
-      }
       await classify(model, pictures, { ...options, labels }, signal);
     } finally {
       model.dispose();
@@ -83,6 +85,16 @@ async function isPicture(word: string): Promise<boolean> {
     (found) => found.isFile(),
     () => false,
   );
+}
+
+/** Whether a model has labels of its own, which its weights need not be fetched for. */
+async function hasLabels({ model, cache }: ClassifyOptions, signal: AbortSignal): Promise<boolean> {
+  const files = await findFiles(model, { onWarning: tell, cache });
+  try {
+    return (await readConfig(files, undefined, signal)).classes !== undefined;
+  } finally {
+    await files.close();
+  }
 }
 
 async function classify(

@@ -244,6 +244,15 @@ describe("siglip embed", () => {
 });
 
 describe("an image classifier", () => {
+  it("is what a model is not that lacks labels, which is told before its weights are read", async () => {
+    mkdirSync(at("unlabelled"));
+    writeFileSync(at("unlabelled/config.json"), JSON.stringify(demoJson("config.json")));
+    refused(
+      await siglip(["classify", `${demo}/plane.jpg`, "--model", at("unlabelled")]),
+      /wanted --labels, found none/,
+    );
+  });
+
   const id2label = { 0: "a drawing", 1: "a photo" };
   const config = { ...demoJson("config.json"), architectures: ["SiglipForImageClassification"], id2label };
   const classifier = (more: object) =>
