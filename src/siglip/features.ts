@@ -136,7 +136,7 @@ async function eachBatch<Image>(
   run: (pictures: PreparedPictures, grid: Grid) => Promise<void>,
 ): Promise<Grid> {
   const { batch = backend.defaults.images } = options;
-  if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, "pictures", images);
+  if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, images);
   await checkMaxPatches(config, options);
   if (!(Number.isInteger(batch) && batch >= 1)) {
     throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");

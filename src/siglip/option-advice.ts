@@ -1,3 +1,4 @@
+import type { SiglipConfig } from "../model/config.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 
 /** What other libraries, or hurried hands, call an option of ours. */
@@ -53,9 +54,24 @@ export function noDtype(dtype: unknown): SiglipError {
   return mismatch("bad-input", "dtype", `"f32", "f16", "q8", "i8" or "q4"`, describe(dtype), "choose one");
 }
 
-/** The error for what a call takes no list of. */
-export function noList(call: string, what: string, found: unknown): SiglipError {
+/** The error for what is no list of items. */
+export function noList(call: string, found: unknown): SiglipError {
+  const what = call === "embedTexts" ? "strings" : "pictures";
   return mismatch("bad-input", call, `a list of ${what}`, typeof found, "put it into [ ]");
+}
+
+/** The error for a model whose image tower gives no embedding. */
+export function noHead({ classes }: SiglipConfig): SiglipError {
+  const advice = classes ? "call classify" : "call features";
+  return mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
+}
+
+/** The error for what `embedStream` cannot go through, or else for a kind of items that there is not. */
+export function noStream(items: unknown, kind: unknown): SiglipError {
+  if (Object(items) !== items) {
+    return mismatch("bad-input", "embedStream", "something iterable", describe(items), "put it into [ ]");
+  }
+  return mismatch("bad-input", "kind", `"image" or "text"`, describe(kind), "choose one");
 }
 
 /** The error for labels, or else for templates, that `classify` cannot take. */

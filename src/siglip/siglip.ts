@@ -157,12 +157,12 @@ export class Siglip<Image = unknown> {
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedImagesOptions = {}): Promise<Embeddings> {
-    return this.embed(images, "embedImages", "pictures", options, () => this.imageWay(options));
+    return this.embed(images, "embedImages", options, () => this.imageWay(options));
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
-    return this.embed(texts, "embedTexts", "strings", options, () => this.textWay(options));
+    return this.embed(texts, "embedTexts", options, () => this.textWay(options));
   }
 
   /**
@@ -183,7 +183,12 @@ export class Siglip<Image = unknown> {
     options: StreamOptions = {},
   ): AsyncGenerator<EmbeddedBatch<never>, void, undefined> {
     await checkOptions("embedStream", options, STREAM);
-    const made = await (options.kind === "text" ? this.textWay(options) : this.imageWay(options));
+    const { kind = "image" } = options;
+    // A string would be taken apart.
+    if (typeof items !== "object" || (kind !== "image" && kind !== "text")) {
+      throw (await import("./option-advice.ts")).noStream(items, kind);
+    }
+    const made = await (kind === "text" ? this.textWay(options) : this.imageWay(options));
     const way = made as Way<never, never>;
     const run: typeof way.run = async (prepared, signal) => {
       for (let left = TRIES - 1; ; left--) {
@@ -316,10 +321,7 @@ export class Siglip<Image = unknown> {
     const { batch, maxPatches, signal } = options;
     const model = await this.ready(signal);
     const { config, backend } = model;
-    if (!config.vision.head) {
-      const advice = config.classes ? "call classify" : "call features";
-      throw mismatch("unsupported", "embedImages", "a tower with a MAP head", "one that ends in its tokens", advice);
-    }
+    if (!config.vision.head) throw (await import("./option-advice.ts")).noHead(config);
     await checkMaxPatches(config, options);
     return {
       batch: batch ?? backend.defaults.images,
@@ -336,7 +338,7 @@ export class Siglip<Image = unknown> {
     if (!tokenizer) throw noTower("text", config);
     return {
       batch: batch ?? backend.defaults.texts,
-      prepare: async (text) => Array.from(tokenizer.encode([text])),
+      prepare: async (text, _, index) => Array.from(tokenizer.encode([text], index)),
       run: async (ids, signal) => {
         const { towers } = await this.ready(signal);
         return (await towers.text(ids.flat(), { signal })).data;
@@ -348,11 +350,10 @@ export class Siglip<Image = unknown> {
   private async embed<Item, Prepared>(
     items: readonly Item[],
     call: string,
-    what: string,
     options: EmbedOptions,
     way: () => Promise<Way<Item, Prepared>>,
   ): Promise<Embeddings> {
-    if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, what, items);
+    if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, items);
     await checkOptions(call, options, call === "embedImages" ? [...EMBED, "maxPatches"] : EMBED);
     const { onError, onProgress, signal } = options;
     const rows: Float32Array[] = [];

@@ -15,8 +15,8 @@ export interface EmbeddedBatch<Item> {
 export interface Way<Item, Prepared> {
   /** How many go through the tower together. */
   readonly batch: number;
-  /** One item, on the host. */
-  prepare(item: Item, signal?: AbortSignal): Promise<Prepared>;
+  /** One item, on the host; `index` is its number in the stream. */
+  prepare(item: Item, signal: AbortSignal | undefined, index: number): Promise<Prepared>;
   /** Some of them through the tower, to [n, dim]. */
   run(prepared: readonly Prepared[], signal?: AbortSignal): Promise<Float32Array>;
 }
@@ -55,7 +55,7 @@ export async function* stream<Item, Prepared>(
   try {
     for await (const part of parts(items, batch)) {
       signal?.throwIfAborted();
-      const prepared = await prepareAll(part, prepare, signal);
+      const prepared = await prepareAll(part, first, prepare, signal);
       const [before, from] = [running, first];
       running = Promise.resolve(before).then(() => finish(from, part, prepared));
       running.catch(() => {}); // told where it is awaited
@@ -83,7 +83,8 @@ async function* parts<Item>(items: Iterable<Item> | AsyncIterable<Item>, size: n
 
 async function prepareAll<Item, Prepared>(
   part: readonly Item[],
-  prepare: (item: Item, signal?: AbortSignal) => Promise<Prepared>,
+  first: number,
+  prepare: Way<Item, Prepared>["prepare"],
   signal?: AbortSignal,
 ): Promise<(Prepared | SiglipError)[]> {
   const prepared: (Prepared | SiglipError)[] = [];
@@ -91,7 +92,7 @@ async function prepareAll<Item, Prepared>(
   const work = async () => {
     for (const [index, item] of queue) {
       try {
-        prepared[index] = await prepare(item, signal);
+        prepared[index] = await prepare(item, signal, first + index);
       } catch (error) {
         if (!(error instanceof SiglipError && OWN.includes(error.code)) || signal?.aborted) throw error;
         prepared[index] = error;

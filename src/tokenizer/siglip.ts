@@ -102,15 +102,16 @@ export class SiglipTokenizer {
 
   /**
    * The ids as [texts.length, length], row after row. A text too long loses its end, never its eos. At most 2^28 ids a
-   * call; a text that is no string, or has more than 2^25 code units, is a SiglipError that names its index.
+   * call; a text that is no string, or has more than 2^25 code units, is a SiglipError that names its index, counted from
+   * `first`.
    */
-  encode(texts: readonly string[]): Int32Array {
+  encode(texts: readonly string[], first = 0): Int32Array {
     if (!Array.isArray(texts)) throw mismatch("bad-input", "texts", "a list", typeof texts, "pass a list");
     if (texts.length * this.length > MAX_IDS) {
       const most = Math.floor(MAX_IDS / this.length);
       throw mismatch("bad-input", "texts", `at most ${most} at once`, `${texts.length}`, "pass fewer");
     }
-    for (let i = 0; i < texts.length; i++) checkText(texts[i], `text ${i}`);
+    for (let i = 0; i < texts.length; i++) checkText(texts[i], `text ${first + i}`);
     const ids = new Int32Array(texts.length * this.length).fill(this.pad);
     const { model, canonical, added } = this;
     const most = this.length - 1;

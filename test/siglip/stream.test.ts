@@ -28,9 +28,10 @@ const shown = (one: Float32Array | SiglipError) => (one instanceof SiglipError ?
 describe("a stream", () => {
   it("gives every item in order, or what is wrong with it, however long each takes", async () => {
     const way = numbers({
-      async prepare(item, signal) {
+      async prepare(item, signal, index) {
+        expect(index).toBe(item - 10);
         await new Promise((resolve) => setTimeout(resolve, (item * 7) % 5));
-        return numbers().prepare(item, signal);
+        return numbers().prepare(item, signal, index);
       },
     });
     async function* items() {
@@ -116,10 +117,19 @@ describe("a model's stream", async () => {
     const batches = await collected(model.embedStream(texts, { kind: "text", batch: 2 }));
     const { data } = await model.embedTexts(["2 cats", "a plane", "pizza"]);
     const all = batches.flatMap(({ embeddings }) => embeddings);
-    expect((all[2] as SiglipError).code).toBe("bad-input");
+    expect(all[2]).toMatchObject({ code: "bad-input", message: expect.stringMatching(/^text 2: /) });
     expect(all.filter((one) => !(one instanceof SiglipError)).flatMap((one) => [...(one as Float32Array)])).toEqual([
       ...data,
     ]);
+  });
+
+  it("refuses what it cannot go through, and kinds that there are not", async () => {
+    const refused = (items: unknown, options = {}) =>
+      expect(collected(model.embedStream(items as string[], options))).rejects.toThrow(
+        /^(embedStream: wanted something iterable|kind: wanted "image" or "text"), found [^;]*; [^;]*\.$/,
+      );
+    await Promise.all([undefined, 5, `${cats}`].map((items) => refused(items)));
+    await refused([cats], { kind: "texts" });
   });
 
   it("runs a batch again whose device is lost, but not for ever", async () => {
