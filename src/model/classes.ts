@@ -18,6 +18,7 @@ export function parseClassifier(root: Section): { tower: object; classes: Classe
     root.fail("problem_type", '"single_label_classification" or "multi_label_classification"', problem);
   }
   const labels = parseLabels(root);
+  root.section("vision_config"); // throws for what is none
   const vision = { ...(root.get("vision_config") as object | null | undefined) };
   return {
     // The MAP head is in the files but was not trained: the classifier reads the mean of the tokens instead.

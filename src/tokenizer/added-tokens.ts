@@ -34,7 +34,9 @@ export function readAddedTokens(file: string, value: unknown): AddedToken[] {
   const tokens = Array.isArray(value)
     ? value.map((token) => readToken(file, own(token, "id"), token))
     : Object.entries(value).map(([name, token]) =>
-        typeof token === "number" ? readToken(file, token, { content: name }) : readToken(file, Number(name), token),
+        typeof token === "number"
+          ? readToken(file, token, { content: name })
+          : readToken(file, /^\d+$/.test(name) ? Number(name) : name, token),
       );
   const contents = new Set(tokens.map(({ content }) => content));
   if (contents.size < tokens.length) throw unsound(file, "added tokens of distinct contents", "one twice");

@@ -72,11 +72,12 @@ function inOrder(vocabulary: unknown, scores: number[]): string[] {
     throw unsound(`at most ${MOST_PIECES} pieces`, `${Array.isArray(vocabulary) ? vocabulary.length : "none"}`);
   }
   return vocabulary.map((entry, id) => {
-    const [text, score]: unknown[] = Array.isArray(entry) ? entry : [];
-    if (typeof text !== "string" || typeof score !== "number" || !Number.isFinite(score)) {
+    const [text, value]: unknown[] = Array.isArray(entry) ? entry : [];
+    const score = typeof value === "number" ? Math.fround(value) : Number.NaN;
+    if (typeof text !== "string" || !Number.isFinite(score)) {
       throw unsound("pieces with a score", `another as piece ${id}`);
     }
-    scores.push(Math.fround(score));
+    scores.push(score);
     return text;
   });
 }

@@ -79,6 +79,9 @@ describe("an image classifier", () => {
       /^classifier\.weight: wanted shape \[4, 144\] by config\.json, found \[5, 144\]/,
     );
     await expect(load({ more: [] })).rejects.toThrow(/wanted the tensor classifier\.weight/);
+    await expect(load({ config: { ...config, vision_config: "base" } })).rejects.toThrow(
+      /^config\.json: vision_config: wanted an object, found "base"; /,
+    );
   });
 
   it("of NaFlex takes the mean over a picture's own patches, whatever its shape", async () => {

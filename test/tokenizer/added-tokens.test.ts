@@ -136,6 +136,8 @@ describe("readAddedTokens", () => {
     [{ "<x>": -1 }, /ids of added tokens from 0 to 1048575/],
     [{ "<x>": 2 ** 31 }, /ids of added tokens/],
     [{ x: { content: "<x>" } }, /ids of added tokens/],
+    [{ "": { content: "<x>" } }, /ids of added tokens/],
+    [{ "0x10": { content: "<x>" } }, /ids of added tokens/],
     [{ 7: {} }, /1 to 512 bytes, found another with id 7/],
     [{ 7: null }, /1 to 512 bytes/],
     [{ 7: { content: "é".repeat(257) } }, /1 to 512 bytes/],

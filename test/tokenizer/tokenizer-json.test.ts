@@ -173,6 +173,8 @@ describe("what is refused by name", () => {
     const damage = (change: (json: TokenizerJson) => unknown, message: RegExp) =>
       refused(change, "bad-checkpoint", message, t5);
     damage((json) => (json.model.vocab[7] = ["a"]), /pieces with a score, found another as piece 7/);
+    // Beyond float32, which is what a .model has.
+    damage((json) => (json.model.vocab[7][1] = 1e39), /pieces with a score, found another as piece 7/);
     damage((json) => (json.model.unk_id = 1e9), /an unknown piece/);
     damage((json) => (json.model.unk_id = "__proto__"), /an unknown piece/);
     damage((json) => (json.model.vocab[8][0] = json.model.vocab[7][0]), /distinct pieces/);
