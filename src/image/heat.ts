@@ -26,14 +26,17 @@ export function heatRgba({ data, shape: [rows, columns] }: Heat, width: number, 
   }
   const top = data.reduce((most, heat) => Math.max(most, heat), 0);
   const across = Array.from({ length: width }, (_, x) => between(((x + 0.5) * columns) / width - 0.5, columns));
+  const [lefts, rights, alongs] = [0, 1, 2].map((part) => Float64Array.from(across, (place) => place[part]));
   const rgba = new Uint8ClampedArray(4 * width * height);
   if (top === 0) return rgba;
-  for (let y = 0; y < height; y++) {
+  for (let y = 0, to = 0; y < height; y++) {
     const [above, below, down] = between(((y + 0.5) * rows) / height - 0.5, rows);
-    for (const [x, [left, right, along]] of across.entries()) {
-      const at = (row: number) => data[row * columns + left] * (1 - along) + data[row * columns + right] * along;
-      const share = Math.max(0, (at(above) * (1 - down) + at(below) * down) / top);
-      const to = 4 * (y * width + x);
+    const cells = Float64Array.from({ length: columns }, (_, column) => {
+      return (data[above * columns + column] * (1 - down) + data[below * columns + column] * down) / top;
+    });
+    for (let x = 0; x < width; x++, to += 4) {
+      const share = cells[lefts[x]] * (1 - alongs[x]) + cells[rights[x]] * alongs[x];
+      if (!(share > 0)) continue;
       for (let c = 0; c < 3; c++) rgba[to + c] = WARM[c] + (HOT[c] - WARM[c]) * share;
       rgba[to + 3] = 255 * OPACITY * share;
     }
@@ -47,10 +50,13 @@ export function withHeat(pixels: Pixels, heat: Heat): Pixels {
   const { width, height } = pixels;
   const rgba = heatRgba(heat, width, height);
   const data = pixels.data.slice();
-  for (let i = 0; i < data.length; i++) {
-    const pixel = 4 * Math.floor(i / 3);
-    const opacity = rgba[pixel + 3] / 255;
-    data[i] = Math.round(data[i] * (1 - opacity) + rgba[pixel + (i % 3)] * opacity);
+  for (let pixel = 0; pixel < width * height; pixel++) {
+    const opacity = rgba[4 * pixel + 3] / 255;
+    if (opacity === 0) continue;
+    for (let c = 0; c < 3; c++) {
+      const i = 3 * pixel + c;
+      data[i] = Math.round(data[i] * (1 - opacity) + rgba[4 * pixel + c] * opacity);
+    }
   }
   return { width, height, data };
 }
