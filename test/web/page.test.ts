@@ -128,6 +128,8 @@ describe("the page", () => {
     await page.click("#camera");
     await bars(page, "three birds");
     await page.waitForFunction(() => document.querySelector("#classify-status")!.textContent!.includes("a second"));
+    await page.click('#bars button:text-is("three birds")');
+    expect(await page.getAttribute('#bars button:text-is("three birds")', "aria-pressed")).toBe("false");
     await page.click("#camera");
     expect(await page.isVisible("#picture")).toBe(true);
     await page.setInputFiles("#file", fileURLToPath(new URL("config.json", demo)));

@@ -89,13 +89,14 @@ export function mountClassify(root: HTMLElement, context: AppContext): () => voi
 
   /** Shows where in the picture a label is, or nothing. */
   async function locate(label?: string): Promise<void> {
-    chosen = label;
+    // What the camera sees is gone before it has been looked through.
+    chosen = camera ? undefined : label;
     heat.hidden = true;
     for (const button of bars.querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(button.textContent === label));
+      button.setAttribute("aria-pressed", String(button.textContent === chosen));
     }
     const [asked, file] = [model, shown];
-    if (label === undefined || !asked || !file || camera) return;
+    if (label === undefined || label !== chosen || !asked || !file) return;
     say("Looking where it is …");
     try {
       const map = await asked.locate(file, label, template.value);
