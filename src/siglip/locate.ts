@@ -23,6 +23,9 @@ export interface LocateOptions extends ClassifierOptions {
   readonly maxPatches?: number;
 }
 
+/** The names of those options. */
+const OPTIONS = ["templates", "maxPatches", "signal"] as const satisfies (keyof LocateOptions)[];
+
 /** Labels that have been embedded. */
 export interface EmbeddedLabels {
   readonly labels: readonly string[];
@@ -50,8 +53,9 @@ export async function locate<Image>(
   options: LocateOptions,
 ): Promise<HeatMap[]> {
   const { config, towers } = source;
-  const { signal } = options;
+  await source.checkOptions("locate", options, OPTIONS);
   const { maxPatches: _, ...others } = options;
+  const { signal } = options;
   const { labels, texts } = await model.classifier(wanted, others);
   await source.checkMaxPatches(config, options);
   const pictures = await source.prepare(image);

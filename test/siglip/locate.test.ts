@@ -56,6 +56,10 @@ describe("where is it?", () => {
   it("takes what classify takes", async () => {
     const pixels = { width: 1, height: 1, data: new Uint8Array(3) };
     await expect(model.locate(pixels, [])).rejects.toThrow(/classify: wanted/);
+    await expect(model.locate(pixels, "a", null as never)).rejects.toThrow("locate: wanted an object of options");
+    await expect(model.locate(pixels, "a", { layer: 1 } as object)).rejects.toThrow(
+      'locate: wanted options that it knows, found "layer"; choose among templates, maxPatches, signal.',
+    );
     await expect(model.locate(pixels, "a", { maxPatches: 9 })).rejects.toThrow("maxPatches: wanted a NaFlex model");
   });
 });

@@ -29,6 +29,7 @@ function modelOf({ grid, hidden, heads }: Shape) {
     config: { vision: { patchSize: 1, head: true, heads, hidden }, image: { size: grid } },
     towers: { scale: 1, bias: 0, parts: async () => parts },
     checkMaxPatches: async () => {},
+    checkOptions: async () => {},
     prepare: async () => ({ patches: new Float32Array() }),
   } as unknown as FeatureSource<undefined>;
   const texts = { data: random(hidden, 3), shape: [1, hidden] as const };
