@@ -30,6 +30,9 @@ function bruteForce(rows: Float32Array, query: Float32Array, most: number) {
   return hits.sort((a, b) => b.score - a.score || a.index - b.index).slice(0, most);
 }
 
+/** The scan that an index keeps to itself. */
+const scanning = (index: VectorIndex): Promise<{ scan: Scan } | undefined> => Reflect.get(index, "scanning");
+
 const all = { most: Number.POSITIVE_INFINITY };
 const oneSentence = /^[^:]+: wanted [^;]*, found [^;]*; [^;]*\.$/;
 
@@ -147,7 +150,7 @@ describe("many embeddings, compared as integers first", () => {
     index.add(rows);
     const scores = { scores: new Float32Array(4096), bound: () => 0, worst: 0 };
     const scan = { lost: false, size: 4, scores: async () => [scores, scores, scores, scores] };
-    index["scanning"] = Promise.resolve({ scan: scan as unknown as Scan, close() {} });
+    Reflect.set(index, "scanning", Promise.resolve({ scan: scan as unknown as Scan, close() {} }));
     let turned = false;
     setImmediate(() => {
       turned = true;
@@ -170,7 +173,7 @@ describe("many embeddings, compared as integers first", () => {
       index.add(rows);
       const best = bruteForce(rows, query, 10);
       expect(await index.search(query)).toEqual(best);
-      expect((await index["scanning"])?.scan.size).toBe(2);
+      expect((await scanning(index))?.scan.size).toBe(2);
       expect(await index.search(query)).toEqual(best);
       expect(full).toHaveBeenCalledTimes(4 + 2);
     } finally {
@@ -213,7 +216,7 @@ describe("many embeddings, compared as integers first", () => {
       );
       expect((await index.search(query, { most: 1 }))[0].name).toBe("further");
       // A thread that dies takes the integers with it, not the file.
-      Object.defineProperty((await index["scanning"])?.scan, "lost", { value: true });
+      Object.defineProperty((await scanning(index))?.scan, "lost", { value: true });
       expect((await index.search(query, { most: 1 }))[0].name).toBe("further");
     }
   });
