@@ -1,17 +1,21 @@
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, vi } from "vitest";
 import type { Checkpoint } from "../../src/checkpoint/checkpoint.ts";
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { anyLayout } from "../../src/files/any-layout.ts";
 import { openCheckpoint, readConfig } from "../../src/files/read-model.ts";
 import { parseConfig, type SiglipConfig } from "../../src/model/config.ts";
 import { loadTowers } from "../../src/model/towers.ts";
+import { keptUrlFiles } from "../../src/node/cache/url-files.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { CpuBackend } from "../../src/tensor/cpu.ts";
 import { openGolden } from "../harness/golden.ts";
 import { filesOf, safetensors } from "../harness/layouts.ts";
 import { writeNpz } from "../harness/npz.ts";
+import { serveFiles } from "../harness/server.ts";
 import { asBigVision, asOpenClip, bytesOf, syntheticTensors, type Tensors } from "../judge/layouts.ts";
 
 const folder = new URL("../golden/layouts-base/", import.meta.url);
@@ -148,6 +152,34 @@ describe("an open_clip folder", () => {
       /what Hugging Face calls vision_model.embeddings.patch_embedding.weight, of 4 axes, found none/,
     );
   });
+});
+
+it("models of other layouts are read from a server, and without it once they are kept", async () => {
+  const home = mkdtempSync(join(tmpdir(), "siglip-layouts-"));
+  vi.stubEnv("XDG_CACHE_HOME", home);
+  const { contents, tensors } = await smallClip();
+  const server = await serveFiles({
+    "v/x.npz": writeNpz(asBigVision(smallTensors, small, true), { deflated: true }),
+    ...Object.fromEntries(Object.entries(contents).map(([name, bytes]) => [`c/${name}`, bytes])),
+  });
+  try {
+    for (let i = 0; i < 2; i++) {
+      for (const [place, expected] of [
+        ["v/x.npz", smallTensors],
+        ["c", tensors],
+      ] as const) {
+        const files = anyLayout(keptUrlFiles(new URL(place, server.url), { pause: 1 }));
+        expect((await readConfig(files, () => {})).vision.imageSize).toBe(20);
+        await expectTensors(await openCheckpoint(files), expected);
+        await files.close();
+      }
+      server.misbehave("", { cut: 0 });
+    }
+  } finally {
+    await server[Symbol.asyncDispose]();
+    vi.unstubAllEnvs();
+    rmSync(home, { recursive: true });
+  }
 });
 
 describe("a big_vision file", () => {
