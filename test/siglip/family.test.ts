@@ -81,6 +81,18 @@ describe("tensor names", () => {
     expect(mixed.map(canonicalNames(mixed, PREFIX))).toEqual(names);
   });
 
+  it("are the towers' own, not those of a moving average that lies beside them", () => {
+    for (const order of [
+      ["model.", "ema."],
+      ["ema.", "model."],
+    ]) {
+      const towers = names.filter((name) => !name.startsWith("logit_")).map((name) => `model.${name}`);
+      const both = [...towers, ...order.map((before) => `${before}logit_scale`)];
+      const found = both.filter((_, index) => canonicalNames(both, PREFIX)(both[index]) === "logit_scale");
+      expect(found).toEqual(["model.logit_scale"]);
+    }
+  });
+
   it("stay where no tower's are among them", () => {
     const others = [
       "visual.trunk.patch_embed.proj.weight",
