@@ -2,7 +2,7 @@ import { readBlob } from "../files/blob.ts";
 import { orient, startsWith } from "../image/exif.ts";
 import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from "../image/pixels.ts";
 import { PNG_SIGNATURE } from "../image/signatures.ts";
-import type { Platform } from "../siglip/siglip.ts";
+import type { Platform } from "../siglip/platform.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
 import { concatenate } from "../support/numbers.ts";
 import { readBitmap } from "./bitmap.ts";

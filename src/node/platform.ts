@@ -1,6 +1,6 @@
 import { checkPixels, type Pixels } from "../image/pixels.ts";
 import { fetchBytes } from "../network/request.ts";
-import type { Platform } from "../siglip/siglip.ts";
+import type { Platform } from "../siglip/platform.ts";
 import { mismatch, shorten } from "../support/error.ts";
 import { asUrl } from "./address.ts";
 import { keptForms } from "./cache/chosen-forms.ts";

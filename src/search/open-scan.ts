@@ -1,4 +1,4 @@
-import type { Platform } from "../siglip/siglip.ts";
+import type { Platform } from "../siglip/platform.ts";
 import { open } from "../tensor/wasm/open.ts";
 import { Scan } from "./scan.ts";
 

@@ -1,5 +1,5 @@
 import type { Embeddings } from "../siglip/embeddings.ts";
-import type { Platform } from "../siglip/siglip.ts";
+import type { Platform } from "../siglip/platform.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { Slice } from "../support/slices.ts";
 import { type StoredIndex, writeIndex } from "./index-file.ts";

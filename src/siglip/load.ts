@@ -14,8 +14,9 @@ import type { AddedTokens } from "../tokenizer/added-tokens.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
+import type { LoadedModel } from "./loaded.ts";
 import { checkLoadOptions } from "./options.ts";
-import type { LoadedModel, Platform } from "./siglip.ts";
+import type { Platform } from "./platform.ts";
 
 /** Options of `Siglip.load`. */
 export interface LoadOptions extends NetworkOptions, PictureOptions {

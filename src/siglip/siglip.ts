@@ -1,105 +1,28 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import type { ModelFiles } from "../files/model-files.ts";
 import type { FlexiblePictures } from "../image/naflex.ts";
-import type { DecodeOptions, PictureOptions, Pixels } from "../image/pixels.ts";
-import { levels, preprocessPatches, resizeInSlices } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
-import {
-  type ForwardOptions,
-  noTower,
-  type PreparedPictures,
-  type Tower,
-  type Towers,
-  type Values,
-} from "../model/towers.ts";
-import { mismatch, SiglipError } from "../support/error.ts";
-import type { Backend } from "../tensor/backend.ts";
-import type { StoredDType, WeightDType } from "../tensor/program.ts";
-import { padded } from "../tensor/shape.ts";
-import type { Threads } from "../tensor/wasm/crowd.ts";
-import type { SiglipTokenizer } from "../tokenizer/siglip.ts";
+import type { ForwardOptions, Values } from "../model/towers.ts";
+import { mismatch } from "../support/error.ts";
+import type { WeightDType } from "../tensor/program.ts";
 import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
-import type { Embeddings, Similarity, Skipped } from "./embeddings.ts";
+import {
+  type EmbedImagesOptions,
+  type EmbedOptions,
+  embedAll,
+  imageWay,
+  persistent,
+  type Ready,
+  STREAM,
+  type StreamOptions,
+  textWay,
+} from "./embed.ts";
+import type { Embeddings, Similarity } from "./embeddings.ts";
 import type { FeatureSource, Features, FeaturesOptions } from "./features.ts";
+import type { LoadedModel } from "./loaded.ts";
 import type { HeatMap, LocateOptions } from "./locate.ts";
 import { checkOptions } from "./options.ts";
-import type { OwnLabels } from "./own-labels.ts";
+import { checkMaxPatches, prepare, together } from "./pictures.ts";
 import { type EmbeddedBatch, stream, type Way } from "./stream.ts";
-
-/** What is kept of a model, and who is told of what goes wrong with that. */
-export interface KeepOptions {
-  readonly dtype: StoredDType;
-  readonly towers: readonly Tower[];
-  readonly onWarning: (message: string) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
-export interface Platform<Image> {
-  decode(image: Image, options?: DecodeOptions): Promise<Pixels>;
-  gpu(): Promise<GPU | undefined>;
-  /** Kernel forms chosen by trial on an adapter, kept from session to session. */
-  chosenForms(adapter: string): Map<string, string> | Promise<Map<string, string>>;
-  /** Files from a network, kept on this machine in the precision of the load; absent where they are kept as they are. */
-  keep?(files: ModelFiles, options: KeepOptions): Promise<ModelFiles>;
-  /** What there is for threads. */
-  threads(): Threads | Promise<Threads>;
-  /** What a user can do where `gpu` has no adapter, or is not there; part of an error's sentence. */
-  withoutGpu(gpu: GPU | undefined): string;
-}
-
-/** A loaded model, from which a Siglip is made. */
-export interface LoadedModel<Image> {
-  readonly name: string;
-  readonly config: SiglipConfig;
-  readonly towers: Towers;
-  readonly tokenizer: SiglipTokenizer | undefined;
-  /** Of an image classifier. */
-  readonly own: OwnLabels | undefined;
-  readonly platform: Platform<Image>;
-  readonly pictures: PictureOptions;
-  readonly backend: Backend;
-  readonly adapter: string | undefined;
-  readonly dtype: WeightDType;
-  readonly version: string | undefined;
-  /** Loads the same model again, on a new device; for after the present one was lost. */
-  reload(): Promise<LoadedModel<Image>>;
-  free(): Promise<void>;
-}
-
-/** Options of `embedImages` and `embedTexts`. */
-export interface EmbedOptions {
-  /** How many go through a tower together; by default what suits the backend: on webgpu 8 images or 32 texts. */
-  readonly batch?: number;
-  /**
-   * What becomes of a call with an item of which nothing can be made, such as a damaged picture: by default "throw" rejects it with
-   * that item's error; "skip" leaves it out and names it in `skipped`.
-   */
-  readonly onError?: "throw" | "skip";
-  /** Called after every batch with how many are done, of how many. */
-  readonly onProgress?: (done: number, total: number) => void;
-  /** Rejects the call with its reason, at the latest after the batch that runs. */
-  readonly signal?: AbortSignal;
-}
-
-/** Options of `embedImages`. */
-export interface EmbedImagesOptions extends EmbedOptions {
-  /** Of a NaFlex model: the most patches of a picture, 1 to 4096; by default what the checkpoint says (256). */
-  readonly maxPatches?: number;
-}
-
-/** Options of `embedStream`. */
-export interface StreamOptions extends Pick<EmbedImagesOptions, "batch" | "maxPatches" | "signal"> {
-  /** What the items are: pictures by default, or texts. */
-  readonly kind?: "image" | "text";
-}
-
-/** The names of those options, and of `embedStream`'s. */
-const EMBED = ["batch", "onError", "onProgress", "signal"] as const satisfies (keyof EmbedOptions)[];
-const STREAM = ["batch", "kind", "maxPatches", "signal"] as const satisfies (keyof StreamOptions)[];
-
-/** How often a batch is tried whose device is lost under it. */
-const TRIES = 3;
 
 /**
  * A SigLIP model: images and texts to vectors of one space. [Zhai et al. 2023, arXiv 2303.15343]
@@ -157,12 +80,12 @@ export class Siglip<Image = unknown> {
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */
   async embedImages(images: readonly Image[], options: EmbedImagesOptions = {}): Promise<Embeddings> {
-    return this.embed(images, "embedImages", options, () => this.imageWay(options));
+    return embedAll(images, "embedImages", options, this.dim, () => imageWay(this.ready, options));
   }
 
   /** L2-normalised embeddings of texts, which are canonicalised, tokenised, truncated and padded as the model wants. */
   async embedTexts(texts: readonly string[], options: EmbedOptions = {}): Promise<Embeddings> {
-    return this.embed(texts, "embedTexts", options, () => this.textWay(options));
+    return embedAll(texts, "embedTexts", options, this.dim, () => textWay(this.ready, options));
   }
 
   /**
@@ -188,18 +111,8 @@ export class Siglip<Image = unknown> {
     if (typeof items !== "object" || (kind !== "image" && kind !== "text")) {
       throw (await import("./option-advice.ts")).noStream(items, kind);
     }
-    const made = await (kind === "text" ? this.textWay(options) : this.imageWay(options));
-    const way = made as Way<never, never>;
-    const run: typeof way.run = async (prepared, signal) => {
-      for (let left = TRIES - 1; ; left--) {
-        try {
-          return await way.run(prepared, signal);
-        } catch (error) {
-          if (left === 0 || (error as SiglipError).code !== "device-lost") throw error;
-        }
-      }
-    };
-    yield* stream(items, { ...way, run }, options.signal);
+    const way = await (kind === "text" ? textWay(this.ready, options) : imageWay(this.ready, options));
+    yield* stream(items, persistent(way as Way<never, never>), options.signal);
   }
 
   /** Scores of embedded images against embedded texts. */
@@ -297,14 +210,14 @@ export class Siglip<Image = unknown> {
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */
-  private async ready(signal?: AbortSignal): Promise<LoadedModel<Image>> {
+  private readonly ready: Ready<Image> = async (signal) => {
     const parts = this.parts;
     if (!parts.backend.lost) return parts;
     this.revival ??= this.revive(parts).finally(() => {
       this.revival = undefined;
     });
     return unlessAborted(this.revival, signal);
-  }
+  };
 
   private async revive(dead: LoadedModel<Image>): Promise<LoadedModel<Image>> {
     await dead.free();
@@ -317,93 +230,10 @@ export class Siglip<Image = unknown> {
     return parts;
   }
 
-  private async imageWay(options: EmbedImagesOptions): Promise<Way<Image, PreparedPictures>> {
-    const { batch, maxPatches, signal } = options;
-    const model = await this.ready(signal);
-    const { config, backend } = model;
-    if (!config.vision.head) throw (await import("./option-advice.ts")).noHead(config);
-    await checkMaxPatches(config, options);
-    return {
-      batch: batch ?? backend.defaults.images,
-      prepare: (image, signal) => prepare(model, image, { maxPatches, signal }),
-      run: async (pictures, signal) => {
-        const { towers } = await this.ready(signal);
-        return (await towers.patches(await together(pictures), { signal })).data;
-      },
-    };
-  }
-
-  private async textWay({ batch, signal }: EmbedOptions): Promise<Way<string, readonly number[]>> {
-    const { config, tokenizer, backend } = await this.ready(signal);
-    if (!tokenizer) throw noTower("text", config);
-    return {
-      batch: batch ?? backend.defaults.texts,
-      prepare: async (text, _, index) => Array.from(tokenizer.encode([text], index)),
-      run: async (ids, signal) => {
-        const { towers } = await this.ready(signal);
-        return (await towers.text(ids.flat(), { signal })).data;
-      },
-    };
-  }
-
-  /** Collects a stream. */
-  private async embed<Item, Prepared>(
-    items: readonly Item[],
-    call: string,
-    options: EmbedOptions,
-    way: () => Promise<Way<Item, Prepared>>,
-  ): Promise<Embeddings> {
-    if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, items);
-    await checkOptions(call, options, call === "embedImages" ? [...EMBED, "maxPatches"] : EMBED);
-    const { onError, onProgress, signal } = options;
-    const rows: Float32Array[] = [];
-    const skipped: Skipped[] = [];
-    let index = 0;
-    for await (const { embeddings } of stream(items, await way(), signal)) {
-      for (const one of embeddings) {
-        if (!(one instanceof SiglipError)) rows.push(one);
-        else if (onError === "skip") skipped.push({ index, error: one });
-        else throw one;
-        index++;
-      }
-      onProgress?.(index, items.length);
-    }
-    const found = { data: joined(rows), shape: [rows.length, this.dim] as const };
-    return onError === "skip" ? { ...found, skipped } : found;
-  }
-
   private get parts(): LoadedModel<Image> {
     if (!this.kept) throw mismatch("disposed", "The model", "one in use", "that it has been disposed", "load it again");
     return this.kept;
   }
-}
-
-/** A picture as the image tower takes it. */
-async function prepare<Image>(
-  { config, pictures, platform }: LoadedModel<Image>,
-  image: Image,
-  { maxPatches, signal }: EmbedImagesOptions,
-): Promise<PreparedPictures> {
-  const { naflex, tokens, patchSize, channels } = config.vision;
-  const stride = padded(channels * patchSize ** 2);
-  const pixels = await platform.decode(image, { ...pictures, signal });
-  if (naflex) {
-    const { flexiblePatches } = await import("../image/naflex.ts");
-    return flexiblePatches(pixels, config.image, { patch: patchSize, maxPatches, stride }, { resizeInSlices, levels });
-  }
-  const patches = new Float32Array(tokens * stride);
-  await preprocessPatches(pixels, config.image, patchSize, patches, 0, stride);
-  return { patches };
-}
-
-async function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: EmbedImagesOptions): Promise<void> {
-  if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(image, maxPatches);
-}
-
-/** Pictures in one batch, padded to the one that has most patches. */
-async function together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures> {
-  if (pictures[0].grids) return (await import("../image/naflex.ts")).joinFlexible(pictures as FlexiblePictures[]);
-  return { patches: joined(pictures.map(({ patches }) => patches)) };
 }
 
 /** Settles as the promise does, or with the signal's reason if that comes first. */
@@ -415,14 +245,4 @@ function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R>
     signal.addEventListener("abort", abort, { once: true });
     promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
   });
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const data = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    data.set(part, filled);
-    filled += part.length;
-  }
-  return data;
 }

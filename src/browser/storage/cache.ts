@@ -4,7 +4,7 @@ import type { ModelFiles } from "../../files/model-files.ts";
 import { openCheckpoint } from "../../files/read-model.ts";
 import { TOKEN_TABLE, towerOf } from "../../model/layouts/hugging-face.ts";
 import { type Tower, weightBytes } from "../../model/towers.ts";
-import type { KeepOptions } from "../../siglip/siglip.ts";
+import type { KeepOptions } from "../../siglip/platform.ts";
 import { mismatch } from "../../support/error.ts";
 import type { StoredDType } from "../../tensor/program.ts";
 import { CachedFiles, encodeTensors, isComplete, type Manifest, TOWERS } from "./files.ts";

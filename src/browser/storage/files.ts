@@ -6,7 +6,7 @@ import type { ModelFiles } from "../../files/model-files.ts";
 import { openCheckpoint } from "../../files/read-model.ts";
 import { PREFIX, TOKEN_TABLE } from "../../model/layouts/hugging-face.ts";
 import type { Tower } from "../../model/towers.ts";
-import type { KeepOptions } from "../../siglip/siglip.ts";
+import type { KeepOptions } from "../../siglip/platform.ts";
 import { mismatch, type SiglipError } from "../../support/error.ts";
 import type { StoredDType } from "../../tensor/program.ts";
 import { type CacheFolder, decodeJson, encodeJson, unreadable } from "./folder.ts";
