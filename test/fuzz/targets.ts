@@ -49,7 +49,7 @@ export interface Target {
 
 const safetensors: Target = {
   name: "safetensors",
-  cases: 4500,
+  cases: 2800,
   bound: (length) => 64 * length,
   make(random) {
     const { header, data } = random.pick(HEADERS);
@@ -98,7 +98,7 @@ const INDEX = { metadata: { total_size: 12 }, weight_map: { x: FIRST, y: FIRST, 
 
 const index: Target = {
   name: "index",
-  cases: 3500,
+  cases: 2800,
   bound: (length) => 64 * length,
   make: (random) => [mutateJson(random, INDEX, [FIRST, SECOND, "x", "weight_map"])],
   async read([file]) {
@@ -147,7 +147,7 @@ function modelFiles(files: ReadonlyMap<string, Uint8Array>, asked: string[] = []
 
 const config: Target = {
   name: "config",
-  cases: 3500,
+  cases: 2800,
   bound: (length) => 64 * length,
   make(random) {
     const pair = [random.pick(CONFIGS), random.pick(PREPROCESSORS)];
@@ -188,7 +188,7 @@ const TEXTS = ["", " ", "abc ab  a", "東é caabcabca\n", "</s>", "\ud800\0ﬁ",
 
 const sentencepiece: Target = {
   name: "sentencepiece",
-  cases: 4000,
+  cases: 3000,
   bound: (length) => 50 * length,
   make: (random) => [mutateProtobuf(random, random.pick(random.chance(0.02) ? TRAINED : MODELS), MODELS)],
   async read([file]) {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { expect } from "vitest";
 import type { Siglip } from "../../src/node.ts";
+import { recall } from "../model/retrieval.ts";
 
 /** The demo model's folder. */
 export const demo = new URL("../../weights/demo/", import.meta.url);
@@ -40,4 +41,27 @@ export async function aloneAsTogether(model: Siglip, count: number, alone: reado
     const row = together.data.subarray(index * model.dim, (index + 1) * model.dim);
     expect(Math.hypot(...data.map((value, d) => value - row[d]))).toBeLessThan(1e-6);
   }
+}
+
+/** Recall at k of the 200 scenes against their captions. */
+async function recalls(model: Siglip): Promise<Record<string, number>> {
+  const lines = readFileSync(new URL("eval/captions.jsonl", demo), "utf8").trim().split("\n");
+  const rows: { file: string; caption: string }[] = lines.map((line) => JSON.parse(line));
+  const images = await model.embedImages(rows.map(({ file }) => new URL(`eval/${file}`, demo)));
+  const texts = await model.embedTexts(rows.map(({ caption }) => caption));
+  const { logits } = model.similarity(images, texts);
+  const owner = rows.map((_, index) => index);
+  const [one, five] = [recall(logits, owner, 1), recall(logits, owner, 5)];
+  return {
+    "image to text R@1": one.toText,
+    "image to text R@5": five.toText,
+    "text to image R@1": one.toImage,
+    "text to image R@5": five.toImage,
+  };
+}
+
+/** The demo model's retrieval set gives the reference's figures. */
+export async function expectRetrieval(model: Siglip): Promise<void> {
+  const reference = JSON.parse(readFileSync(new URL("eval/reference.json", demo), "utf8"));
+  expect(reference).toMatchObject(await recalls(model));
 }
