@@ -1,9 +1,9 @@
 import { rm } from "node:fs/promises";
 import { afterAll, beforeAll, describe } from "vitest";
-import { tallied } from "../harness/cases.ts";
+import { onGpu, tallied } from "../harness/cases.ts";
 import { soak, writeTiny } from "./soak.ts";
 
-// As soak.test.ts, on wasm: every round starts threads and tries forms.
+// As soak.test.ts.
 describe("memory is flat", () => {
   let folder = "";
   beforeAll(async () => {
@@ -11,5 +11,8 @@ describe("memory is flat", () => {
   });
   afterAll(() => rm(folder, { recursive: true }));
 
+  // Every round starts threads and tries forms.
   tallied("on wasm", { backend: "wasm", precision: "f32" }, () => soak("wasm", folder, 20, 4, 1000));
+  // No embeddings in the rounds: a software adapter compiles for seconds on every new device.
+  onGpu("on webgpu", { precision: "f32", timeout: 300_000 }, () => soak("webgpu", folder, 20, 0, 1000));
 });

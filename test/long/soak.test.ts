@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe } from "vitest";
 import { onGpu, tallied } from "../harness/cases.ts";
 import { soak, writeTiny } from "./soak.ts";
 
-// Rounds of load, embed and dispose, then embeddings; demo-sized and longer in soak.long.ts.
+// Rounds of load, embed and dispose, then embeddings. On wasm, and on webgpu with new devices, in soak.more.ts;
+// demo-sized and longer in soak.long.ts.
 describe("memory is flat", () => {
   let folder = "";
   beforeAll(async () => {
@@ -13,7 +14,6 @@ describe("memory is flat", () => {
 
   tallied("on the cpu", { backend: "cpu", precision: "f32" }, () => soak("cpu", folder, 20, 4, 1000));
   // No embeddings in the rounds: a software adapter compiles for seconds on every new device.
-  onGpu("on webgpu", { precision: "f32", timeout: 300_000 }, () => soak("webgpu", folder, 12, 0, 600));
   onGpu("on one device that outlives its models", { precision: "f32" }, () =>
     soak("webgpu", folder, 20, 0, 0, "shared"),
   );

@@ -9,6 +9,7 @@ import { holdLarger } from "./larger.ts";
 import { holdCosine } from "./precision.ts";
 
 describe("golden files", () => {
+  goldenInForms("tiny-ragged", "tile-64x64", "32x32");
   goldenInForms("tiny-hd72", "tile-32x64", "16x16");
   goldenInForms("tiny-hd72", "tile-64x64", "32x32");
   goldenInForms("tiny-hd72", "tile-128x128", "64x12");

@@ -4,7 +4,7 @@ import { BACKENDS, onEvery } from "../harness/backends.ts";
 import { onGpu } from "../harness/cases.ts";
 import { NAFLEX, TINY } from "../harness/golden.ts";
 import { forTest } from "../harness/gpu.ts";
-import { goldenInForms, holdGolden } from "./golden.ts";
+import { holdGolden } from "./golden.ts";
 import { holdCosine } from "./precision.ts";
 
 /** To compile takes a software adapter longer: on webgpu golden.more.ts has pictures of several shapes. */
@@ -17,7 +17,6 @@ describe("golden files", () => {
   for (const { name, test, golden } of ON_HOST) {
     test(`${NAFLEX} on ${name}`, { precision: "f32" }, (backend) => holdGolden(NAFLEX, backend, golden));
   }
-  goldenInForms("tiny-ragged", "tile-64x64", "32x32");
 });
 
 // In f32 the above is closer than any bound on the cosine.
