@@ -2,7 +2,7 @@ import { stat } from "node:fs/promises";
 import type { Command } from "commander";
 import { readConfig } from "../files/read-model.ts";
 import { withHeat } from "../image/heat.ts";
-import { writeFileAtomic } from "../node/file.ts";
+import { checkWritable, writeFileAtomic } from "../node/file.ts";
 import { findFiles } from "../node/find.ts";
 import { encodePng } from "../node/images/write-png.ts";
 import { nodePlatform } from "../node/platform.ts";
@@ -56,9 +56,12 @@ Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
     if (options.heatmap !== undefined && (pictures.length > 1 || !labels)) {
       command.error("error: wanted one picture and --labels for --heatmap, found others; name a picture and labels");
     }
+    if (options.heatmap !== undefined) await checkWritable(options.heatmap);
     await checkPictures(pictures);
     if (!labels && !(await hasLabels(options, signal))) {
-      command.error("error: wanted --labels, found none, and a model that has no labels of its own");
+      command.error(
+        "error: wanted --labels, found none, and a model without labels of its own; say what may be in the pictures",
+      );
     }
     const model = await openModel(options, labels ? ["image", "text"] : ["image"], signal);
     try {

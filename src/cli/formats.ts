@@ -1,5 +1,5 @@
 import { encodeHeader, writeSafetensors } from "../checkpoint/safetensors.ts";
-import { writeFileAtomic } from "../node/file.ts";
+import { checkWritable, writeFileAtomic } from "../node/file.ts";
 import type { Embeddings } from "../siglip/embeddings.ts";
 
 /** What is to be embedded: paths of pictures, or texts. */
@@ -28,12 +28,7 @@ export function formatOf(path: string): Format | undefined {
  */
 export async function rehearse(path: string, format: Format, items: readonly Items[]): Promise<void> {
   if (format === "safetensors") encodeHeader([], metadata(items));
-  for (const file of format === "npy" ? [path, namesBeside(path)] : [path]) {
-    const enough = new Error();
-    await writeFileAtomic(file, refuse(enough)).catch((error) => {
-      if (error !== enough) throw error;
-    });
-  }
+  for (const file of format === "npy" ? [path, namesBeside(path)] : [path]) await checkWritable(file);
 }
 
 /**
@@ -93,11 +88,6 @@ function* npy({ embeddings: { data, shape } }: Embedded): Generator<Uint8Array> 
   header.writeUInt16LE(length - 10, 8);
   yield header;
   yield asBytes(data);
-}
-
-// biome-ignore lint/correctness/useYield: it yields nothing on purpose.
-function* refuse(error: Error): Generator<Uint8Array> {
-  throw error;
 }
 
 function asBytes({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {

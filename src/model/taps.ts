@@ -1,3 +1,4 @@
+import { joinFloats } from "../support/numbers.ts";
 import type { ForwardOptions, Values } from "./towers.ts";
 
 /** Tells of intermediates, each put together from the parts in which its batch was run. */
@@ -11,13 +12,6 @@ export function deliver(
 }
 
 function concatenate(parts: readonly Values[]): Values {
-  const data = new Float32Array(parts.reduce((sum, part) => sum + part.data.length, 0));
-  let filled = 0;
-  let batch = 0;
-  for (const part of parts) {
-    data.set(part.data, filled);
-    filled += part.data.length;
-    batch += part.shape[0];
-  }
-  return { data, shape: [batch, ...parts[0].shape.slice(1)] };
+  const batch = parts.reduce((sum, { shape }) => sum + shape[0], 0);
+  return { data: joinFloats(parts.map(({ data }) => data)), shape: [batch, ...parts[0].shape.slice(1)] };
 }

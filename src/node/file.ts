@@ -105,6 +105,18 @@ export async function readFile(path: string, limit: number, signal?: AbortSignal
   }
 }
 
+/** Rejects as `writeFileAtomic` would for a path that cannot be written; what stands there is left alone. */
+export async function checkWritable(path: string): Promise<void> {
+  const enough = new Error();
+  // biome-ignore lint/correctness/useYield: it yields nothing on purpose.
+  const nothing = function* (): Generator<Uint8Array> {
+    throw enough;
+  };
+  await writeFileAtomic(path, nothing()).catch((error) => {
+    if (error !== enough) throw error;
+  });
+}
+
 /**
  * Writes a file as its chunks arrive and puts it in place only when it is whole and on disk: until then, and for ever
  * when the chunks fail or the signal aborts, whatever stood at the path stands there still and nothing is left beside it.

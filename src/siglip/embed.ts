@@ -1,10 +1,10 @@
-import type { PreparedPictures } from "../model/towers.ts";
-import { noTower } from "../model/towers.ts";
+import { noTower, type PreparedPictures } from "../model/towers.ts";
 import { SiglipError } from "../support/error.ts";
+import { joinFloats } from "../support/numbers.ts";
 import type { Embeddings, Skipped } from "./embeddings.ts";
 import type { LoadedModel } from "./loaded.ts";
 import { checkOptions } from "./options.ts";
-import { checkMaxPatches, joined, prepare, together } from "./pictures.ts";
+import { checkMaxPatches, prepare, together } from "./pictures.ts";
 import { stream, type Way } from "./stream.ts";
 
 /** Options of `embedImages` and `embedTexts`. */
@@ -104,7 +104,7 @@ export async function embedAll<Item, Prepared>(
     }
     onProgress?.(index, items.length);
   }
-  const found = { data: joined(rows), shape: [rows.length, dim] as const };
+  const found = { data: joinFloats(rows), shape: [rows.length, dim] as const };
   return onError === "skip" ? { ...found, skipped } : found;
 }
 

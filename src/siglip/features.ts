@@ -2,6 +2,7 @@ import type { Grid } from "../image/naflex.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { PreparedPictures, Towers, Values } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
+import { joinFloats } from "../support/numbers.ts";
 
 /** What a picture's patches have become, as they lie in the pictures. */
 export interface Features {
@@ -65,7 +66,7 @@ export async function features<Image>(
   const grid = await eachBatch(source, "features", images, options, async (pictures) => {
     parts.push((await tower.features(pictures, counted, { signal })).data);
   });
-  return { data: joined(parts), shape: [images.length, ...grid, hidden] };
+  return { data: joinFloats(parts), shape: [images.length, ...grid, hidden] };
 }
 
 /**
@@ -86,7 +87,7 @@ export async function poolAttention<Image>(
       parts.push(attention(query, keys.subarray(at, at + rows * columns * 2 * hidden), heads));
     }
   });
-  return { data: joined(parts), shape: [images.length, heads, ...grid] };
+  return { data: joinFloats(parts), shape: [images.length, heads, ...grid] };
 }
 
 /** The MAP head's query [hidden], and its keys and values [n, tokens, 2 hidden] of pictures. */
@@ -159,14 +160,4 @@ async function eachBatch<Image>(
     await run(pictures, grid);
   }
   return grid;
-}
-
-function joined(parts: readonly Float32Array[]): Float32Array {
-  const out = new Float32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    out.set(part, filled);
-    filled += part.length;
-  }
-  return out;
 }

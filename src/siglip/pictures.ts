@@ -2,6 +2,7 @@ import type { FlexiblePictures } from "../image/naflex.ts";
 import { levels, preprocessPatches, resizeInSlices } from "../image/preprocess.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { PreparedPictures } from "../model/towers.ts";
+import { joinFloats } from "../support/numbers.ts";
 import { padded } from "../tensor/shape.ts";
 import type { LoadedModel } from "./loaded.ts";
 
@@ -36,16 +37,5 @@ export async function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: C
 /** Pictures in one batch, padded to the one that has most patches. */
 export async function together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures> {
   if (pictures[0].grids) return (await import("../image/naflex.ts")).joinFlexible(pictures as FlexiblePictures[]);
-  return { patches: joined(pictures.map(({ patches }) => patches)) };
-}
-
-/** Rows one after another. */
-export function joined(parts: readonly Float32Array[]): Float32Array {
-  const data = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
-  let filled = 0;
-  for (const part of parts) {
-    data.set(part, filled);
-    filled += part.length;
-  }
-  return data;
+  return { patches: joinFloats(pictures.map(({ patches }) => patches)) };
 }

@@ -80,6 +80,17 @@ export function toFloat32(bytes: Uint8Array, dtype: FloatDType): Float32Array {
   }
   return new Float32Array(out.buffer);
 }
+/** Float arrays one after another. */
+export function joinFloats(parts: readonly Float32Array[]): Float32Array {
+  const data = new Float32Array(parts.reduce((length, part) => length + part.length, 0));
+  let filled = 0;
+  for (const part of parts) {
+    data.set(part, filled);
+    filled += part.length;
+  }
+  return data;
+}
+
 /** Pieces of bytes as one. */
 export function concatenate(pieces: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));

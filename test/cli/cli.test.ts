@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PNG } from "pngjs";
@@ -7,7 +7,7 @@ import { asTyped, readHeader, readTensor } from "../../src/checkpoint/safetensor
 import { bytesSource } from "../../src/checkpoint/source.ts";
 import { nodePlatform } from "../../src/node/platform.ts";
 import { onGpu, tallied } from "../harness/cases.ts";
-import { type Ended, siglip, temporaryFolder } from "../harness/cli.ts";
+import { failed, refused, siglip, temporaryFolder } from "../harness/cli.ts";
 import { demoJson, variant } from "../siglip/variants.ts";
 
 const demo = "weights/demo/examples";
@@ -22,20 +22,6 @@ const counted = { backend: "cpu", precision: "f32" };
 const folder = temporaryFolder();
 afterAll(folder.remove);
 const at = (name: string) => join(folder.path, name);
-
-/** A failure is one sentence on stderr, without a stack trace, and nothing on stdout. */
-function failed({ code, stdout, stderr }: Ended, why: RegExp): void {
-  expect(stderr).toMatch(why);
-  expect(stderr).toMatch(/^siglip: [^\n]+\.\n$/);
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-}
-
-/** Wrong usage is told with a hint at the help. */
-function refused({ code, stdout, stderr }: Ended, why: RegExp): void {
-  expect(stderr).toMatch(why);
-  expect(stderr).toMatch(/^siglip: .*\nTry: siglip( [a-z]+)? --help\n$/s);
-  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
-}
 
 /** The cosine of a row with the reference's tower output. */
 function cosine(row: ArrayLike<number>, reference: readonly number[]): number {
@@ -330,127 +316,5 @@ describe("siglip info", () => {
     const { code, stdout } = await siglip(["info", at("image-only")]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/\ntokenizer +none\n/);
-  });
-});
-
-describe("what strangers name", () => {
-  const evil = "\x1b]0;a\x07\x9b2J\u202eb";
-  const shown = String.raw`\u001b]0;a\u0007\u009b2J\u202eb`;
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must not come.
-  const steering = /[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/;
-
-  it("is escaped and shortened in errors, commander's own among them", async () => {
-    const cases: [string[], string][] = [
-      [[evil], `unknown command '${shown}'`],
-      [["info", `--${evil}`], `unknown option '--${shown}'`],
-      [["info", `demo${evil}`], shown],
-      [["classify", `${evil}.png`, "--labels", "a"], shown],
-      [["classify", `${demo}/plane.jpg`, "--labels", "a", "--backend", evil], `'${shown}' is invalid`],
-      [["info", "a".repeat(100_000)], "…"],
-      [["a".repeat(100_000)], "…"],
-    ];
-    const ends = await Promise.all(cases.map(([args]) => siglip(args)));
-    for (const [index, [, part]] of cases.entries()) {
-      expect(ends[index].stderr).toContain(part);
-      expect(ends[index].stderr.length).toBeLessThan(2200);
-      expect(ends[index].stderr).not.toMatch(steering);
-    }
-  });
-
-  it("is escaped in tables and in JSON, which still gives it back", async () => {
-    const picture = at(`${process.platform === "win32" ? "" : evil}.png`);
-    writeFileSync(picture, readFileSync(`${demo}/plane.jpg`));
-    const args = ["classify", picture, "--labels", evil, "a", ...cpu];
-    const [table, json] = await Promise.all([siglip(args), siglip([...args, "--json"])]);
-    for (const { code, stdout } of [table, json]) {
-      expect(code).toBe(0);
-      expect(stdout).toContain(String.raw`\u009b2J\u202eb`);
-      expect(stdout).not.toMatch(steering);
-    }
-    const [{ image, labels }] = JSON.parse(json.stdout);
-    expect(image).toBe(picture);
-    expect(labels.map(({ label }: { label: string }) => label)).toContain(evil);
-  });
-
-  it("is escaped and shortened in warnings of tensors", async () => {
-    const file = readFileSync("weights/demo/model.safetensors");
-    const length = Number(file.readBigUInt64LE());
-    const header = JSON.parse(file.toString("utf8", 8, 8 + length));
-    const data = file.subarray(8 + length);
-    header[`${evil}${"x".repeat(5000)}`] = { dtype: "F32", shape: [1], data_offsets: [data.length, data.length + 4] };
-    const text = Buffer.from(JSON.stringify(header));
-    const size = Buffer.alloc(8);
-    size.writeBigUInt64LE(BigInt(text.length));
-    mkdirSync(at("odd"));
-    for (const name of ["config.json", "preprocessor_config.json", "spiece.model"]) {
-      writeFileSync(at(`odd/${name}`), readFileSync(`weights/demo/${name}`));
-    }
-    writeFileSync(at("odd/model.safetensors"), Buffer.concat([size, text, data, Buffer.alloc(4)]));
-    const { code, stderr } = await siglip([
-      "classify",
-      `${demo}/plane.jpg`,
-      "--labels",
-      "a",
-      ...cpu,
-      "--model",
-      at("odd"),
-    ]);
-    expect(code).toBe(0);
-    expect(stderr).toContain(shown);
-    expect(stderr.length).toBeLessThan(2200);
-    expect(stderr).not.toMatch(steering);
-  });
-});
-
-describe("bad input", () => {
-  it("is wrong usage where the arguments do not make sense", async () => {
-    const picture = `${demo}/plane.jpg`;
-    const cases: [string[], RegExp][] = [
-      [["clasify"], /unknown command 'clasify'/],
-      [["classify", picture, ...cpu], /wanted --labels, found none, and a model that has no labels of its own/],
-      [
-        ["classify", "--labels", "a", "b"],
-        /wanted pictures and labels, found none; name the pictures first, or after --/,
-      ],
-      [["demo", "--max-pixels", "2.5"], /'--max-pixels <n>' argument '2\.5' is invalid\. Wanted a whole number/],
-      [["demo", "--threads", "two"], /'--threads <n>' argument 'two' is invalid\. Wanted a whole number/],
-      [["classify", "--labels", picture], /wanted pictures and labels, found pictures alone/],
-      [
-        ["classify", picture, "--labels", "a", "--backend", "gpu"],
-        /'gpu' is invalid. Allowed choices are auto, webgpu, wasm, cpu/,
-      ],
-      [["embed", "--out", at("c.npy")], /wanted pictures, --text or --texts, found none/],
-      [["embed", picture, "--text", "a", "--out", at("c.npy")], /for \.npy, found both/],
-      [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors or \.jsonl or \.npy/],
-    ];
-    const ends = await Promise.all(cases.map(([args]) => siglip(args)));
-    for (const [index, [, why]] of cases.entries()) refused(ends[index], why);
-  });
-
-  it("is told in one sentence where something is missing or damaged", async () => {
-    writeFileSync(at("cut.png"), readFileSync(`${demo}/two-cats.png`).subarray(0, 5000));
-    writeFileSync(at("latin1.txt"), Buffer.from("caf\xe9", "latin1"));
-    writeFileSync(at("newlines.txt"), "\n".repeat(5_000_000));
-    writeFileSync(at("old.npy"), "old");
-    mkdirSync(at("no-weights"));
-    writeFileSync(at("no-weights/config.json"), readFileSync("weights/demo/config.json"));
-    const classify = (image: string, ...more: string[]) => ["classify", image, "--labels", "a", ...cpu, ...more];
-    const cases: [string[], RegExp][] = [
-      [classify(at("none.png")), /none\.png: wanted to read this file, found no such file/],
-      [classify(folder.path), /wanted a regular file, found a folder/],
-      [classify(at("latin1.txt")), /wanted a PNG or JPEG picture, found/],
-      [classify(at("cut.png")), /truncated/],
-      [classify(`${demo}/plane.jpg`, "--model", at("nowhere")), /wanted a folder with a SigLIP model, found nothing/],
-      [classify(`${demo}/plane.jpg`, "--model", at("no-weights")), /found neither; fetch the model's weights/],
-      [classify(`${demo}/plane.jpg`, "--template", "a photo"), /wanted a list of templates with \{label\}/],
-      [["embed", at("cut.png"), ...cpu, "--out", at("old.npy")], /truncated/],
-      [["embed", "--text", "a", ...cpu, "--out", at("nowhere/d.npy")], /wanted to write this file, found no such/],
-      [["embed", "--texts", at("latin1.txt"), "--out", at("d.npy")], /wanted texts in UTF-8/],
-      [["embed", "--texts", at("newlines.txt"), "--out", at("d.npy")], /wanted at most 4194304 texts, found 5000000/],
-    ];
-    const ends = await Promise.all(cases.map(([args]) => siglip(args)));
-    for (const [index, [, why]] of cases.entries()) failed(ends[index], why);
-    expect(readFileSync(at("old.npy"), "utf8")).toBe("old");
-    expect(readdirSync(folder.path).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
 });

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { expect } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -72,4 +73,18 @@ function launch([file, ...args]: readonly string[], running: Running = {}, open 
     child.on("error", reject);
     child.on("close", (code) => resolve({ code, stdout, stderr }));
   });
+}
+
+/** A failure is one sentence on stderr, without a stack trace, and nothing on stdout. */
+export function failed({ code, stdout, stderr }: Ended, why: RegExp): void {
+  expect(stderr).toMatch(why);
+  expect(stderr).toMatch(/^siglip: [^\n]+\.\n$/);
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+}
+
+/** Wrong usage is told with a hint at the help. */
+export function refused({ code, stdout, stderr }: Ended, why: RegExp): void {
+  expect(stderr).toMatch(why);
+  expect(stderr).toMatch(/^siglip: .*\nTry: siglip( [a-z]+)? --help\n$/s);
+  expect({ code, stdout }).toEqual({ code: 2, stdout: "" });
 }
