@@ -1,6 +1,6 @@
 import { webcrypto } from "node:crypto";
 import { constants } from "node:fs";
-import { lstat, rename, rm } from "node:fs/promises";
+import { rename, rm } from "node:fs/promises";
 import { checkRange } from "../../checkpoint/source.ts";
 import type { RemoteFile } from "../../network/http.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
@@ -307,13 +307,31 @@ async function drain(chunks: AsyncIterable<unknown>): Promise<void> {
 
 async function openBoth(path: string, size: number): Promise<{ data: Descriptor; journal: Journal }> {
   const list = `${path}.journal`;
-  // Left over from a file that was whole and has gone to its place.
-  if (!(await lstat(path).catch(() => undefined))) await rm(list, { force: true });
-  const data = await Descriptor.open(path, constants.O_RDWR | constants.O_CREAT | NO_FOLLOW);
+  const begun = constants.O_RDWR | NO_FOLLOW;
+  for (;;) {
+    let data = await unless("ENOENT", Descriptor.open(path, begun));
+    if (!data) {
+      // Left over from a file that was whole and has gone to its place, perhaps by another process just now: what it
+      // says is there would not be in a file that begins.
+      await rm(list, { force: true });
+      data = await unless("EEXIST", Descriptor.open(path, begun | constants.O_CREAT | constants.O_EXCL));
+    }
+    if (!data) continue; // somebody else has begun it meanwhile
+    try {
+      return { data, journal: await Journal.open(list, Math.ceil(size / BLOCK)) };
+    } catch (error) {
+      await data.close();
+      throw error;
+    }
+  }
+}
+
+/** What comes, or undefined where the file system refuses it for that reason. */
+async function unless<R>(reason: "ENOENT" | "EEXIST", coming: Promise<R>): Promise<R | undefined> {
   try {
-    return { data, journal: await Journal.open(list, Math.ceil(size / BLOCK)) };
+    return await coming;
   } catch (error) {
-    await data.close();
+    if ((error as NodeJS.ErrnoException).code === reason) return undefined;
     throw error;
   }
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtemp, open, readFile, rm, stat, truncate } from "node:fs/promises";
+import { mkdtemp, open, readFile, rename, rm, stat, truncate, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished, vi } from "vitest";
@@ -105,6 +105,24 @@ describe("a partial file", () => {
     abort.abort();
     await expect(given).rejects.toMatchObject({ name: "AbortError" });
     same(await wanted, 20, 10);
+  });
+
+  it("believes no journal of a file that is just going to its place", async () => {
+    const warnings: string[] = [];
+    const { file, path } = await begin("going");
+    await read(file, 0, SIZE);
+    await file.close();
+    const [data, journal] = await Promise.all([readFile(path), readFile(`${path}.journal`)]);
+    for (let round = 0; round < 100; round++) {
+      await Promise.all([writeFile(path, data), writeFile(`${path}.journal`, journal)]);
+      const [opened] = await Promise.all([
+        begin("going", origin(), { onWarning: (message) => warnings.push(message) }),
+        rename(path, `${path}.placed`),
+      ]);
+      same(await read(opened.file, 0, 10), 0, 10);
+      await opened.file.close();
+    }
+    expect(warnings).toEqual([]);
   });
 
   it("is sparse", async (context) => {
