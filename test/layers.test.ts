@@ -126,7 +126,7 @@ function findCycle(): string[] {
 
 /** Node's part of the library, and the tools that build the page. */
 const inNode = (file: string) =>
-  /^(src\/((web\/)?node\/|cli\/|node\.ts$)|(weights\/embed|kernels\/generate)\.ts$)/.test(file);
+  /^(src\/((web\/)?node\/|bulk\/|serve\/|cli\/|node\.ts$)|(weights\/embed|kernels\/generate)\.ts$)/.test(file);
 
 /** Packages that browsers load: HTML's names for one dialect, on demand, and what only the page has use for. */
 const LIBRARIES: readonly [name: string, users: RegExp][] = [
@@ -142,7 +142,7 @@ describe("the layers", () => {
     expect(faults((file, found) => !mayImport(file, found))).toEqual([]);
   });
 
-  it("leave node:* and most npm packages to src/node, src/cli and src/web/node, which nothing below imports", () => {
+  it("leave node:* and most npm packages to Node's rooms, which nothing below imports", () => {
     const foreign = (target: string) => inNode(target) || !/\.(ts|wgsl|json)$/.test(target);
     expect(faults((file, { target }) => !inNode(file) && foreign(target) && !mayUse(file, target))).toEqual([]);
     const globals = [...modules].filter(([file, { nodeGlobals }]) => !inNode(file) && nodeGlobals.length > 0);
