@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import type { BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
@@ -72,7 +73,14 @@ describe("a folder of photos", () => {
     expect(await page.textContent("#pause")).toBe("Go on");
     await page.click("#pause");
     await status(page, "24 pictures to search");
-    expect(await page.textContent("#unread")).toMatch(/^1 could not be readbroken.png: wanted [^:]*, found .*; .*\.$/);
+    const [reason] = await page.locator("#unread-list li").allTextContents();
+    expect(reason).toMatch(/^broken.png: wanted [^:]*, found .*; .*\.$/);
+    await page.click("text=1 picture could not be read");
+    const saving = page.waitForEvent("download");
+    await page.click("#save-unread");
+    const saved = await saving;
+    expect(saved.suggestedFilename()).toBe("not-read.txt");
+    expect(await text(await saved.createReadStream())).toBe(`${reason}\n`);
 
     for (const { file, caption } of scenes.filter((_, index) => index % 5 === 3)) await seek(page, caption, file);
     await page.setInputFiles("#query-file", join(samples, scenes[6].file));

@@ -12,6 +12,12 @@ export type ModelOptions = Pick<LoadOptions, "backend" | "dtype" | "towers">;
 /** A picture that can be sent to a worker. */
 export type Picture = Exclude<BrowserImage, HTMLElement | SVGElement>;
 
+/** Gives the next picture of a stream, none where there are no more. */
+export type NextPicture = () => Promise<Picture | undefined>;
+
+/** Is given what became of a stream's pictures, batch by batch in their order: an embedding, or what is wrong in words. */
+export type TakeResults = (results: readonly (Float32Array | string)[]) => Promise<void>;
+
 /** What `RemoteModel.load` tells while it waits. */
 export interface Listeners {
   readonly onProgress?: (progress: LoadProgress) => void;
@@ -74,6 +80,11 @@ export class RemoteModel {
   /** `given` names bitmaps and frames among the pictures that are given away instead of copied. */
   embedImages(images: readonly Picture[], given: Transferable[] = []): Promise<Embeddings> {
     return this.worker.unlessEnded(this.worker.calls.embedImages(transfer(images, given)));
+  }
+
+  /** Embeds pictures one after another until there are no more; one that cannot be read costs the others nothing. */
+  embedStream(next: NextPicture, take: TakeResults): Promise<void> {
+    return this.worker.unlessEnded(this.worker.calls.embedStream(proxy(next), proxy(take)));
   }
 
   embedTexts(texts: readonly string[]): Promise<Embeddings> {

@@ -1,7 +1,7 @@
 // The worker that a model lives in: the library's calls, for the page to call.
 import { expose } from "comlink";
-import { type Embeddings, type LoadProgress, Siglip } from "../../index.ts";
-import type { ModelOptions, ModelSource, Picture } from "./remote.ts";
+import { type Embeddings, type LoadProgress, Siglip, SiglipError } from "../../index.ts";
+import type { ModelOptions, ModelSource, NextPicture, Picture, TakeResults } from "./remote.ts";
 
 let model: Siglip;
 
@@ -14,10 +14,21 @@ const calls = {
     return { dim: model.dim, device: model.device, version: model.version, logit: readLogit(model), warnings };
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
+  /** Resolves once `next` has no more pictures and `take` has what became of all. */
+  async embedStream(next: NextPicture, take: TakeResults) {
+    for await (const { embeddings } of model.embedStream(pictures(next))) {
+      // Copies: a row that is kept or sent alone would take its whole batch along.
+      await take(embeddings.map((one) => (one instanceof SiglipError ? one.message : one.slice())));
+    }
+  },
   embedTexts: (texts: readonly string[]) => model.embedTexts(texts),
   locate: (image: Picture, label: string, template: string) => model.locate(image, label, { templates: [template] }),
   similarity: (images: Embeddings, texts: Embeddings) => model.similarity(images, texts),
 };
+
+async function* pictures(next: NextPicture): AsyncGenerator<Picture> {
+  for (let picture = await next(); picture; picture = await next()) yield picture;
+}
 
 /** How a cosine becomes a logit: scale times cosine plus bias, read off two vectors that are equal and two that are not. */
 function readLogit({ dim, config }: Siglip): { scale: number; bias: number } {

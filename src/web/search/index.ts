@@ -1,7 +1,7 @@
 import { duration } from "../../support/units.ts";
 import { formatPercent } from "../classify/bars.ts";
 import type { AppContext } from "../context.ts";
-import { byId, make, sentence } from "../dom.ts";
+import { byId, sentence } from "../dom.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import { TextCache } from "../models/texts.ts";
 import { type Folder, fromDrop, fromFiles, fromHandle, fromSamples } from "./files.ts";
@@ -9,6 +9,7 @@ import { type Cell, Grid } from "./grid.ts";
 import { LargeView, type Shown } from "./large.ts";
 import { Library, type Match } from "./library.ts";
 import { type Cut, cutByPicture, cutByText } from "./relevant.ts";
+import { countUnread, UnreadList } from "./unread.ts";
 
 /** How long typing rests before the text is embedded, in milliseconds. */
 const REST = 80;
@@ -36,6 +37,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   let shown: readonly (Pick<Match, "id"> & Partial<Match>)[] = [];
   /** Whether what does not fit the query is shown as well. */
   let all = false;
+  let wasRunning = false;
 
   const library = await Library.open(() => refresh());
   const grid = new Grid(
@@ -44,6 +46,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     (index) => large.open(index),
   );
   const large = new LargeView(largeAt);
+  const unread = new UnreadList();
 
   /** Shows how far things are, and what the query finds by now. */
   function refresh(): void {
@@ -56,12 +59,15 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       progress.value = indexer.done;
       pause.textContent = indexer.paused ? "Go on" : "Pause";
     }
-    showUnread();
+    unread.show([...library.unread.values()]);
+    if (wasRunning && !running) context.announce(`${describe()} ${countUnread(library.unread.size)}`);
+    wasRunning = running;
     void search();
   }
 
   function describe(): string {
     const { indexer, size, pictures, unread } = library;
+    if (indexer?.problem) return indexer.problem;
     if (indexer?.running) {
       const left = indexer.paused ? ", paused" : indexer.left === undefined ? "" : `, ${duration(indexer.left)} left`;
       return `${indexer.done} of ${indexer.total} pictures embedded${left}.`;
@@ -93,7 +99,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       show(matches, all ? undefined : cut);
       if (byUser && cut) context.announce(inWords(cut));
       const found = matches ? ` ${cut ? `${fitting(cut)} ` : ""}Searched in ${took.toFixed(1)} ms.` : "";
-      say(problem || describe() + found, problem !== "");
+      say(problem || describe() + found, Boolean(problem || library.indexer?.problem));
     } catch (error) {
       if (mine === turn) say(sentence(error), true);
     }
@@ -106,7 +112,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   }
 
   function show(matches: readonly Match[] | undefined, cut: Cut | undefined): void {
-    shown = matches?.slice(0, cut?.count) ?? [...library.pictures.keys()].map((id) => ({ id }));
+    shown = matches?.slice(0, cut?.count) ?? library.readable.map((id) => ({ id }));
     showAll.hidden = !matches || shown.length === matches.length;
     showAll.textContent = `Show all ${matches?.length ?? ""}`;
     grid.show(shown.length, (index): Cell => {
@@ -149,13 +155,6 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   function inWords(cut: Cut): string {
     const best = shown.slice(0, 3).map(({ id }) => library.pictures.get(id)!.path);
     return `${fitting(cut)} ${best.join(", ")}`;
-  }
-
-  function showUnread(): void {
-    const details = byId("unread", HTMLDetailsElement);
-    details.hidden = library.unread.size === 0;
-    details.querySelector("summary")!.textContent = `${library.unread.size} could not be read`;
-    details.querySelector("ul")!.replaceChildren(...[...library.unread.values()].map((text) => make("li", {}, text)));
   }
 
   async function take(folder: Promise<Folder>): Promise<void> {

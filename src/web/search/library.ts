@@ -54,6 +54,11 @@ export class Library {
     return this.embedded.size;
   }
 
+  /** All pictures by id that are not known to be no good. */
+  get readable(): string[] {
+    return [...this.pictures.keys()].filter((id) => !this.unread.has(id));
+  }
+
   /** Whether what is kept has been read for a model; until then nothing can be searched. */
   get ready(): boolean {
     return this.index !== undefined;
