@@ -9,6 +9,7 @@ import { nodePlatform } from "../node/platform.ts";
 import type { Siglip } from "../node.ts";
 import type { Ranked } from "../siglip/classifier.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
+import { addCalibrationOption } from "./calibration.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { rankedTable } from "./table.ts";
@@ -35,11 +36,12 @@ export function addClassify(program: Command, signal: AbortSignal): void {
       (text: string, before: readonly string[] = []) => [...before, text],
     )
     .option("--heatmap <file>", "write the picture as PNG with heat where the most probable label is");
-  addRunOptions(addModelOption(command)).addHelpText(
+  addRunOptions(addModelOption(addCalibrationOption(command))).addHelpText(
     "after",
     `
 Every label is judged by itself: probabilities need not sum to 1. Those of a classifier
-(SiglipForImageClassification) do, unless it is one of several labels. With --json:
+(SiglipForImageClassification) do, unless it is one of several labels. Probabilities that
+look too low are made fit by --calibration, which siglip eval --fit writes. With --json:
 [{ image, labels: [{ label, probability, logit }] }], the most probable first.
 
 Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"

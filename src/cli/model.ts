@@ -6,10 +6,12 @@ import { Siglip } from "../node.ts";
 import { BACKEND_NAMES, type BackendName } from "../siglip/backends.ts";
 import { bytes } from "../support/units.ts";
 import type { WeightDType } from "../tensor/program.ts";
+import { readCalibration } from "./calibration.ts";
 import { Progress } from "./progress.ts";
 import { tell } from "./terminal.ts";
 
-const DTYPES = ["f32", "f16", "q8", "i8", "q4"] as const satisfies readonly WeightDType[];
+/** What weights can be stored as. */
+export const DTYPES = ["f32", "f16", "q8", "i8", "q4"] as const satisfies readonly WeightDType[];
 
 /** Options that every command has which runs a model. */
 export interface RunOptions {
@@ -21,6 +23,8 @@ export interface RunOptions {
   readonly cache?: boolean;
   readonly json?: boolean;
   readonly maxPixels?: number;
+  /** A file that `siglip eval --fit` wrote. */
+  readonly calibration?: string;
 }
 
 /** Adds what a model needs to run; `--model` is added apart, since the demo is always the same. */
@@ -37,7 +41,8 @@ export function addRunOptions(command: Command): Command {
     .option("--json", "print JSON");
 }
 
-function parseCount(text: string): number {
+/** A whole number from 1. */
+export function parseCount(text: string): number {
   const count = Number(text);
   if (Number.isInteger(count) && count >= 1) return count;
   throw new InvalidArgumentError("Wanted a whole number from 1.");
@@ -60,12 +65,15 @@ export function addCacheOption(command: Command): Command {
 
 /** Loads the towers asked for, with a bar. An abort disposes the model, which ends whatever runs on it. */
 export async function openModel(options: RunOptions, towers: readonly Tower[], signal: AbortSignal): Promise<Siglip> {
+  const { calibration } = options;
+  const fitted = calibration === undefined ? undefined : await readCalibration(calibration, signal);
   const progress = new Progress("loading", signal, 0, bytes);
   const warnings: string[] = [];
   try {
     const model = await Siglip.load(options.model, {
       backend: options.backend,
       dtype: options.dtype,
+      calibration: fitted,
       cache: options.cache,
       threads: options.threads,
       towers,

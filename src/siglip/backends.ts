@@ -21,8 +21,7 @@ export async function openBackend(
   options: Omit<OpenOptions, "named">,
 ): Promise<OpenedBackend> {
   if (name !== "auto" && !BACKEND_NAMES.includes(name)) {
-    const names = ["auto", ...BACKEND_NAMES].map((one) => `"${one}"`).join(", ");
-    throw mismatch("bad-input", "backend", `one of ${names}`, JSON.stringify(name), "choose one");
+    throw (await import("./option-advice.ts")).noBackend(name, BACKEND_NAMES);
   }
   for (const candidate of name === "auto" ? BACKEND_NAMES : [name]) {
     const opened = await BACKENDS[candidate]({ ...options, named: name !== "auto" });

@@ -14,6 +14,7 @@ import type { AddedTokens } from "../tokenizer/added-tokens.ts";
 import { SentencePiece } from "../tokenizer/sentencepiece.ts";
 import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
+import type { Calibration } from "./calibration.ts";
 import type { LoadedModel } from "./loaded.ts";
 import { checkLoadOptions } from "./options.ts";
 import type { Platform } from "./platform.ts";
@@ -35,6 +36,8 @@ export interface LoadOptions extends NetworkOptions, PictureOptions {
    * NaFlex models.
    */
   readonly size?: readonly [height: number, width: number];
+  /** Scale and bias of logits that were fitted to labelled data (`siglip eval --fit`), in place of the checkpoint's own. */
+  readonly calibration?: Calibration;
   /** A device of your own for the webgpu backend, which is left alive by `dispose`. */
   readonly device?: GPUDevice;
   /** Kernel forms to use on webgpu instead of those that trials choose: a choice changes last digits, a pin does not. */
@@ -79,8 +82,7 @@ export async function loadModel<Image>(
     const { backend, adapter, close } = opened;
     const dtype = options.dtype ?? backend.defaults.dtype;
     if (!backend.dtypes.includes(dtype)) {
-      const wanted = `one of ${backend.dtypes.map((one) => `"${one}"`).join(", ")} on ${backend.name}`;
-      throw mismatch("unsupported", "dtype", wanted, `"${dtype}"`, "choose one of these or another backend");
+      throw (await import("./option-advice.ts")).otherDtype(backend, dtype);
     }
     // Told only of a model that loads: beside an error they would be noise.
     const warnings: string[] = [];
@@ -99,17 +101,20 @@ export async function loadModel<Image>(
     const towers = options.towers ?? config.towers;
     const lacking = towers.find((tower) => !config.towers.includes(tower));
     if (lacking) {
-      const wanted = `the ${config.towers} tower, the only one of ${files.name}`;
-      throw mismatch("unsupported", "towers", wanted, `"${lacking}"`, "leave towers out");
+      throw (await import("./option-advice.ts")).lacksTower(files.name, config, lacking);
     }
     const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
     const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options, warn) : undefined;
-    const loaded = await loadTowers(backend, weights, config, {
+    let loaded = await loadTowers(backend, weights, config, {
       dtype,
       towers,
       signal,
       onProgress: onProgress && reporter(onProgress, "weights", files.name),
     });
+    const { calibration } = options;
+    if (calibration) {
+      loaded = (await import("./calibration.ts")).calibrated(loaded, files.name, config, calibration);
+    }
     const heads = config.classes && (await import("./own-labels.ts")).OwnLabels;
     const own = await heads?.load(config, (name, shape) => readValues(weights, name, shape, { signal }));
     const unused = loaded.unused.filter((name) => !heads?.knows(name));

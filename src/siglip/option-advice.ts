@@ -1,5 +1,6 @@
 import type { SiglipConfig } from "../model/config.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
+import type { Backend } from "../tensor/backend.ts";
 
 /** What other libraries, or hurried hands, call an option of ours. */
 const ALIASES: Readonly<Record<string, string>> = {
@@ -49,9 +50,32 @@ export function noTowers(towers: unknown): SiglipError {
   return mismatch("bad-input", "towers", `"image", "text" or both`, JSON.stringify(towers), "name one of them");
 }
 
+/** The error for a backend that there is not. */
+export function noBackend(name: unknown, names: readonly string[]): SiglipError {
+  const wanted = `one of ${["auto", ...names].map((one) => `"${one}"`).join(", ")}`;
+  return mismatch("bad-input", "backend", wanted, JSON.stringify(name), "choose one");
+}
+
+/** The error for a number of items that cannot go through a tower together. */
+export function noBatch(batch: unknown): SiglipError {
+  return mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
+}
+
 /** The error for a precision that there is not. */
 export function noDtype(dtype: unknown): SiglipError {
   return mismatch("bad-input", "dtype", `"f32", "f16", "q8", "i8" or "q4"`, describe(dtype), "choose one");
+}
+
+/** The error for a precision that a backend does not have. */
+export function otherDtype({ name, dtypes }: Pick<Backend, "name" | "dtypes">, dtype: string): SiglipError {
+  const wanted = `one of ${dtypes.map((one) => `"${one}"`).join(", ")} on ${name}`;
+  return mismatch("unsupported", "dtype", wanted, `"${dtype}"`, "choose one of these or another backend");
+}
+
+/** The error for a tower that a checkpoint of one tower alone does not have. */
+export function lacksTower(model: string, { towers }: SiglipConfig, tower: string): SiglipError {
+  const wanted = `the ${towers} tower, the only one of ${model}`;
+  return mismatch("unsupported", "towers", wanted, `"${tower}"`, "leave towers out");
 }
 
 /** The error for what is no list of items. */

@@ -4,6 +4,7 @@ import type { LoadOptions } from "./load.ts";
 const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
   backend: true,
   cache: true,
+  calibration: true,
   decode: true,
   device: true,
   dialect: true,

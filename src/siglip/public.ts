@@ -16,6 +16,7 @@ export type { Pinned } from "../tensor/webgpu/options.ts";
 export type { AttentionName, LinearName } from "../tensor/webgpu/tiles.ts";
 export type { Dialect } from "../tokenizer/siglip.ts";
 export type { BackendName } from "./backends.ts";
+export type { Calibration } from "./calibration.ts";
 export type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
 export type { EmbedImagesOptions, EmbedOptions, StreamOptions } from "./embed.ts";
 export type { Embeddings, Similarity, Skipped } from "./embeddings.ts";

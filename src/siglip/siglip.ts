@@ -4,6 +4,7 @@ import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Values } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
 import type { WeightDType } from "../tensor/program.ts";
+import type { Calibration } from "./calibration.ts";
 import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
 import {
   type EmbedImagesOptions,
@@ -76,6 +77,12 @@ export class Siglip<Image = unknown> {
   /** Bytes that the backend holds at present. */
   get bytes(): number {
     return this.kept?.backend.bytes ?? 0;
+  }
+
+  /** How `similarity` makes logits of cosines: the checkpoint's own scale and bias, or those given to `load`. NaN of a tower alone. */
+  get calibration(): Calibration {
+    const { scale, bias } = this.parts.towers;
+    return { logitScale: Math.log(scale), logitBias: bias };
   }
 
   /** L2-normalised embeddings of pictures. Pictures are decoded a batch at a time; an empty list gives shape [0, dim]. */

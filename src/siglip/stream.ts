@@ -1,4 +1,4 @@
-import { mismatch, SiglipError } from "../support/error.ts";
+import { SiglipError } from "../support/error.ts";
 import { normalise } from "./embeddings.ts";
 
 /** Items that went through a tower together, and what became of each. */
@@ -37,7 +37,7 @@ export async function* stream<Item, Prepared>(
   signal?: AbortSignal,
 ): AsyncGenerator<EmbeddedBatch<Item>, void, undefined> {
   if (!(Number.isInteger(batch) && batch >= 1)) {
-    throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
+    throw (await import("./option-advice.ts")).noBatch(batch);
   }
   const finish = async (first: number, part: readonly Item[], prepared: readonly (Prepared | SiglipError)[]) => {
     const sound = prepared.filter((one): one is Prepared => !(one instanceof SiglipError));
