@@ -1,0 +1,18 @@
+import type { SiglipError } from "../../support/error.ts";
+import type { Source } from "../entry.ts";
+
+/** What all that reads a source goes by. */
+export interface Context {
+  /** Whether a name is wanted; asked before anything is found out about what it names. */
+  keep(name: string): boolean;
+  /** Told of what is left out because it cannot be read, such as a folder: nobody could say what lies in there. */
+  report(error: SiglipError): void;
+  readonly signal?: AbortSignal;
+}
+
+/** One word of a source: what is found under it. */
+export interface Part {
+  entries(context: Context): Source;
+  /** How many entries there are, where that is cheap to find out. */
+  count?(context: Context): Promise<number>;
+}
