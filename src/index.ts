@@ -14,7 +14,8 @@ export type { BrowserImage } from "./browser/platform.ts";
 export type { CachedModel } from "./browser/storage/cache.ts";
 export { VectorIndex } from "./browser/vector-index.ts";
 export type { LoadIndexOptions } from "./search/index-file.ts";
-export type { Hit, IndexOptions, SearchOptions } from "./search/vector-index.ts";
+export type { Pair } from "./search/pairs.ts";
+export type { Hit, IndexOptions, NearOptions, SearchOptions } from "./search/vector-index.ts";
 export * from "./siglip/public.ts";
 
 /** A SigLIP model in a page or a worker: pictures are URLs, files, bytes, whatever can be drawn, or pixels. */

@@ -14,7 +14,8 @@ export type { NodeModel } from "./node/find.ts";
 export type { NodeImage } from "./node/platform.ts";
 export { VectorIndex } from "./node/vector-index.ts";
 export type { LoadIndexOptions } from "./search/index-file.ts";
-export type { Hit, IndexOptions, SearchOptions } from "./search/vector-index.ts";
+export type { Pair } from "./search/pairs.ts";
+export type { Hit, IndexOptions, NearOptions, SearchOptions } from "./search/vector-index.ts";
 export * from "./siglip/public.ts";
 
 /** A SigLIP model in Node, Deno or Bun: pictures are paths, URLs, bytes, Blobs or pixels. */

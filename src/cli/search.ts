@@ -1,8 +1,8 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { type Hit, type Siglip, VectorIndex } from "../node.ts";
 import { normalise } from "../siglip/embeddings.ts";
 import { mismatch } from "../support/error.ts";
-import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
+import { addModelOption, addRunOptions, checkPictures, openModel, parseCount, type RunOptions } from "./model.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson } from "./terminal.ts";
 
@@ -31,7 +31,7 @@ export function addSearch(program: Command, signal: AbortSignal): void {
       ...before,
       text,
     ])
-    .option("-k <n>", "how many to show", parseMost, 10);
+    .option("-k <n>", "how many to show", parseCount, 10);
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
@@ -47,12 +47,6 @@ Example: siglip search photos.safetensors "a red bicycle" --not "a street" -k 20
     }
     return search(path, { text, image: options.image, not: options.not ?? [] }, options, signal);
   });
-}
-
-function parseMost(text: string): number {
-  const most = Number(text);
-  if (Number.isInteger(most) && most >= 1) return most;
-  throw new InvalidArgumentError("Wanted a whole number from 1.");
 }
 
 async function search(path: string, query: Query, options: SearchOptions, signal: AbortSignal): Promise<void> {

@@ -13,19 +13,13 @@ export interface Scored {
 }
 
 /** A block as a backend holds it. */
-interface Stored {
+interface Stored extends Lost {
   readonly weight: Weight;
   readonly bias: Weight;
-  /** Of each row a bound on the length of what rounding took from it. */
-  readonly lost: Float32Array;
-  /** The most of them. */
-  readonly most: number;
-  /** A bound on the length of any of its rows, rounded. */
-  readonly reach: number;
 }
 
 /** What covers the rounding of these bounds' own arithmetic. */
-const SLACK = 1 + 2 ** -12;
+export const SLACK = 1 + 2 ** -12;
 
 /** The least half-precision number above 0: a scale is off by so much or by 2^-11 of itself. */
 const LEAST_HALF = 2 ** -24;
@@ -86,18 +80,9 @@ export class Scan {
   async scores(query: Float32Array, signal?: AbortSignal): Promise<Scored[]> {
     this.program ??= this.record();
     const outputs = await this.backend.run(this.program, { query }, signal);
-    let squares = 0;
-    let top = 0;
-    for (const value of query) {
-      squares += value * value;
-      top = Math.max(top, Math.abs(value));
-    }
-    const length = Math.sqrt(squares) * SLACK;
-    // Half a step of 14 bits a value; the kernel's own arithmetic in float32 is well within one percent of that.
-    const lostOfQuery = (Math.sqrt(this.width) * 0.505 * top) / 8191;
-    const ofSums = this.width * 2 ** -23 * length;
+    const { length, lost: share } = queryBound(query);
     return this.blocks.map(({ weight, lost, most, reach }) => {
-      const rest = reach * length < MOST_SUM ? reach * (lostOfQuery + ofSums) * SLACK : Number.POSITIVE_INFINITY;
+      const rest = restOf(reach, length, share);
       const bound = (row: number) => lost[row] * length + rest;
       return { scores: outputs[weight.name], bound, worst: most * length + rest };
     });
@@ -111,8 +96,38 @@ export class Scan {
   }
 }
 
-/** What rounding to 8 bits may take from each row: of each value half a step, and what the rounded scale cuts off. */
-function lostOf(values: Float32Array, width: number): Pick<Stored, "lost" | "most" | "reach"> {
+/** A query's length, and by how much of a row's reach its own rounding and sums in float32 may put a score off. */
+export function queryBound(query: Float32Array): { length: number; lost: number } {
+  let squares = 0;
+  let top = 0;
+  for (const value of query) {
+    squares += value * value;
+    top = Math.max(top, Math.abs(value));
+  }
+  const length = Math.sqrt(squares) * SLACK;
+  // Half a step of 14 bits a value; the kernel's own arithmetic in float32 is well within one percent of that.
+  const ofRounding = (Math.sqrt(query.length) * 0.505 * top) / 8191;
+  const ofSums = query.length * 2 ** -23 * length;
+  return { length, lost: ofRounding + ofSums };
+}
+
+/** By how much a query's part may put scores off among rows of a reach; infinite where float32 may overflow. */
+export function restOf(reach: number, length: number, lost: number): number {
+  return reach * length < MOST_SUM ? reach * lost * SLACK : Number.POSITIVE_INFINITY;
+}
+
+/** What rounding to 8 bits may take from rows. */
+export interface Lost {
+  /** Of each row a bound on the length of what rounding took from it. */
+  readonly lost: Float32Array;
+  /** The most of them. */
+  readonly most: number;
+  /** A bound on the length of any of the rows, rounded. */
+  readonly reach: number;
+}
+
+/** Of each value rounding may take half a step, and what the rounded scale cuts off. */
+export function lostOf(values: Float32Array, width: number): Lost {
   const rows = values.length / width;
   const lost = new Float32Array(rows);
   let most = 0;
@@ -139,6 +154,7 @@ function lostOf(values: Float32Array, width: number): Pick<Stored, "lost" | "mos
   return { lost, most, reach: reach * SLACK };
 }
 
-async function* once(chunk: FloatChunk): AsyncGenerator<FloatChunk> {
+/** Float32 rows as a backend takes a weight's. */
+export async function* once(chunk: FloatChunk): AsyncGenerator<FloatChunk> {
   yield chunk;
 }

@@ -1,8 +1,10 @@
 import type { Embeddings } from "../siglip/embeddings.ts";
-import type { Platform } from "../siglip/platform.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { Slice } from "../support/slices.ts";
 import { type StoredIndex, writeIndex } from "./index-file.ts";
+import type { Runtime } from "./open-scan.ts";
+import type { Pair } from "./pairs.ts";
+import { product } from "./product.ts";
 import { BLOCK, Rows } from "./rows.ts";
 import type { Scan } from "./scan.ts";
 import { Top } from "./top.ts";
@@ -31,8 +33,15 @@ export interface Hit {
   readonly name?: string;
 }
 
-/** What a runtime has for searching: threads, and where the forms of their kernels are kept. */
-type Runtime = Pick<Platform<unknown>, "threads" | "chosenForms">;
+/** Options of `pairs` and `groups`. */
+export interface NearOptions {
+  /** The least score of a pair; the cosine, of embeddings of length 1. */
+  readonly above: number;
+  /** Called now and then with how many comparisons of blocks are done, and how many there are. */
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Rejects with its reason. */
+  readonly signal?: AbortSignal;
+}
 
 /** A scan, and how to end its threads. */
 interface OpenScan {
@@ -118,6 +127,38 @@ export abstract class VectorIndex {
     const run = this.searching.then(() => this.find(copy, Math.min(Math.floor(most), this.size), signal));
     this.searching = run.catch(() => {});
     return (await run).map((hit) => ({ ...hit, name: this.names[hit.index] }));
+  }
+
+  /**
+   * All pairs of embeddings that are near each other, in no certain order: none is missed. Every two are compared, by
+   * integers first where they are many. Those that are added or taken out meanwhile do not count.
+   */
+  async *pairs(options: NearOptions): AsyncGenerator<Pair, void, undefined> {
+    for await (const some of this.near(options, () => true)) yield* some;
+  }
+
+  /**
+   * Embeddings joined into groups wherever two are near each other, so that the ends of a chain may be further apart: in each
+   * the first is the one added first, and the score of all is that with it. Those that are near no other are in no group.
+   */
+  async groups(options: NearOptions): Promise<Hit[][]> {
+    const { Groups } = await import("./groups.ts");
+    const groups = new Groups(this.rows.size);
+    const apart = (first: number, second: number) => groups.of(first) !== groups.of(second);
+    for await (const some of this.near(options, apart)) {
+      for (const { first, second } of some) groups.join(first, second);
+    }
+    const found: Hit[][] = [];
+    for (const numbers of groups.found()) {
+      const hits: Hit[] = [];
+      const query = (await this.rows.row(numbers[0])).slice();
+      for (const index of numbers) {
+        options.signal?.throwIfAborted();
+        hits.push({ index, score: product(await this.rows.row(index), 0, query), name: this.names[index] });
+      }
+      found.push(hits);
+    }
+    return found;
   }
 
   /** Ends the threads; a later search starts them again. */
@@ -208,6 +249,29 @@ export abstract class VectorIndex {
     }
   }
 
+  /** Pairs whose score is at least `above`, as far as they are wanted. */
+  private async *near(
+    { above, onProgress, signal }: NearOptions,
+    wanted: (first: number, second: number) => boolean,
+  ): AsyncGenerator<Pair[], void, undefined> {
+    if (!Number.isFinite(above)) {
+      throw mismatch("bad-input", "above", "the least score of a pair", `${above}`, "pass 0.97, say");
+    }
+    signal?.throwIfAborted();
+    const removed = new Set(this.removed);
+    const many = (this.rows.size ** 2 / 2) * this.width >= MANY;
+    const [{ findPairs }, { openThreads }] = await Promise.all([import("./pairs.ts"), import("./open-scan.ts")]);
+    const opened = many ? await openThreads(this.options.threads, this.runtime) : undefined;
+    try {
+      yield* findPairs(this.rows, {
+        ...{ above, onProgress, signal, backend: opened?.backend },
+        wanted: (first, second) => !(removed.has(first) || removed.has(second)) && wanted(first, second),
+      });
+    } finally {
+      opened?.close();
+    }
+  }
+
   private endThreads(): void {
     this.scanning?.then((open) => open?.close()).catch(() => {});
     this.scanning = undefined;
@@ -269,11 +333,4 @@ export abstract class VectorIndex {
 /** The numbers of embeddings, in whichever form they were handed in. */
 function valuesOf(embeddings: Embeddings | Float32Array): Float32Array {
   return embeddings instanceof Float32Array ? embeddings : embeddings?.data;
-}
-
-/** The dot product of a row and a query, in float64. */
-function product(rows: Float32Array, base: number, query: Float32Array): number {
-  let sum = 0;
-  for (let d = 0; d < query.length; d++) sum += rows[base + d] * query[d];
-  return sum;
 }
