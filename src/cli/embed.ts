@@ -1,8 +1,9 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
 import type { Siglip } from "../node.ts";
+import { type Embedded, type Items, vectorsOf } from "../search/embedded.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { duration } from "../support/units.ts";
-import { type Embedded, FORMATS, type Format, formatOf, type Items, rehearse, save } from "./formats.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
@@ -33,8 +34,8 @@ What is written, float32, a row for each picture or text in the order given:
   .safetensors  image_embeds and text_embeds [n, dim]; in the metadata,
                 images and texts: their names, as JSON lists
   .jsonl        one { kind: "image" | "text", name, embedding } a line
-  .npy          either pictures or texts [n, dim]; for vectors.npy the list of
-                names is written to vectors.names.json
+  .npy          either pictures or texts [n, dim]; for vectors.npy the
+                names are written to vectors.names.json
 The file is put in place when it is whole. A picture that cannot be read costs the
 others nothing: it is named, and the exit code is 1. --json prints a summary.
 
@@ -43,7 +44,7 @@ Example: siglip embed *.jpg --texts captions.txt --out photos.safetensors`,
   command.action((images: string[], options: EmbedOptions) => {
     const texts = options.text !== undefined || options.texts !== undefined;
     if (images.length === 0 && !texts) command.error("error: wanted pictures, --text or --texts, found none of them");
-    if (images.length > 0 && texts && options.out.format === "npy") {
+    if (images.length > 0 && texts && options.out.format.ending === ".npy") {
       command.error("error: wanted pictures or texts for .npy, found both; write two files, or .safetensors or .jsonl");
     }
     return embed(images, options, signal);
@@ -53,7 +54,7 @@ Example: siglip embed *.jpg --texts captions.txt --out photos.safetensors`,
 function parseOut(path: string): EmbedOptions["out"] {
   const format = formatOf(path);
   if (format) return { path, format };
-  throw new InvalidArgumentError(`Wanted a name that ends in ${FORMATS.map((name) => `.${name}`).join(" or ")}.`);
+  throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
 }
 
 async function embed(images: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
@@ -65,7 +66,10 @@ async function embed(images: readonly string[], options: EmbedOptions, signal: A
     { kind: "text", names: [...(options.text ?? []), ...lines] },
   ];
   const items = both.filter(({ names }) => names.length > 0);
-  await rehearse(path, format, items);
+  await format.check(
+    path,
+    items.map(({ kind }) => kind),
+  );
   if (images.length === 1) await checkPictures(images);
 
   const towers = items.map(({ kind }) => kind);
@@ -81,7 +85,7 @@ async function embed(images: readonly string[], options: EmbedOptions, signal: A
   const last = made.length === 0 ? failed.pop() : undefined;
   for (const { message } of failed) tell(message);
   if (last) throw last;
-  await save(path, format, made, signal);
+  await format.write(path, vectorsOf(made, model.dim), signal);
   report(model, options, made, (performance.now() - began) / 1000);
   if (failed.length === 0) return;
   const sound = made.reduce((sum, { names }) => sum + names.length, 0);

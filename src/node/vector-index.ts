@@ -1,6 +1,7 @@
-import { type LoadIndexOptions, readIndex } from "../search/index-file.ts";
+import { indexOf, type LoadIndexOptions } from "../search/index-file.ts";
 import { VectorIndex as AnyVectorIndex, type IndexOptions } from "../search/vector-index.ts";
-import { filePath, fileSource, writeFileAtomic } from "./file.ts";
+import { filePath } from "./file.ts";
+import { type Format, formatOf } from "./formats/formats.ts";
 import { nodePlatform } from "./platform.ts";
 
 /** An exact index in Node, Deno and Bun: it is kept in a file. */
@@ -9,26 +10,33 @@ export class VectorIndex extends AnyVectorIndex {
   private close: (() => Promise<void>) | undefined;
 
   /**
-   * An index from a safetensors file, one that `save` or `siglip embed` wrote. A large one stays in its file, which must
-   * not change until `dispose`. Rejects with a SiglipError for a file that is damaged or holds something else.
+   * An index from a file that `save` or `siglip embed` wrote, of whichever format its name ends in: .safetensors, or any
+   * other name, .npy, .jsonl. Embeddings are held as float32, which takes 4 bytes a value; of a large .safetensors or .npy
+   * they stay in the file, which must not change until `dispose`. Rejects with a SiglipError for a file that is damaged or
+   * holds something else.
    */
   static async load(path: string | URL, options: IndexOptions & LoadIndexOptions = {}): Promise<VectorIndex> {
-    const source = await fileSource(path instanceof URL ? filePath(path) : path);
+    const file = path instanceof URL ? filePath(path) : path;
+    const vectors = await formatFor(file).open(file, options.signal);
     let inFile = false;
     try {
-      const stored = await readIndex(source, options);
+      const stored = await indexOf(vectors, file, options);
       const index = new VectorIndex(stored.rows.width, options).take(stored);
       inFile = stored.inFile;
-      if (inFile) index.close = () => source.close();
+      if (inFile) index.close = () => vectors.close();
       return index;
     } finally {
-      if (!inFile) await source.close();
+      if (!inFile) await vectors.close();
     }
   }
 
-  /** Writes the index, without what was removed; what stood at the path stays there until all of it is written. */
+  /**
+   * Writes the index as float32, without what was removed, in the format that the name ends in, or as safetensors; what
+   * stood at the path stays there until all of it is written.
+   */
   async save(path: string | URL, signal?: AbortSignal): Promise<void> {
-    await writeFileAtomic(path instanceof URL ? filePath(path) : path, this.encoded(), signal);
+    const file = path instanceof URL ? filePath(path) : path;
+    await formatFor(file).write(file, this.stored(), signal);
   }
 
   /** Ends the threads and closes the file: an index that was left in its file cannot be searched any more. */
@@ -37,4 +45,8 @@ export class VectorIndex extends AnyVectorIndex {
     this.close?.().catch(() => {});
     this.close = undefined;
   }
+}
+
+function formatFor(path: string): Format {
+  return formatOf(path) ?? formatOf(".safetensors")!;
 }

@@ -1,14 +1,18 @@
-import { readHeader, writeSafetensors } from "../checkpoint/safetensors.ts";
 import type { Source } from "../checkpoint/source.ts";
 import { mismatch } from "../support/error.ts";
-import type { FloatDType } from "../support/numbers.ts";
-import { Rows } from "./rows.ts";
+import { decodeVector } from "./encode-vector.ts";
+import { BLOCK, Rows } from "./rows.ts";
+import type { Kind, VectorKey, Vectors } from "./vectors.ts";
+import { encodeVectors, type FileVectors, readVectors } from "./vectors-file.ts";
 
 /** Options of loading an index. */
 export interface LoadIndexOptions {
   /** Which embeddings of the file: of pictures by default, where it has any, else of texts. */
   readonly kind?: "image" | "text";
-  /** From so many bytes of float32 on embeddings stay in the file, which must not change: by default 1 GiB. */
+  /**
+   * From so many bytes of float32 on embeddings stay in a file whose format lays them one after another (.safetensors,
+   * .npy), which must not change: by default 1 GiB. Those of other formats are held in memory.
+   */
   readonly inFileFrom?: number;
   /** Rejects with its reason. */
   readonly signal?: AbortSignal;
@@ -19,69 +23,91 @@ export interface StoredIndex {
   readonly rows: Rows;
   /** As many; undefined where one has none. */
   readonly names: (string | undefined)[];
+  /** What made them, as far as the file says. */
+  readonly origin: Readonly<Record<string, string>>;
   /** Whether rows stay in the file, which is not to be closed then. */
   readonly inFile: boolean;
 }
-
-const DTYPES: readonly string[] = ["F32", "F16", "BF16"] satisfies FloatDType[];
 
 /**
  * Embeddings from a safetensors file as `siglip embed` writes it: `image_embeds` or `text_embeds` [n, width], their
  * names in the metadata as JSON (`images`, `texts`).
  */
 export async function readIndex(source: Source, options: LoadIndexOptions = {}): Promise<StoredIndex> {
-  const { signal, inFileFrom = 2 ** 30 } = options;
-  const { tensors, metadata } = await readHeader(source, signal);
-  const kinds = options.kind ? [options.kind] : (["image", "text"] as const);
-  const kind = kinds.find((one) => tensors.has(`${one}_embeds`));
-  const info = kind && tensors.get(`${kind}_embeds`);
-  if (info?.shape.length !== 2 || !(info.shape[1] >= 1) || !DTYPES.includes(info.dtype)) {
-    const wanted = `${kinds.map((one) => `${one}_embeds`).join(" or ")} [n, width] of ${DTYPES.join(", ")}`;
-    const found = info ? `${info.dtype} [${info.shape}]` : `${tensors.size} other tensors`;
-    throw mismatch("bad-input", source.name, wanted, found, "write it with siglip embed or an index's save");
+  return indexOf(await readVectors(source, options.signal), source.name, options);
+}
+
+/** One kind of a file's embeddings, as float32. */
+export async function indexOf(
+  vectors: Vectors & Partial<FileVectors>,
+  file: string,
+  { kind: wanted, signal, inFileFrom = 2 ** 30 }: LoadIndexOptions = {},
+): Promise<StoredIndex> {
+  const { counts, width, dtype, origin } = vectors.header;
+  const kind = wanted ?? (counts.image > 0 || counts.text === 0 ? "image" : "text");
+  const count = counts[kind];
+  const stored = await vectors.stored?.(kind, signal);
+  if (wanted !== undefined && count === 0 && !stored) {
+    throw mismatch("bad-input", file, `embeddings of ${kind}s`, "none", "ask for the other kind");
   }
-  const [count, width] = info.shape;
-  const names = namesOf(metadata.get(`${kind}s`), count, source.name);
   const rows = new Rows(width);
-  const bytes = (info.end - info.begin) / Math.max(1, count);
-  const stored = { source, dtype: info.dtype as FloatDType, begin: info.begin, count, bytes };
-  const inFile = 4 * count * width >= inFileFrom;
-  if (inFile) await rows.addStored(stored, signal);
-  else await rows.addCopy(stored, signal);
-  return { rows, names, inFile };
-}
-
-function namesOf(json: string | undefined, count: number, file: string): (string | undefined)[] {
-  if (json === undefined) return new Array(count).fill(undefined);
-  let names: unknown;
-  try {
-    names = JSON.parse(json);
-  } catch {
-    names = undefined;
+  const names: (string | undefined)[] = [];
+  const inFile = stored !== undefined && 4 * count * width >= inFileFrom;
+  if (stored) {
+    if (inFile) await rows.addStored(stored, signal);
+    else await rows.addCopy(stored, signal);
+    for await (const { name } of ofKind(vectors.keys(signal), kind)) names.push(name || undefined);
+  } else {
+    let block = new Float32Array(0);
+    let filled = 0;
+    for await (const row of ofKind(vectors.rows(signal), kind)) {
+      if (filled === block.length) {
+        rows.add(block);
+        block = new Float32Array(Math.min(BLOCK, count - names.length) * width);
+        filled = 0;
+      }
+      block.set(decodeVector(row, dtype), filled);
+      filled += width;
+      names.push(row.name || undefined);
+    }
+    rows.add(block.subarray(0, filled));
   }
-  if (
-    Array.isArray(names) &&
-    names.length === count &&
-    names.every((name) => typeof name === "string" || name === null)
-  )
-    return names.map((name) => name ?? undefined);
-  throw mismatch("bad-input", file, `a JSON list of ${count} names`, "something else", "write the file again");
+  return { rows, names, origin, inFile };
 }
 
-/** An index as such a file, in chunks. */
+/** Those of a kind; texts come last. */
+async function* ofKind<T extends VectorKey>(items: AsyncIterable<T>, kind: Kind): AsyncGenerator<T> {
+  for await (const item of items) {
+    if (item.kind === kind) yield item;
+    else if (kind === "image") return;
+  }
+}
+
+/** An index as embeddings of pictures for a file, without what was removed; those without a name get an empty one. */
+export function vectorsOf(
+  { rows, names, origin }: Pick<StoredIndex, "rows" | "origin"> & { readonly names: readonly (string | undefined)[] },
+  kept: readonly number[],
+): Vectors {
+  const key = (index: number) => ({ kind: "image" as const, name: names[index] ?? "", stamp: "" });
+  return {
+    header: { width: rows.width, dtype: "f32", counts: { image: kept.length, text: 0 }, origin },
+    async *keys() {
+      for (const index of kept) yield key(index);
+    },
+    async *rows(signal) {
+      for (const index of kept) {
+        signal?.throwIfAborted();
+        const { buffer, byteOffset, byteLength } = await rows.row(index);
+        yield { ...key(index), bytes: new Uint8Array(buffer, byteOffset, byteLength), scale: 1 };
+      }
+    },
+  };
+}
+
+/** An index as a safetensors file, in chunks. */
 export function writeIndex(
-  { rows, names }: { rows: Rows; names: readonly (string | undefined)[] },
+  index: Parameters<typeof vectorsOf>[0],
   kept: readonly number[],
 ): AsyncGenerator<Uint8Array> {
-  const data = async function* (): AsyncGenerator<Uint8Array> {
-    for (let from = 0; from < kept.length; from += 256) {
-      const some = kept.slice(from, from + 256);
-      const values = new Float32Array(some.length * rows.width);
-      for (const [at, index] of some.entries()) values.set(await rows.row(index), at * rows.width);
-      yield new Uint8Array(values.buffer);
-    }
-  };
-  const tensor = { name: "image_embeds", dtype: "F32" as const, shape: [kept.length, rows.width], data: data() };
-  const named = kept.map((index) => names[index] ?? null);
-  return writeSafetensors([tensor], named.some((name) => name !== null) ? [["images", JSON.stringify(named)]] : []);
+  return encodeVectors(vectorsOf(index, kept));
 }

@@ -1,6 +1,7 @@
 import type { Source } from "../checkpoint/source.ts";
 import { mismatch } from "../support/error.ts";
 import { type FloatDType, toFloat32 } from "../support/numbers.ts";
+import { scaled } from "./encode-vector.ts";
 
 /** Rows that lie together. */
 export const BLOCK = 4096;
@@ -17,11 +18,13 @@ interface Block {
 /** Where rows lie in a file: one after another from `begin` on. */
 export interface StoredRows {
   readonly source: Source;
-  readonly dtype: FloatDType;
+  readonly dtype: FloatDType | "I8";
   readonly begin: number;
   readonly count: number;
   /** Of one row. */
   readonly bytes: number;
+  /** Of each row what a value of 1 stands for, where they are integers. */
+  readonly scales?: Float32Array;
 }
 
 /** Any number of rows of one width, numbered in the order in which they come. */
@@ -126,10 +129,19 @@ class FileBlock implements Block {
 async function read(stored: StoredRows, first: number, count: number, signal?: AbortSignal): Promise<Float32Array> {
   const { source, dtype, begin, bytes } = stored;
   signal?.throwIfAborted();
-  const values = toFloat32(await source.read(begin + first * bytes, count * bytes, signal), dtype);
+  const read = await source.read(begin + first * bytes, count * bytes, signal);
+  const values = dtype === "I8" ? integers(read, bytes, stored.scales!, first) : toFloat32(read, dtype);
   let odd = 0;
   for (let i = 0; i < values.length; i++) odd += values[i] - values[i]; // NaN where a value is not finite
   if (odd === 0) return values;
   const found = `others among rows ${first} to ${first + count - 1}`;
   throw mismatch("bad-input", source.name, "finite embeddings", found, "write the file again");
+}
+
+function integers(read: Uint8Array, width: number, scales: Float32Array, first: number): Float32Array {
+  const values = new Float32Array(read.length);
+  for (let at = 0; at < read.length; at += width) {
+    values.set(scaled(read.subarray(at, at + width), scales[first + at / width]), at);
+  }
+  return values;
 }

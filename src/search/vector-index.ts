@@ -1,13 +1,14 @@
 import type { Embeddings } from "../siglip/embeddings.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { Slice } from "../support/slices.ts";
-import { type StoredIndex, writeIndex } from "./index-file.ts";
+import { type StoredIndex, vectorsOf, writeIndex } from "./index-file.ts";
 import type { Runtime } from "./open-scan.ts";
 import type { Pair } from "./pairs.ts";
 import { product } from "./product.ts";
 import { BLOCK, Rows } from "./rows.ts";
 import type { Scan } from "./scan.ts";
 import { Top } from "./top.ts";
+import type { Vectors } from "./vectors.ts";
 
 /** Options of a VectorIndex. */
 export interface IndexOptions {
@@ -61,6 +62,7 @@ export abstract class VectorIndex {
   private readonly options: IndexOptions;
   private rows: Rows;
   private names: (string | undefined)[] = [];
+  private made: StoredIndex["origin"] = {};
   private readonly removed = new Set<number>();
   private scanning: Promise<OpenScan | undefined> | undefined;
   /** The most blocks of a scan, once it has run out of memory. */
@@ -84,6 +86,11 @@ export abstract class VectorIndex {
   /** How many embeddings there are. */
   get size(): number {
     return this.rows.size - this.removed.size;
+  }
+
+  /** What made the embeddings, as the file says from which they were loaded; empty where nothing is known. */
+  get origin(): Readonly<Record<string, string>> {
+    return this.made;
   }
 
   /** Appends one embedding or several, as a model gives them or [n, width] row-major; gives the first one's number. */
@@ -174,20 +181,32 @@ export abstract class VectorIndex {
   /** What this runtime has for searching. */
   protected abstract readonly runtime: Runtime;
 
-  /** As a safetensors file, in chunks: `image_embeds` [n, width] without what was removed, the names in its metadata. */
+  /** As a safetensors file, in chunks: `image_embeds` [n, width] without what was removed, and their names. */
   protected encoded(): AsyncGenerator<Uint8Array> {
-    const kept = this.names.flatMap((_, index) => (this.removed.has(index) ? [] : [index]));
-    return writeIndex({ rows: this.rows, names: this.names }, kept);
+    return writeIndex({ rows: this.rows, names: this.names, origin: this.made }, this.kept());
+  }
+
+  /**
+   * As embeddings of pictures, for a file of any format.
+   * @internal
+   */
+  protected stored(): Vectors {
+    return vectorsOf({ rows: this.rows, names: this.names, origin: this.made }, this.kept());
   }
 
   /**
    * Takes what was read of a file, in place of its own.
    * @internal
    */
-  protected take({ rows, names }: StoredIndex): this {
+  protected take({ rows, names, origin }: StoredIndex): this {
     this.rows = rows;
     this.names = names;
+    this.made = origin;
     return this;
+  }
+
+  private kept(): number[] {
+    return this.names.flatMap((_, index) => (this.removed.has(index) ? [] : [index]));
   }
 
   private async find(query: Float32Array, most: number, signal?: AbortSignal) {

@@ -98,7 +98,7 @@ describe("bad input", () => {
       ],
       [["embed", "--out", at("c.npy")], /wanted pictures, --text or --texts, found none/],
       [["embed", picture, "--text", "a", "--out", at("c.npy")], /for \.npy, found both/],
-      [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors or \.jsonl or \.npy/],
+      [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors, \.npy, \.jsonl/],
     ];
     const ends = await Promise.all(cases.map(([args]) => siglip(args)));
     for (const [index, [, why]] of cases.entries()) refused(ends[index], why);
