@@ -26,6 +26,7 @@ import { hubCache } from "./planted.ts";
 import { edge, join, mutateBytes, type Random } from "./random.ts";
 import { ADDED, CONFIGS, HEADERS, JPEGS, MODELS, PNGS, PREPROCESSORS, TOKENIZERS, TRAINED } from "./seeds.ts";
 import { browserCache, browserStorage } from "./stored.ts";
+import { tar } from "./tar.ts";
 
 /** A reader of foreign bytes. */
 export interface Target {
@@ -309,4 +310,5 @@ export const TARGETS: readonly Target[] = [
   browserCache,
   pageCache,
   npz,
+  tar,
 ];

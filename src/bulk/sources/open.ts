@@ -4,6 +4,7 @@ import { attempt, filePath } from "../../node/file.ts";
 import { mismatch, type SiglipError, shorten } from "../../support/error.ts";
 import type { Entry, Source } from "../entry.ts";
 import { type AskedShard, isInShard } from "../shard.ts";
+import { archivePart, remoteArchivePart } from "./archive.ts";
 import type { Context, Part } from "./context.ts";
 import { holdingOf, isPictureName } from "./endings.ts";
 import { folderPart } from "./folder.ts";
@@ -30,7 +31,7 @@ export interface OpenSource extends Source {
 
 /**
  * Opens what words name, in their order: a folder (its pictures, and those of the folders in it), a pattern, a picture by
- * its path or URL, a list on stdin for "-", a .tar of pictures, a .jsonl or .txt of texts. Rejects with a SiglipError, before
+ * its path or URL, a list on stdin for "-", a .tar of pictures by its path or URL, a .jsonl or .txt of texts. Rejects with a SiglipError, before
  * anything is loaded, for a word that names nothing, unless it looks like a picture's: that is an entry which says so.
  */
 export async function openSources(words: readonly string[], options: SourceOptions = {}): Promise<OpenSource> {
@@ -71,7 +72,10 @@ function keeper(shard: AskedShard | undefined): (name: string) => boolean {
 
 async function openWord(word: string): Promise<Part> {
   const url = asUrl(word);
-  if (url && url.protocol !== "file:") return picturePart(word);
+  if (url && url.protocol !== "file:") {
+    const isArchive = /^https?:$/.test(url.protocol) && holdingOf(url.pathname) === "tar";
+    return isArchive ? remoteArchivePart(url) : picturePart(word);
+  }
   const path = url ? filePath(url) : word;
   const stats = await stat(path).catch(() => undefined);
   if (stats?.isDirectory()) return folderPart(path);
@@ -84,6 +88,7 @@ async function openWord(word: string): Promise<Part> {
 
 async function openFile(word: string, path: string): Promise<Part> {
   const holding = holdingOf(path);
+  if (holding === "tar") return archivePart(path);
   if (holding === "txt") return textsPart(path);
   if (holding === "jsonl") return jsonLinesPart(path);
   return picturePart(word);
