@@ -10,6 +10,7 @@ import { addDownload } from "./download.ts";
 import { addEmbed } from "./embed.ts";
 import { addInfo } from "./info.ts";
 import { readPackageFile } from "./package-file.ts";
+import { addPlan } from "./plan.ts";
 import { addSearch } from "./search.ts";
 import { tell } from "./terminal.ts";
 
@@ -39,6 +40,7 @@ const program = new Command("siglip")
 addDemo(program, interrupt.signal);
 addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
+addPlan(program, interrupt.signal);
 addSearch(program, interrupt.signal);
 addDedupe(program, interrupt.signal);
 addInfo(program, interrupt.signal);

@@ -2,7 +2,7 @@ import { openRemote } from "../../network/http.ts";
 import { fileSource } from "../../node/file.ts";
 import { proxiedFetch } from "../../node/proxy.ts";
 import { mismatch, SiglipError, shorten } from "../../support/error.ts";
-import type { Entry, Source } from "../entry.ts";
+import type { Entry } from "../entry.ts";
 import { gunzip, sourceBytes, streamBytes } from "./bytes.ts";
 import type { Context, Part } from "./context.ts";
 import { holdingOf, isPictureName } from "./endings.ts";
@@ -26,9 +26,14 @@ export interface Place {
   readonly stamp: string;
 }
 
-/** A picture in an archive on disk, which can be loaded at any time and in any order. */
-export interface PlacedEntry extends Entry {
-  readonly place: Place;
+/** An entry that says where it lies in an archive: at a place, or in a stream of which it can be read but once. */
+export interface FoundEntry extends Entry {
+  readonly place?: Place | "stream";
+}
+
+/** Whether this is a place to which one can come back. */
+export function isPlace(place: FoundEntry["place"]): place is Place {
+  return typeof place === "object";
 }
 
 /**
@@ -87,9 +92,10 @@ function isZipped(name: string): boolean {
 }
 
 /** An entry of what is read as the archive goes by. */
-function streamed(key: Omit<Entry, "load">, member: Member): Entry {
+function streamed(key: Omit<Entry, "load">, member: Member): FoundEntry {
   return {
     ...key,
+    place: "stream",
     load: async () => {
       checkSize(key.name, member.size);
       return member.read();
@@ -97,8 +103,11 @@ function streamed(key: Omit<Entry, "load">, member: Member): Entry {
   };
 }
 
-/** A picture that lies in an archive on disk. Loading it rejects with a SiglipError where the archive has changed. */
-export function placed(key: Omit<Entry, "load">, place: Place): PlacedEntry {
+/**
+ * A picture that lies in an archive on disk, and can be loaded at any time and in any order. Loading it rejects with a SiglipError where the
+ * archive has changed.
+ */
+export function placed(key: Omit<Entry, "load">, place: Place): FoundEntry {
   return {
     ...key,
     place,
@@ -122,10 +131,15 @@ function checkSize(name: string, size: number): void {
 }
 
 /** What a picture in an archive becomes. */
-type Make = (key: Omit<Entry, "load">, member: Member) => Entry;
+type Make = (key: Omit<Entry, "load">, member: Member) => FoundEntry;
 
 /** Entries of an archive of which the first byte is next; what is wrong with it is reported. */
-export async function* archiveEntries(bytes: Bytes, stamp: string, context: Context, make: Make): Source {
+export async function* archiveEntries(
+  bytes: Bytes,
+  stamp: string,
+  context: Context,
+  make: Make,
+): AsyncGenerator<FoundEntry> {
   const { keep, report, signal } = context;
   let group = new Group("");
   try {

@@ -1,6 +1,6 @@
 import { mismatch } from "../../support/error.ts";
 
-/** A line is at most this long, in bytes: what is longer is no text, path or URL. */
+/** By default a line is at most this long, in bytes: what is longer is no text, path or URL. */
 const LONGEST = 2 ** 20;
 
 const LF = 10;
@@ -16,20 +16,28 @@ export interface Line {
 /**
  * The lines of UTF-8 as they arrive. A byte order mark is taken away, and what ends lines: line feeds, with or without
  * carriage returns before them, or zero bytes where the first piece holds any (`find -print0`). An end at the very end
- * begins no line. Throws a SiglipError for a line of more than a MiB and for bytes that are no UTF-8.
+ * begins no line. Throws a SiglipError for a line of more than `longest` bytes (1 MiB) and for bytes that are no UTF-8.
  */
-export async function* readLinesOf(bytes: AsyncIterable<Uint8Array>, name: string): AsyncGenerator<Line> {
+export async function* readLinesOf(
+  bytes: AsyncIterable<Uint8Array>,
+  name: string,
+  longest = LONGEST,
+): AsyncGenerator<Line> {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   let end: number | undefined;
   let rest: Uint8Array[] = [];
   let length = 0;
   let number = 0;
+  const check = (size: number, line: number) => {
+    if (size <= longest) return;
+    throw mismatch("bad-input", `${name}:${line}`, `a line of at most ${longest} bytes`, "a longer one", "split it");
+  };
   const take = (last: Uint8Array): Line => {
     number++;
     const whole = rest.length === 0 ? last : Buffer.concat([...rest, last]);
     rest = [];
     length = 0;
-    checkLength(whole.length, name, number);
+    check(whole.length, number);
     const cut = end === LF && whole.at(-1) === CR ? whole.subarray(0, -1) : whole;
     try {
       const text = decoder.decode(cut);
@@ -49,12 +57,7 @@ export async function* readLinesOf(bytes: AsyncIterable<Uint8Array>, name: strin
     // A piece's memory may be used again for the next.
     rest.push(piece.slice(from));
     length += piece.length - from;
-    checkLength(length, name, number + 1);
+    check(length, number + 1);
   }
   if (length > 0) yield take(new Uint8Array(0));
-}
-
-function checkLength(length: number, name: string, number: number): void {
-  if (length <= LONGEST) return;
-  throw mismatch("bad-input", `${name}:${number}`, `a line of at most ${LONGEST} bytes`, "a longer one", "split it");
 }
