@@ -26,7 +26,7 @@ export function addEmbed(program: Command, signal: AbortSignal): void {
       text,
     ])
     .option("--texts <file>", "a UTF-8 file of texts, one a line, after those of --text; - is stdin")
-    .requiredOption("--out <file>", "a name that ends in .safetensors, .jsonl or .npy", parseOut);
+    .requiredOption("--out <file>", `a name that ends in ${ENDINGS.join(", ")}`, parseOut);
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
@@ -36,6 +36,7 @@ What is written, float32, a row for each picture or text in the order given:
   .jsonl        one { kind: "image" | "text", name, embedding } a line
   .npy          either pictures or texts [n, dim]; for vectors.npy the
                 names are written to vectors.names.json
+  .parquet      columns kind, name, stamp and embedding, a list of floats
 The file is put in place when it is whole. A picture that cannot be read costs the
 others nothing: it is named, and the exit code is 1. --json prints a summary.
 

@@ -30,6 +30,7 @@ const FORMATS: readonly Format[] = [
   lazy(".safetensors", () => import("./safetensors.ts")),
   lazy(".npy", () => import("./npy.ts")),
   lazy(".jsonl", () => import("./jsonl.ts")),
+  lazy(".parquet", () => import("./parquet.ts")),
 ];
 
 /** How the names of files of embeddings end. */

@@ -1,11 +1,12 @@
 import { readParts, type Source } from "../../checkpoint/source.ts";
 import { areFinite, decodeVector, encodeVector } from "../../search/encode-vector.ts";
 import { readLines } from "../../search/lines.ts";
-import type { Kind, StoredVector, VectorDType, VectorHeader, VectorKey, Vectors } from "../../search/vectors.ts";
+import type { StoredVector, VectorDType, VectorHeader, VectorKey, Vectors } from "../../search/vectors.ts";
 import { originOf } from "../../search/vectors-file.ts";
 import { mismatch } from "../../support/error.ts";
 import { checkWritable, fileSource, writeFileAtomic } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
+import { inOrder } from "./in-order.ts";
 
 export const check = checkWritable;
 
@@ -90,25 +91,22 @@ async function vectorsOf(source: Source, signal?: AbortSignal): Promise<Omit<Ope
     counts[kind]++;
   }
   const { width, dtype, origin } = header ?? fail(1, "a record", "an empty file");
-  const kinds: readonly (Kind | undefined)[] = sorted ? [undefined] : ["image", "text"];
 
   async function* records(signal?: AbortSignal) {
-    for (const wanted of kinds) {
-      for await (const { line, number } of lines(signal)) {
-        if (number === 1 && parse(line, number).embedding === undefined) continue;
-        const key = keyOf(line, number);
-        if (wanted === undefined || key.kind === wanted) yield { line, number, key };
-      }
+    for await (const { line, number } of lines(signal)) {
+      if (number > 1 || parse(line, number).embedding !== undefined) yield { line, number, ...keyOf(line, number) };
     }
   }
 
   return {
     header: { width, dtype, counts, origin },
     async *keys(signal) {
-      for await (const { key } of records(signal)) yield key;
+      for await (const { kind, name, stamp } of inOrder(sorted, () => records(signal))) yield { kind, name, stamp };
     },
     async *rows(signal) {
-      for await (const { line, number, key } of records(signal)) yield { ...key, ...vectorOf(line, number) };
+      for await (const { line, number, ...key } of inOrder(sorted, () => records(signal))) {
+        yield { ...key, ...vectorOf(line, number) };
+      }
     },
   };
 
