@@ -118,7 +118,7 @@ await time(`${count} pictures of 384 to pixel values`, async () => {
 });
 await time(`${count} pictures of 384 to patches`, async () => {
   for (let i = 0; i < count; i++) {
-    await preprocessPatches(square, processing, 14, patches, (i * patches.length) / count);
+    patches.set(await preprocessPatches(square, processing, 14), (i * patches.length) / count);
   }
 });
 await time(`cut ${count} pictures' pixel values into patches`, () =>

@@ -1,4 +1,3 @@
-import { mismatch } from "../support/error.ts";
 import { Slice } from "../support/slices.ts";
 import type { Pixels } from "./pixels.ts";
 import { type Filter, resize, resizeSteps } from "./resize.ts";
@@ -39,42 +38,32 @@ export async function preprocess(pixels: Pixels, p: ImageProcessing): Promise<Fl
 }
 
 /**
- * The same values cut into patches while they are normalised: from index `at` of `out`, a row for each whole patch, the
- * top left one first, of `3 * patch * patch` values in (channel, row, column) order, the order of a
- * convolution's weight; rows begin `stride` values after one another. Rows and columns of pixels that fill no
- * patch are dropped. Gives way to the event loop as `preprocess` does. Throws a SiglipError where `out` ends too soon.
+ * The same values cut into patches while they are normalised: a row for each whole patch, the top left one first, of
+ * `3 * patch * patch` values in (channel, row, column) order, the order of a convolution's weight; rows begin `stride` values
+ * after one another, and what lies between is zero. Rows and columns of pixels that fill no patch are dropped. Gives way to the
+ * event loop as `preprocess` does.
  */
 export async function preprocessPatches(
   pixels: Pixels,
   p: ImageProcessing,
   patch: number,
-  out: Float32Array,
-  at: number,
   stride = 3 * patch * patch,
-): Promise<void> {
+): Promise<Float32Array> {
   const [rows, columns] = p.size.map((side) => Math.floor(side / patch));
-  const length = rows * columns * stride;
-  if (at + length > out.length) {
-    throw mismatch(
-      "bad-input",
-      "patches",
-      `room for ${length} values from ${at}`,
-      `${out.length}`,
-      "pass a longer array",
-    );
-  }
   const { data } = await resizeInSlices(pixels, p.size, p.resample);
+  const out = new Float32Array(rows * columns * stride);
   const pitch = 3 * p.size[1];
   for (let c = 0; c < 3; c++) {
     const level = levels(p, c);
     for (let row = 0; row < rows * columns; row++) {
       let from = Math.floor(row / columns) * patch * pitch + (row % columns) * patch * 3 + c;
-      let to = at + row * stride + c * patch * patch;
+      let to = row * stride + c * patch * patch;
       for (let y = 0; y < patch; y++, from += pitch) {
         for (let i = from, end = to + patch; to < end; i += 3) out[to++] = level[data[i]];
       }
     }
   }
+  return out;
 }
 
 /** `resize` that gives way to the event loop. */

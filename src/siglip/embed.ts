@@ -51,11 +51,12 @@ export async function imageWay<Image>(
 ): Promise<Way<Image, PreparedPictures>> {
   const { batch, maxPatches, signal } = options;
   const model = await ready(signal);
-  const { config, backend } = model;
+  const { config, backend, platform } = model;
   if (!config.vision.head) throw (await import("./option-advice.ts")).noHead(config);
   await checkMaxPatches(config, options);
   return {
     batch: batch ?? backend.defaults.images,
+    atOnce: platform.atOnce,
     prepare: (image, signal) => prepare(model, image, { maxPatches, signal }),
     run: async (pictures, signal) => {
       const { towers } = await ready(signal);

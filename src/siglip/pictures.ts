@@ -1,5 +1,5 @@
 import type { FlexiblePictures } from "../image/naflex.ts";
-import { levels, preprocessPatches, resizeInSlices } from "../image/preprocess.ts";
+import { toPatches } from "../image/patches.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { PreparedPictures } from "../model/towers.ts";
 import { joinFloats } from "../support/numbers.ts";
@@ -18,16 +18,11 @@ export async function prepare<Image>(
   image: Image,
   { maxPatches, signal }: CallOptions,
 ): Promise<PreparedPictures> {
-  const { naflex, tokens, patchSize, channels } = config.vision;
-  const stride = padded(channels * patchSize ** 2);
-  const pixels = await platform.decode(image, { ...pictures, signal });
-  if (naflex) {
-    const { flexiblePatches } = await import("../image/naflex.ts");
-    return flexiblePatches(pixels, config.image, { patch: patchSize, maxPatches, stride }, { resizeInSlices, levels });
-  }
-  const patches = new Float32Array(tokens * stride);
-  await preprocessPatches(pixels, config.image, patchSize, patches, 0, stride);
-  return { patches };
+  const { patchSize: patch, channels } = config.vision;
+  const recipe = { processing: config.image, patch, stride: padded(channels * patch ** 2), maxPatches };
+  const options = { ...pictures, signal };
+  if (platform.prepare) return platform.prepare(image, recipe, options);
+  return toPatches(await platform.decode(image, options), recipe);
 }
 
 export async function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: CallOptions): Promise<void> {

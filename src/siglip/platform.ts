@@ -1,4 +1,5 @@
 import type { ModelFiles } from "../files/model-files.ts";
+import type { Patches, Recipe } from "../image/patches.ts";
 import type { DecodeOptions, Pixels } from "../image/pixels.ts";
 import type { Tower } from "../model/towers.ts";
 import type { StoredDType } from "../tensor/program.ts";
@@ -15,6 +16,10 @@ export interface KeepOptions {
 /** What differs between runtimes: how a picture becomes pixels, and where WebGPU is. */
 export interface Platform<Image> {
   decode(image: Image, options?: DecodeOptions): Promise<Pixels>;
+  /** How many pictures are made ready at a time; 4 unless it says otherwise. */
+  readonly atOnce?: number;
+  /** What `toPatches` makes of that picture, where it can be made beside the caller's thread. */
+  prepare?(image: Image, recipe: Recipe, options: DecodeOptions): Promise<Patches>;
   gpu(): Promise<GPU | undefined>;
   /** Kernel forms chosen by trial on an adapter, kept from session to session. */
   chosenForms(adapter: string): Map<string, string> | Promise<Map<string, string>>;

@@ -15,6 +15,8 @@ export interface EmbeddedBatch<Item> {
 export interface Way<Item, Prepared> {
   /** How many go through the tower together. */
   readonly batch: number;
+  /** How many are prepared at a time, 4 by default: while one waits for its file another one is decoded. */
+  readonly atOnce?: number;
   /** One item, on the host; `index` is its number in the stream. */
   prepare(item: Item, signal: AbortSignal | undefined, index: number): Promise<Prepared>;
   /** Some of them through the tower, to [n, dim]. */
@@ -24,24 +26,52 @@ export interface Way<Item, Prepared> {
 /** What may be wrong with one item while the others are sound. */
 const OWN: readonly string[] = ["bad-input", "unsupported", "not-found", "network", "storage"];
 
-/** Items that are prepared at a time: while one waits for its file another one is decoded. */
-const AT_ONCE = 4;
-
 /**
- * Embeds items in order, batch by batch: while one is in the tower the next is prepared. An item of which nothing can be made
- * comes as its error; whatever else goes wrong ends the stream.
+ * Embeds items in order, batch by batch: while one is in the tower the next ones are prepared, at least two and as many as keep `atOnce`
+ * items in work. An item of which nothing can be made comes as its error; whatever else goes wrong ends the stream.
  */
 export async function* stream<Item, Prepared>(
   items: Iterable<Item> | AsyncIterable<Item>,
-  { batch, prepare, run }: Way<Item, Prepared>,
+  { batch, atOnce = 4, prepare, run }: Way<Item, Prepared>,
   signal?: AbortSignal,
 ): AsyncGenerator<EmbeddedBatch<Item>, void, undefined> {
   if (!(Number.isInteger(batch) && batch >= 1)) {
     throw (await import("./option-advice.ts")).noBatch(batch);
   }
-  const finish = async (first: number, part: readonly Item[], prepared: readonly (Prepared | SiglipError)[]) => {
-    const sound = prepared.filter((one): one is Prepared => !(one instanceof SiglipError));
-    const data = sound.length > 0 ? await run(sound, signal) : new Float32Array();
+  const ahead = 2 + Math.ceil(atOnce / batch);
+  const waiting: (() => void)[] = [];
+  const begun: Promise<EmbeddedBatch<Item> | undefined>[] = [];
+  const source = parts(items, batch);
+  let free = atOnce;
+  let next = 0;
+  let ended = false;
+  let running: Promise<unknown> | undefined;
+
+  const prepareInTurn = async (item: Item, index: number) => {
+    if (free-- <= 0) await new Promise<void>((resolve) => waiting.push(resolve));
+    try {
+      signal?.throwIfAborted();
+      // Nobody will ask for it.
+      if (ended) throw ended;
+      return await prepare(item, signal, index);
+    } catch (error) {
+      if (!(error instanceof SiglipError && OWN.includes(error.code)) || signal?.aborted) throw error;
+      return error;
+    } finally {
+      free++;
+      waiting.shift()?.();
+    }
+  };
+  const begin = async (before?: Promise<unknown>) => {
+    const { value: part, done } = await source.next();
+    if (done) return;
+    const first = next;
+    next += part.length;
+    const prepared = await Promise.all(part.map((item, index) => prepareInTurn(item, first + index)));
+    await before;
+    if (ended) throw ended;
+    const sound = prepared.filter((one): one is Awaited<Prepared> => !(one instanceof SiglipError));
+    const data = sound.length > 0 ? await (running = run(sound, signal)) : new Float32Array();
     const width = data.length / sound.length;
     normalise(data, width);
     let row = 0;
@@ -50,22 +80,22 @@ export async function* stream<Item, Prepared>(
     );
     return { first, items: part, embeddings };
   };
-  let running: Promise<EmbeddedBatch<Item>> | undefined;
-  let first = 0;
+
   try {
-    for await (const part of parts(items, batch)) {
-      signal?.throwIfAborted();
-      const prepared = await prepareAll(part, first, prepare, signal);
-      const [before, from] = [running, first];
-      running = Promise.resolve(before).then(() => finish(from, part, prepared));
-      running.catch(() => {}); // told where it is awaited
-      first += part.length;
-      if (before) yield await before;
-      // Preparing that never waits would keep the device from being given this batch.
-      await new Promise((resolve) => setTimeout(resolve));
+    for (;;) {
+      while (begun.length < ahead) {
+        const one = begin(begun.at(-1));
+        one.catch(() => {}); // told where it is awaited
+        begun.push(one);
+      }
+      const found = await begun.shift();
+      if (!found) return;
+      yield found;
     }
-    if (running) yield await running;
   } finally {
+    ended = true;
+    // Not waited for: it may itself wait for an item that never comes.
+    source.return(undefined).catch(() => {});
     await running?.catch(() => {});
   }
 }
@@ -79,26 +109,4 @@ async function* parts<Item>(items: Iterable<Item> | AsyncIterable<Item>, size: n
     part = [];
   }
   if (part.length > 0) yield part;
-}
-
-async function prepareAll<Item, Prepared>(
-  part: readonly Item[],
-  first: number,
-  prepare: Way<Item, Prepared>["prepare"],
-  signal?: AbortSignal,
-): Promise<(Prepared | SiglipError)[]> {
-  const prepared: (Prepared | SiglipError)[] = [];
-  const queue = part.entries();
-  const work = async () => {
-    for (const [index, item] of queue) {
-      try {
-        prepared[index] = await prepare(item, signal, first + index);
-      } catch (error) {
-        if (!(error instanceof SiglipError && OWN.includes(error.code)) || signal?.aborted) throw error;
-        prepared[index] = error;
-      }
-    }
-  };
-  await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return prepared;
 }

@@ -52,10 +52,11 @@ describe("a stream", () => {
     ]);
   });
 
-  it("prepares the next batch while one is in the tower, and no more while nobody reads", async () => {
+  it("prepares the next two batches while one is in the tower, and no more while nobody reads", async () => {
     const told: string[] = [];
     const way = numbers({
       batch: 1,
+      atOnce: 1,
       async prepare(item) {
         told.push(`prepare ${item}`);
         return item;
@@ -69,10 +70,58 @@ describe("a stream", () => {
     });
     const reader = stream([1, 2, 3, 4, 5, 6], way);
     await reader.next();
-    expect(told.slice(0, 4)).toEqual(["prepare 1", "run 1", "prepare 2", "ran 1"]);
+    expect(told.toSorted()).toEqual(["prepare 1", "prepare 2", "prepare 3", "ran 1", "run 1", "run 2"]);
     await new Promise((resolve) => setTimeout(resolve, 80));
-    expect(told.filter((one) => one.startsWith("prepare"))).toHaveLength(2);
+    expect(told.filter((one) => one.startsWith("prepare"))).toHaveLength(3);
     await reader.return();
+    expect(told.filter((one) => one.startsWith("run")).length).toBe(3);
+  });
+
+  it("prepares so many at a time as it is told, the earliest first, across batches", async () => {
+    let [now, most] = [0, 0];
+    const order: number[] = [];
+    const way = numbers({
+      atOnce: 5,
+      async prepare(item) {
+        order.push(item);
+        most = Math.max(most, ++now);
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        now--;
+        return item;
+      },
+    });
+    const items = Array.from({ length: 20 }, (_, i) => i + 20);
+    await collected(stream(items, way));
+    expect(most).toBe(5);
+    expect(order).toEqual(items);
+  });
+
+  it("gives what came before a source that fails, and leaves one that waits for ever", async () => {
+    async function* failing() {
+      yield* [1, 2, 3];
+      throw new Error("no more");
+    }
+    const seen: number[] = [];
+    const all = (async () => {
+      for await (const { items } of stream(failing(), numbers({ batch: 2 }))) seen.push(...items);
+    })();
+    await expect(all).rejects.toThrow("no more");
+    expect(seen).toEqual([1, 2]);
+    let closed = false;
+    async function* waiting() {
+      try {
+        yield 1;
+        yield 2;
+        await new Promise(() => {});
+      } finally {
+        closed = true;
+      }
+    }
+    for await (const { items } of stream(waiting(), numbers({ batch: 2 }))) {
+      expect(items).toEqual([1, 2]);
+      break;
+    }
+    expect(closed).toBe(false);
   });
 
   it("ends with what is wrong with more than one item, and with the signal's reason", async () => {

@@ -1,71 +1,88 @@
-import { startsWith } from "../../image/exif.ts";
+import { type Patches, type Recipe, toPatches } from "../../image/patches.ts";
 import { type DecodeOptions, decodeBy, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
 import { decodePng } from "../../image/png.ts";
-import { PNG_SIGNATURE } from "../../image/signatures.ts";
-import { type ErrorCode, mismatch, SiglipError } from "../../support/error.ts";
+import { mismatch, SiglipError } from "../../support/error.ts";
 import { inflateByZlib } from "./inflate.ts";
-import { decodeJpeg } from "./jpeg.ts";
-
-/** What a file that is no PNG or JPEG may be: an offset and the bytes that stand there (Latin-1), the longest first where they overlap. */
-const OTHERS: readonly (readonly [number, string, string])[] = [
-  [0, "\x89PNG", "a PNG whose line endings were changed on the way"],
-  [8, "WEBP", "a WebP picture"],
-  [0, "GIF8", "a GIF picture"],
-  [0, "BM", "a BMP picture"],
-  [0, "II*\0", "a TIFF picture"],
-  [0, "MM\0*", "a TIFF picture"],
-  [4, "ftypavi", "an AVIF picture"],
-  [4, "ftyphei", "a HEIC picture"],
-  [4, "ftyphev", "a HEIC picture"],
-  [4, "ftypmif1", "a HEIC or AVIF picture"],
-  [4, "ftyp", "a video"],
-  [0, "\xff\x0a", "a JPEG XL picture"],
-  [4, "JXL ", "a JPEG XL picture"],
-  [4, "jP  ", "a JPEG 2000 picture"],
-  [0, "\xff\x4f\xff\x51", "a JPEG 2000 picture"],
-  [0, "\0\0\x01\0", "an icon (ICO)"],
-  [0, "8BPS", "a Photoshop document"],
-  [0, "%PDF", "a PDF document"],
-  [0, "PK", "a ZIP archive"],
-  [0, "\x1f\x8b", "gzip-compressed data"],
-  [0, "version https://git-lfs", "a Git LFS pointer instead of the file itself"],
-];
+import { kindOf, unknownKind } from "./kinds.ts";
+import * as pool from "./pool.ts";
+import type { PictureFile } from "./thread.ts";
 
 /**
- * The picture in a PNG or JPEG file, as PIL reads it for Hugging Face's processors (`load_image`: EXIF orientation applied, RGB). Throws a
- * SiglipError for every other kind of file, named by its first bytes, and for a damaged, truncated or oversized picture (limits:
+ * The picture in a file, as PIL reads it for Hugging Face's processors (`load_image`: EXIF orientation applied, RGB). Throws a
+ * SiglipError for a kind of file that is not read, named by its first bytes, and for a damaged, truncated or oversized picture (limits:
  * `MAX_PIXELS`, `MAX_SIDE`). `name` begins the message.
  */
 export async function decode(bytes: Uint8Array, name = "the picture", options: DecodeOptions = {}): Promise<Pixels> {
-  const { maxPixels = MAX_PIXELS, signal } = options;
+  return told(name, `${bytes.length} bytes`, options.signal, async () => {
+    if (options.decode) return decodeBy(options.decode, bytes, name, options.signal);
+    const picture = fileOf(bytes, name, options);
+    if (picture.kind === "png") return decodePng(bytes, name, options, inflateByZlib);
+    return pool.run({ picture }, options.signal);
+  });
+}
+
+/** What `toPatches` makes of that picture, decoded and resized beside the caller's thread where that pays. Throws as `decode` does. */
+export async function prepare(
+  bytes: Uint8Array,
+  name: string | undefined,
+  recipe: Recipe,
+  options: DecodeOptions,
+): Promise<Patches> {
+  const { signal } = options;
+  if (options.decode) return preparePixels(await decode(bytes, name, options), recipe, signal);
+  const picture = fileOf(bytes, name ?? "the picture", options);
+  return told(picture.name, `${bytes.length} bytes`, signal, async () => {
+    if (picture.kind !== "png") return pool.run({ picture, recipe }, signal);
+    return light(
+      async () => toPatches(await decodePng(bytes, picture.name, options, inflateByZlib), recipe),
+      () => pool.run({ picture, recipe }, signal),
+    );
+  });
+}
+
+/** The same of pixels. */
+export async function preparePixels(picture: Pixels, recipe: Recipe, signal?: AbortSignal): Promise<Patches> {
+  return told("the picture", `${picture.width} x ${picture.height}`, signal, () =>
+    light(
+      () => toPatches(picture, recipe),
+      () => pool.run({ picture, recipe }, signal),
+    ),
+  );
+}
+
+/** Work without a codec is done here, unless threads run already or so much of it comes at once that one pays. */
+const HERE = 3;
+let here = 0;
+
+async function light<T>(work: () => Promise<T>, inThread: () => Promise<T>): Promise<T> {
+  if (here >= HERE || pool.started() > 0) return inThread();
+  here++;
   try {
-    if (options.decode) return await decodeBy(options.decode, bytes, name, signal);
-    if (startsWith(bytes, PNG_SIGNATURE)) return await decodePng(bytes, name, options, inflateByZlib);
-    if (startsWith(bytes, "\xff\xd8\xff")) return await decodeJpeg(bytes, name, maxPixels, signal);
+    return await work();
+  } finally {
+    here--;
+  }
+}
+
+function fileOf(bytes: Uint8Array, name: string, { maxPixels = MAX_PIXELS }: DecodeOptions): PictureFile {
+  const kind = kindOf(bytes);
+  if (!kind) throw unknownKind(bytes, name);
+  return { bytes, kind, name, maxPixels };
+}
+
+/** Runs work, and makes one sentence of what the runtime says against it. */
+async function told<T>(
+  name: string,
+  size: string,
+  signal: AbortSignal | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
   } catch (cause) {
     if (cause instanceof SiglipError || signal?.aborted) throw cause;
-    const wanted = `to decode a picture of ${bytes.length} bytes`;
+    const wanted = `to decode a picture of ${size}`;
     const advice = "free memory or scale the picture down";
     throw mismatch("out-of-memory", name, wanted, `"${(cause as Error).message}"`, advice, cause);
   }
-  const [code, found] = kind(bytes);
-  throw mismatch(code, name, "a PNG or JPEG picture", found, "convert it to PNG or JPEG");
-}
-
-/** What else a file is, and whether that is a sound kind of picture which is only not read here. */
-function kind(bytes: Uint8Array): [ErrorCode, string] {
-  if (bytes.length === 0) return ["bad-input", "an empty file"];
-  const known = OTHERS.find(([offset, text]) => startsWith(bytes, text, offset));
-  if (known) return [known[2].endsWith(" picture") ? "unsupported" : "bad-input", known[2]];
-  const start = new TextDecoder()
-    .decode(bytes.subarray(0, 512))
-    .replace(/^\uFEFF/, "")
-    .trimStart()
-    .toLowerCase();
-  if (start.startsWith("<svg") || (start.startsWith("<?xml") && start.includes("<svg"))) {
-    return ["unsupported", "an SVG drawing"];
-  }
-  if (start.startsWith("<!doctype html") || start.startsWith("<html")) return ["bad-input", "an HTML page"];
-  const hex = Array.from(bytes.subarray(0, 8), (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-  return ["bad-input", `bytes that begin ${hex}`];
 }

@@ -1,17 +1,27 @@
-// What the thread runs in which JPEGs are decoded; `generate.ts` makes a text of it.
+// What a thread runs in which pictures are decoded; `generate.ts` makes a text of it.
 import { parentPort } from "node:worker_threads";
+import { toPatches } from "../../../image/patches.ts";
 import { SiglipError } from "../../../support/error.ts";
-import type { Answer, Request } from "../jpeg.ts";
-import { decodeJpeg } from "./jpeg.ts";
+import type { Answer, Made, Request } from "../thread.ts";
+import { decode } from "./decode.ts";
 
-parentPort!.on("message", async ({ id, bytes, name, maxPixels }: Request) => {
+async function answer({ id, picture, recipe }: Request): Promise<void> {
+  let answered: Answer;
+  const given: ArrayBuffer[] = [];
   try {
-    const pixels = await decodeJpeg(bytes, name, maxPixels);
-    const answer: Answer = { id, pixels };
-    parentPort!.postMessage(answer, [pixels.data.buffer as ArrayBuffer]);
+    const pixels = "bytes" in picture ? await decode(picture) : picture;
+    const made: Made = recipe ? await toPatches(pixels, recipe) : pixels;
+    given.push(("data" in made ? made.data : made.patches).buffer as ArrayBuffer);
+    answered = { id, made };
   } catch (error) {
     const { message } = error as Error;
-    const answer: Answer = { id, error: { message, code: error instanceof SiglipError ? error.code : undefined } };
-    parentPort!.postMessage(answer);
+    answered = { id, error: { message, code: error instanceof SiglipError ? error.code : undefined } };
   }
+  parentPort!.postMessage(answered, given);
+}
+
+// One after the other: a thread that dies has died of the first that it has not answered.
+let last: Promise<void> = Promise.resolve();
+parentPort!.on("message", (request: Request) => {
+  last = last.then(() => answer(request));
 });
