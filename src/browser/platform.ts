@@ -1,6 +1,6 @@
 import { readBlob } from "../files/blob.ts";
 import { orient, startsWith } from "../image/exif.ts";
-import { checkPixels, type DecodeOptions, decodeBy, fromRgba, type Pixels } from "../image/pixels.ts";
+import { checkPixels, type DecodeOptions, fromRgba, type Pixels } from "../image/pixels.ts";
 import { PNG_SIGNATURE } from "../image/signatures.ts";
 import type { Platform } from "../siglip/platform.ts";
 import { mismatch, SiglipError, shorten } from "../support/error.ts";
@@ -70,8 +70,7 @@ async function decode(image: BrowserImage, options: DecodeOptions): Promise<Pixe
   if (image instanceof Blob) return decodeBlob(image, options);
   if (typeof image === "object" && image !== null && "data" in image) {
     if (image.data instanceof Uint8Array) {
-      checkPixels(image as Pixels, "the picture");
-      return image as Pixels;
+      return checkPixels(image as Pixels, "the picture");
     }
     if (image.data instanceof Uint8ClampedArray) return fromRgba(image.data, image.width, image.height);
   }
@@ -97,7 +96,8 @@ async function decodeBlob(file: Blob, options: DecodeOptions): Promise<Pixels> {
 
 /** PNGs are decoded here, JPEGs checked beforehand: both equal what Node decodes. Other kinds are what this browser makes of them. */
 async function decodeFile(bytes: Uint8Array, name: string, options: DecodeOptions): Promise<Pixels> {
-  if (options.decode) return decodeBy(options.decode, bytes, name, options.signal);
+  if (options.decode)
+    return (await import("../image/own-decoder.ts")).decodeBy(options.decode, bytes, name, options.signal);
   // A chunk of its own: photographs need none of it.
   if (startsWith(bytes, PNG_SIGNATURE)) return (await import("../image/png.ts")).decodePng(bytes, name, options);
   const { parts, orientation, unusual } = checkHeaders(bytes, name, options.maxPixels);

@@ -1,4 +1,4 @@
-import { mismatch, SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 
 /** A decoded picture: 8-bit RGB, no alpha, already turned upright. */
 export interface Pixels {
@@ -47,43 +47,15 @@ export function checkSize(width: number, height: number, what: string, maxPixels
   }
 }
 
-/** Throws a SiglipError unless the options make sense. */
-export function checkPictureOptions({ maxPixels, decode }: PictureOptions): void {
-  if (maxPixels !== undefined && !(Number.isInteger(maxPixels) && maxPixels >= 1 && maxPixels <= MAX_PIXELS)) {
-    throw mismatch("bad-input", "maxPixels", `a whole number from 1 to ${MAX_PIXELS}`, `${maxPixels}`, "leave it out");
-  }
-  if (decode !== undefined && typeof decode !== "function") {
-    throw mismatch("bad-input", "decode", "a function of a file's bytes", typeof decode, "leave it out or pass one");
-  }
-}
-
-/** What a caller's own decoder makes of a file, checked. Throws a SiglipError where it fails or gives no picture. */
-export async function decodeBy(
-  decoder: Decoder,
-  bytes: Uint8Array,
-  name: string,
-  signal?: AbortSignal,
-): Promise<Pixels> {
-  const pixels = await Promise.resolve(decoder(bytes, name, signal)).catch((cause) => {
-    if (signal?.aborted || cause instanceof SiglipError) throw cause;
-    const found = `that it fails with "${cause?.message ?? cause}"`;
-    throw mismatch("bad-input", name, "a picture from the decoder given", found, "mend the file or the decoder", cause);
-  });
-  if (!(pixels?.data instanceof Uint8Array)) {
-    const advice = "return { width, height, data } with three bytes a pixel";
-    throw mismatch("bad-input", name, "pixels from the decoder given", `${pixels}`, advice);
-  }
-  checkPixels(pixels, name);
-  return pixels;
-}
-
-/** Throws a SiglipError unless `pixels` has a size within the limits and exactly the bytes it claims. */
-export function checkPixels({ width, height, data }: Pixels, what: string): void {
+/** Gives the pixels back; throws a SiglipError unless they have a size within the limits and exactly the bytes they claim. */
+export function checkPixels(pixels: Pixels, what: string): Pixels {
+  const { width, height, data } = pixels;
   checkSize(width, height, what);
   if (data.length !== 3 * width * height) {
     const wanted = `${3 * width * height} bytes of RGB for ${width} x ${height} pixels`;
     throw mismatch("bad-input", what, wanted, `${data.length}`, "pass three bytes a pixel");
   }
+  return pixels;
 }
 
 /** Drops the alpha of RGBA bytes (a canvas's, not premultiplied), as PIL's `convert("RGB")` does. */

@@ -55,8 +55,7 @@ async function read(
     return { bytes: new Uint8Array(await image.arrayBuffer()), name };
   }
   if (typeof image === "object" && image !== null && image.data instanceof Uint8Array) {
-    checkPixels(image, "the picture");
-    return image;
+    return checkPixels(image, "the picture");
   }
   const found = image === null ? "null" : typeof image;
   throw mismatch("bad-input", "a picture", "a path, URL, bytes, Blob or pixels", found, "pass one of these");

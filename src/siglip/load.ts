@@ -1,6 +1,6 @@
 import type { ModelFiles } from "../files/model-files.ts";
 import { openCheckpoint, readConfig, readJson, readTokenizer, TOKENIZER_LIMIT } from "../files/read-model.ts";
-import { checkPictureOptions, type PictureOptions } from "../image/pixels.ts";
+import { MAX_PIXELS, type PictureOptions } from "../image/pixels.ts";
 import type { TextConfig } from "../model/config.ts";
 import { readValues } from "../model/load-weights.ts";
 import { loadTowers, type Tower } from "../model/towers.ts";
@@ -63,7 +63,9 @@ export async function loadModel<Image>(
 ): Promise<LoadedModel<Image>> {
   await checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn, maxPixels, decode } = options;
-  checkPictureOptions(options);
+  if (maxPixels !== undefined || decode) {
+    (await import("../image/own-decoder.ts")).checkPictureOptions(options, MAX_PIXELS);
+  }
   const { towers: asked = ["image", "text"] } = options;
   const named = Array.isArray(asked) && asked.length > 0 && asked.every((one) => one === "image" || one === "text");
   if (!named) throw (await import("./option-advice.ts")).noTowers(asked);

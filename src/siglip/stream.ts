@@ -45,7 +45,7 @@ export async function* stream<Item, Prepared>(
   let free = atOnce;
   let next = 0;
   let ended = false;
-  let running: Promise<unknown> | undefined;
+  let running: Promise<Float32Array> | undefined;
 
   const prepareInTurn = async (item: Item, index: number) => {
     if (free-- <= 0) await new Promise<void>((resolve) => waiting.push(resolve));
@@ -71,7 +71,8 @@ export async function* stream<Item, Prepared>(
     await before;
     if (ended) throw ended;
     const sound = prepared.filter((one): one is Awaited<Prepared> => !(one instanceof SiglipError));
-    const data = sound.length > 0 ? await (running = run(sound, signal)) : new Float32Array();
+    running = sound.length > 0 ? run(sound, signal) : undefined;
+    const data = (await running) ?? new Float32Array();
     const width = data.length / sound.length;
     normalise(data, width);
     let row = 0;

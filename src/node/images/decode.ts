@@ -1,5 +1,6 @@
+import { decodeBy } from "../../image/own-decoder.ts";
 import { type Patches, type Recipe, toPatches } from "../../image/patches.ts";
-import { type DecodeOptions, decodeBy, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
+import { checkPixels, type DecodeOptions, MAX_PIXELS, type Pixels } from "../../image/pixels.ts";
 import { decodePng } from "../../image/png.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { inflateByZlib } from "./inflate.ts";
@@ -14,7 +15,7 @@ import type { PictureFile } from "./thread.ts";
  */
 export async function decode(bytes: Uint8Array, name = "the picture", options: DecodeOptions = {}): Promise<Pixels> {
   return told(name, `${bytes.length} bytes`, options.signal, async () => {
-    if (options.decode) return decodeBy(options.decode, bytes, name, options.signal);
+    if (options.decode) return checkPixels(await decodeBy(options.decode, bytes, name, options.signal), name);
     const picture = fileOf(bytes, name, options);
     if (picture.kind === "png") return decodePng(bytes, name, options, inflateByZlib);
     return pool.run({ picture }, options.signal);
