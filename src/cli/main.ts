@@ -13,6 +13,7 @@ import { addMerge } from "./merge.ts";
 import { readPackageFile } from "./package-file.ts";
 import { addPlan } from "./plan.ts";
 import { addSearch } from "./search.ts";
+import { addServe } from "./serve.ts";
 import { tell } from "./terminal.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
@@ -45,6 +46,7 @@ addPlan(program, interrupt.signal);
 addMerge(program, interrupt.signal);
 addSearch(program, interrupt.signal);
 addDedupe(program, interrupt.signal);
+addServe(program, interrupt.signal);
 addInfo(program, interrupt.signal);
 addDownload(program, interrupt.signal);
 addConvert(program, interrupt.signal);
@@ -58,7 +60,8 @@ program.showHelpAfterError("Try: siglip --help");
 
 try {
   await program.parseAsync();
-  leave(stopped ?? 0);
+  // What ends well when it is told to stop, as a service does, has set its own code.
+  leave(Number(process.exitCode ?? stopped ?? 0));
 } catch (error) {
   fail(error);
 }

@@ -63,8 +63,14 @@ export function addCacheOption(command: Command): Command {
   return command.option("--no-cache", "keep nothing of a model from a server on this machine");
 }
 
-/** Loads the towers asked for, with a bar. An abort disposes the model, which ends whatever runs on it. */
-export async function openModel(options: RunOptions, towers: readonly Tower[], signal: AbortSignal): Promise<Siglip> {
+/**
+ * Loads the towers asked for, or all that there are, with a bar. An abort disposes the model, which ends whatever runs on it.
+ */
+export async function openModel(
+  options: RunOptions,
+  towers: readonly Tower[] | undefined,
+  signal: AbortSignal,
+): Promise<Siglip> {
   const { calibration } = options;
   const fitted = calibration === undefined ? undefined : await readCalibration(calibration, signal);
   const progress = new Progress("loading", signal, 0, bytes);

@@ -1,0 +1,153 @@
+import type { NodeImage } from "../node/platform.ts";
+import { Classifier, type Embedder, type Ranked } from "../siglip/classifier.ts";
+import type { Siglip } from "../siglip/siglip.ts";
+import { joinFloats } from "../support/numbers.ts";
+import { Batcher, ItemError } from "./batcher.ts";
+import { embedBatch } from "./embed-batch.ts";
+import type { Input } from "./input.ts";
+import type { FetchPicture } from "./urls.ts";
+
+/** How requests are put together. */
+export interface EngineOptions {
+  /** Most pictures, and most texts, of a batch; by default what suits the device. */
+  readonly batch?: number;
+  /** Milliseconds that a request waits for others. */
+  readonly maxWait: number;
+  /** Most pictures, and most texts, that wait. */
+  readonly maxQueue: number;
+  /** How pictures named by a URL are fetched, if they are. */
+  readonly fetchPicture?: FetchPicture;
+  /** Told of every batch. */
+  readonly onBatch?: (kind: Kind, size: number, seconds: number) => void;
+}
+
+/** Pictures and texts go through towers of their own, in batches of their own. */
+export type Kind = "image" | "text";
+
+/** Batches that run at a time: while one is computed the pictures of the next are decoded. */
+const AT_ONCE = 2;
+/** Pictures of a request that are fetched at a time. */
+const FETCHES = 4;
+/** Sets of labels whose embeddings are kept. */
+const MOST_CLASSIFIERS = 16;
+
+/** A model for many clients at once: what they ask for goes through the towers in common batches. */
+export class Engine {
+  /** The queues. */
+  readonly batchers: Readonly<Record<Kind, Batcher<Uint8Array | string, Float32Array>>>;
+  private readonly ranked: Batcher<Uint8Array, Ranked[]>;
+  private readonly model: Siglip<NodeImage>;
+  private readonly fetchPicture: FetchPicture | undefined;
+  /** By their labels and templates, the one used last at the end. */
+  private readonly classifiers = new Map<string, Classifier<Uint8Array>>();
+
+  constructor(model: Siglip<NodeImage>, options: EngineOptions) {
+    const { batch, maxWait, maxQueue, fetchPicture, onBatch } = options;
+    this.model = model;
+    this.fetchPicture = fetchPicture;
+    const { images, texts } = model.device.batch;
+    const shared = { maxWait, maxQueue, atOnce: AT_ONCE };
+    const batcher = (kind: Kind, usual: number) =>
+      new Batcher<Uint8Array | string, Float32Array>({
+        ...shared,
+        batch: batch ?? usual,
+        run: (items, signal) => embedBatch(model, kind, items, signal),
+        onBatch: (size, seconds) => onBatch?.(kind, size, seconds),
+      });
+    this.batchers = { image: batcher("image", images), text: batcher("text", texts) };
+    this.ranked = new Batcher({
+      ...shared,
+      batch: 1,
+      run: async ([image], signal) => [await model.classify(image, undefined, { signal })],
+    });
+  }
+
+  /** Embeddings [dim] in the order of the inputs; rejects as `Batcher.add` does, with the number of a bad input. */
+  async embed(inputs: readonly Input[], signal: AbortSignal): Promise<Float32Array[]> {
+    const rows: Float32Array[] = new Array(inputs.length);
+    await this.together(signal, async (both) => {
+      const items = await this.fetchAll(inputs, both);
+      const parts = (["image", "text"] as const).map((kind) => ({
+        kind,
+        indices: [...items.keys()].filter((index) => (typeof items[index] === "string") === (kind === "text")),
+      }));
+      const run = async ({ kind, indices }: (typeof parts)[number]) => {
+        if (indices.length === 0) return;
+        const part = indices.map((index) => items[index]);
+        const found = await this.batchers[kind].add(part, both).catch((error) => {
+          throw error instanceof ItemError ? new ItemError(indices[error.index], error.cause) : error;
+        });
+        for (const [at, index] of indices.entries()) rows[index] = found[at];
+      };
+      await Promise.all(parts.map(run));
+    });
+    return rows;
+  }
+
+  /** Labels by their probability for a picture; without labels, those that an image classifier was trained for. */
+  async classify(
+    input: Input,
+    labels: readonly string[] | undefined,
+    templates: readonly string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<Ranked[]> {
+    const [image] = (await this.fetchAll([input], signal)) as Uint8Array[];
+    if (!labels) return (await this.ranked.add([image], signal))[0];
+    return (await this.classifier(labels, templates, signal)).classify(image, { signal });
+  }
+
+  private async classifier(
+    labels: readonly string[],
+    templates: readonly string[] | undefined,
+    signal: AbortSignal,
+  ): Promise<Classifier<Uint8Array>> {
+    const key = JSON.stringify([labels, templates]);
+    const found = this.classifiers.get(key) ?? (await Classifier.make(this.embedder, labels, { templates, signal }));
+    this.classifiers.delete(key);
+    this.classifiers.set(key, found);
+    if (this.classifiers.size > MOST_CLASSIFIERS) this.classifiers.delete(this.classifiers.keys().next().value!);
+    return found;
+  }
+
+  /** The batchers, as a classifier uses a model. */
+  private readonly embedder: Embedder<Uint8Array> = {
+    embedImages: (images, { signal }) => this.joined("image", images, signal),
+    embedTexts: (texts, { signal }) => this.joined("text", texts, signal),
+    similarity: (images, texts) => this.model.similarity(images, texts),
+  };
+
+  private async joined(kind: Kind, items: readonly (Uint8Array | string)[], signal?: AbortSignal) {
+    const rows = await this.batchers[kind].add(items, signal);
+    return { data: joinFloats(rows), shape: [rows.length, this.model.dim] as const };
+  }
+
+  /** Texts, and pictures' bytes; those named by a URL are fetched. */
+  private async fetchAll(inputs: readonly Input[], signal: AbortSignal): Promise<(Uint8Array | string)[]> {
+    const items: (Uint8Array | string)[] = new Array(inputs.length);
+    const queue = inputs.entries();
+    const work = async (both: AbortSignal) => {
+      for (const [index, input] of queue) {
+        if (input.kind === "text") items[index] = input.text;
+        else if (input.kind === "image") items[index] = input.bytes;
+        else {
+          items[index] = await this.fetchPicture!(input.url, both).catch((error) => {
+            throw both.aborted ? error : new ItemError(index, error);
+          });
+        }
+      }
+    };
+    await this.together(signal, (both) => Promise.all(Array.from({ length: FETCHES }, () => work(both))));
+    return items;
+  }
+
+  /** Runs parts of one request; where one fails the others are aborted. */
+  private async together(signal: AbortSignal, run: (both: AbortSignal) => Promise<unknown>): Promise<void> {
+    const own = new AbortController();
+    try {
+      await run(AbortSignal.any([signal, own.signal]));
+    } catch (error) {
+      own.abort();
+      throw error;
+    }
+  }
+}

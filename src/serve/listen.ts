@@ -1,0 +1,95 @@
+import type { Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mismatch, type SiglipError } from "../support/error.ts";
+
+/** Where a server listens, and how long it keeps connections. */
+export interface ListenOptions {
+  /** 0 for a free one. */
+  readonly port: number;
+  /** A name or an address of this machine. */
+  readonly host: string;
+  /** Milliseconds that a connection without a request is kept. */
+  readonly keepAlive: number;
+  /** Milliseconds for a request to come. */
+  readonly bodyTime: number;
+}
+
+/** A server that listens. */
+export interface Listening {
+  /** Such as http://127.0.0.1:8000. */
+  readonly url: string;
+  /** Takes no more connections and ends those that are there. */
+  close(): Promise<void>;
+}
+
+type Fetch = (request: Request) => Response | Promise<Response>;
+
+/** What is used of Deno's and Bun's own servers. */
+interface Foreign {
+  readonly Deno?: {
+    serve(
+      options: { port: number; hostname: string; onListen(place: AddressInfo): void },
+      fetch: Fetch,
+    ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
+  };
+  readonly Bun?: {
+    serve(options: { port: number; hostname: string; idleTimeout: number; maxRequestBodySize: number; fetch: Fetch }): {
+      readonly port: number;
+      stop(now: boolean): Promise<void>;
+    };
+  };
+}
+
+/** Serves by the runtime's own server: Deno's, Bun's, or Node's. Rejects with a SiglipError where the port is taken. */
+export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listening> {
+  const { port, host, keepAlive } = options;
+  const { Deno, Bun } = globalThis as Foreign;
+  const at = (port: number) => `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  try {
+    if (Deno) {
+      const server = Deno.serve({ port, hostname: host, onListen: () => {} }, fetch);
+      return { url: at(server.addr.port), close: () => server.shutdown() };
+    }
+    if (Bun) {
+      // In seconds, at most 255; bodies have limits of ours.
+      const idleTimeout = Math.min(255, Math.ceil(Math.max(keepAlive, options.bodyTime) / 1000));
+      const server = Bun.serve({ port, hostname: host, idleTimeout, maxRequestBodySize: 2 ** 40, fetch });
+      return { url: at(server.port), close: () => server.stop(true) };
+    }
+    const server = await listenInNode(fetch, options);
+    return { url: at((server.address() as AddressInfo).port), close: () => closeInNode(server) };
+  } catch (error) {
+    throw notFree(error, host, port);
+  }
+}
+
+async function listenInNode(fetch: Fetch, { port, host, keepAlive, bodyTime }: ListenOptions): Promise<Server> {
+  const { createAdaptorServer } = await import("@hono/node-server");
+  const server = createAdaptorServer({
+    fetch,
+    serverOptions: { keepAliveTimeout: keepAlive, headersTimeout: 30_000, requestTimeout: bodyTime + 30_000 },
+  }) as Server;
+  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(port, host, resolve));
+  return server;
+}
+
+async function closeInNode(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  // What was answered last may still be on its way.
+  const timer = setTimeout(() => server.closeAllConnections(), 2000);
+  await closed;
+  clearTimeout(timer);
+}
+
+function notFree(cause: unknown, host: string, port: number): SiglipError {
+  const { message } = cause as Error;
+  return mismatch(
+    "storage",
+    `${host}:${port}`,
+    "an address to listen at",
+    message,
+    "choose another with --port",
+    cause,
+  );
+}
