@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import type { Siglip } from "../node.ts";
 import type { Service } from "../serve/service.ts";
 import { SiglipError } from "../support/error.ts";
+import { addCalibrationOption } from "./calibration.ts";
 import { addModelOption, addRunOptions, openModel, type RunOptions } from "./model.ts";
 import { parseSize, parseTime } from "./quantities.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
@@ -47,7 +48,7 @@ export function addServe(program: Command, signal: AbortSignal): void {
     .option("--drain <time>", "for what is being answered when the service is told to stop", parseTime, 30_000)
     .option("--allow-urls", "fetch pictures named by a URL, from public addresses only")
     .option("--cors <origin>", "let the pages of this origin ask; * for all");
-  addRunOptions(addModelOption(command)).addHelpText(
+  addRunOptions(addModelOption(addCalibrationOption(command))).addHelpText(
     "after",
     `
   POST /v1/embeddings  { model, input, encoding_format }: texts, data URLs,

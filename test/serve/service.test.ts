@@ -194,7 +194,7 @@ describe("a service", () => {
   });
 
   it("says when to come back where there is no room", async () => {
-    const one = serve({ maxQueue: 16, batch: 100, maxWait: 100 });
+    const one = serve({ maxQueue: 16, batch: 100, maxWait: 300 });
     const all = await Promise.all(Array.from({ length: 6 }, () => embed(one, ["a", "b", "c", "d"])));
     const full = all.filter(({ status }) => status === 429);
     expect(all.map(({ status }) => status).sort()).toEqual([200, 200, 200, 200, 429, 429]);
