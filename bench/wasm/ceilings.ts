@@ -21,7 +21,7 @@ export function ceilings(): Partial<Record<Loop, number>> {
   const rates: Partial<Record<Loop, number>> = {};
   for (const [name, { lanes, step }] of Object.entries(LOOPS) as [Loop, (typeof LOOPS)[Loop]][]) {
     const m = new Module();
-    m.function(["i32", "i32", "i32"], (f, turns) => {
+    m.function(3, (f, turns) => {
       const sums = Array.from({ length: 12 }, () => f.local("v128"));
       const [a, b] = [f.let(v128.load(0)), f.let(v128.load(16))];
       f.for(0, turns, 1, () => {

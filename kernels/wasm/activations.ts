@@ -8,12 +8,11 @@ import {
   i32x4,
   type Local,
   Module,
-  min,
   type V128,
   v128,
 } from "./assembler.ts";
 import { X_GROUP } from "./dots.ts";
-import { GROUP, layout } from "./params.ts";
+import { GROUP, layout, share } from "./params.ts";
 
 /** How rounding x to integers is told what to do. Strides are bytes; a chunk takes `chunkRows` rows. */
 export const ACTIVATIONS = layout(
@@ -43,7 +42,9 @@ const TOP = 8191;
  * order.
  */
 export function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
-  const most = f.let(vectors.map((lanes) => v128.and(lanes, i32x4.const(0x7fffffff))).reduce(i32x4.max_u));
+  const most = f.let(
+    vectors.map((lanes) => v128.and(lanes, i32x4.const(0x7fffffff))).reduce((a, b) => i32x4.max_u(a, b)),
+  );
   for (const order of [
     [2, 3, 0, 1],
     [1, 0, 3, 2],
@@ -76,11 +77,10 @@ const quarter = (at: number) => [0, 16, 32, 48].map((offset) => at + offset);
 /** x to integers, row by row. An element that is not a number makes its row's or group's scale so. */
 export function activations(form: ActivationForm): Module {
   const m = new Module();
-  m.function(["i32", "i32", "i32"], (f, params, chunk, _scratch) => {
+  m.function(3, (f, params, chunk, _scratch) => {
     const p = ACTIVATIONS.load(params);
     const bytes = f.let(p.bytes);
-    const top = f.let(i32.mul(chunk, p.chunkRows));
-    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const [top, bottom] = share(f, chunk, p.chunkRows, p.rows);
     f.for(top, bottom, 1, (row) => {
       const x = f.let(i32.add(p.x, i32.mul(row, p.xStride)));
       const end = f.let(i32.add(x, bytes));

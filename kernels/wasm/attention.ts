@@ -2,8 +2,8 @@ import { type Call, type Expr, f32, f32x4, i32, int, Module, min, select, v128 }
 import { addBlock, blockRows, rowPointers } from "./block.ts";
 import { total } from "./layer-norm.ts";
 import { exp, type Instructions, maddOf } from "./math.ts";
-import { addLength, asFloat, layout } from "./params.ts";
-import { transpose } from "./transpose.ts";
+import { addLength, asFloat, layout, share } from "./params.ts";
+import { interleave } from "./transpose.ts";
 
 /**
  * How attention is told what to do. Strides are bytes between tokens, `Item` those between items (0 where one serves
@@ -64,14 +64,15 @@ export function attention(instructions: Instructions): Module {
   const packQueries = addPackQueries(m);
   const softmax = addSoftmax(m, instructions);
   const finish = addFinish(m);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, scratch) => {
+  m.function(3, (f, params, chunk, scratch) => {
     const p = ATTENTION.load(params);
-    const { head, heads, yStride } = ATTENTION.keep(f, params, "head", "heads", "yStride");
+    const head = f.let(p.head);
+    const heads = f.let(p.heads);
+    const yStride = f.let(p.yStride);
     const rest = f.let(i32.div_u(chunk, p.queryChunks));
     const column = f.let(i32.rem_u(rest, heads));
     const item = f.let(i32.div_u(rest, heads));
-    const top = f.let(i32.mul(i32.rem_u(chunk, p.queryChunks), p.chunkQueries));
-    const bottom = f.let(min(i32.add(top, p.chunkQueries), p.queries));
+    const [top, bottom] = share(f, i32.rem_u(chunk, p.queryChunks), p.chunkQueries, p.queries);
     const keys = addLength(f, p.lengths, item, p.keys);
     const wide = f.let(roundUp(keys, PANEL));
     const depth = f.let(i32.shl(roundUp(head, 4), 2));
@@ -123,22 +124,14 @@ export function attention(instructions: Instructions): Module {
  * zeros.
  */
 function addPackKeys(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32"], (f, k, stride, keys, head, to) => {
+  return m.function(5, (f, k, stride, keys, head, to) => {
     const whole = f.let(i32.and(head, -4));
     const end = f.let(roundUp(head, 4));
     f.for(0, keys, PANEL, (key) => {
       const row = f.let(i32.add(k, i32.mul(key, stride)));
       const from = rowPointers(f, PANEL, row, stride, f.let(i32.sub(keys, key)));
       f.for(0, whole, 4, () => {
-        for (const half of [0, 4]) {
-          const columns = transpose(
-            f,
-            [0, 1, 2, 3].map((i) => v128.load(from[half + i])),
-          );
-          for (const [i, lanes] of columns.entries()) f.do(v128.store(to, lanes, 32 * i + 4 * half));
-        }
-        for (const pointer of from) f.bump(pointer, 16);
-        f.bump(to, 16 * PANEL);
+        interleave(f, from, to);
       });
       f.for(whole, end, 1, (d) => {
         for (const [i, pointer] of from.entries()) {
@@ -154,7 +147,7 @@ function addPackKeys(m: Module): Call {
 
 /** Adds f(v, stride, keys, head, to): values in panels of eight features, filled with zeros. */
 function addPackValues(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32"], (f, v, stride, keys, head, to) => {
+  return m.function(5, (f, v, stride, keys, head, to) => {
     const padded = f.let(roundUp(keys, PANEL));
     const panelBytes = f.let(i32.mul(padded, 4 * PANEL));
     // Keys outside: their rows lie pages apart.
@@ -183,7 +176,7 @@ function addPackValues(m: Module): Call {
 
 /** Adds f(q, stride, have, head, scale, to): rows times the scale, filled with zeros to a multiple of four. */
 function addPackQueries(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32", "i32"], (f, q, stride, have, head, scale, to) => {
+  return m.function(6, (f, q, stride, have, head, scale, to) => {
     const end = f.let(roundUp(head, 4));
     const factor = f.let(asFloat(scale));
     f.for(0, have, 1, () => {
@@ -201,7 +194,7 @@ function addPackQueries(m: Module): Call {
 
 /** Adds f(row, keys, inverse): scores made e^(score - greatest), 0 beyond the last key, and 1 over their sum. */
 function addSoftmax(m: Module, instructions: Instructions): Call {
-  return m.function(["i32", "i32", "i32"], (f, row, keys, inverse) => {
+  return m.function(3, (f, row, keys, inverse) => {
     const end = f.let(i32.add(row, i32.shl(roundUp(keys, PANEL), 2)));
     f.for(i32.add(row, i32.shl(keys, 2)), end, 4, (at) => f.do(f32.store(at, f32.const(-1e30))));
     const tops = [f.let(f32x4.const(-1e30)), f.let(f32x4.const(-1e30))];
@@ -210,7 +203,7 @@ function addSoftmax(m: Module, instructions: Instructions): Call {
     });
     const top = f.let(f32x4.pmax(tops[0], tops[1]));
     const lanes = [0, 1, 2, 3].map((i): Expr<"f32"> => f32x4.extract(top, i));
-    f.set(top, f32x4.splat(lanes.reduce(f32.max)));
+    f.set(top, f32x4.splat(lanes.reduce((a, b) => f32.max(a, b))));
     const sum = f.let(f32x4.const(0));
     f.for(row, end, 16, (at) => {
       const power = f.let(exp(f, maddOf(instructions), f32x4.sub(v128.load(at), top)));
@@ -225,7 +218,7 @@ function addSoftmax(m: Module, instructions: Instructions): Call {
  * Adds f(tile, inverses, have, width, y, yStride): the columns of a block that there are, times 1 over the row's sum.
  */
 function addFinish(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32", "i32"], (f, tile, inverses, have, width, y, yStride) => {
+  return m.function(6, (f, tile, inverses, have, width, y, yStride) => {
     f.for(0, have, 1, (r) => {
       const inverse = f.let(f32.load(i32.add(inverses, i32.shl(r, 2))));
       f.when(

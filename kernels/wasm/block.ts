@@ -30,32 +30,29 @@ export function rowPointers(
  * not unrolled: engines that schedule instructions spill sums over where a turn is long, and the others gain nothing.
  */
 export function addBlock(m: Module, { madd }: Pick<Instructions, "madd">): Call {
-  return m.function(
-    ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
-    (f, x, stride, have, w, bytes, out, outStride) => {
-      const multiply = maddOf({ madd });
-      const rows = rowPointers(f, blockRows(madd), x, stride, have);
-      const sums = rows.map(() => [f.local("v128"), f.local("v128")]);
-      const end = f.let(i32.add(x, bytes));
-      const [low, high, element] = [f.local("v128"), f.local("v128"), f.local("v128")];
-      f.repeat(
-        () => {
-          f.set(low, v128.load(w));
-          f.set(high, v128.load(w, 16));
-          for (const [r, row] of rows.entries()) {
-            f.set(element, v128.load32_splat(row));
-            f.set(sums[r][0], multiply(element, low, sums[r][0]));
-            f.set(sums[r][1], multiply(element, high, sums[r][1]));
-          }
-          for (const row of rows) f.bump(row, 4);
-          f.bump(w, 32);
-        },
-        () => i32.ne(x, end),
-      );
-      for (const [left, right] of sums) {
-        f.do(v128.store(out, left), v128.store(out, right, 16));
-        f.bump(out, outStride);
-      }
-    },
-  );
+  return m.function(7, (f, x, stride, have, w, bytes, out, outStride) => {
+    const multiply = maddOf({ madd });
+    const rows = rowPointers(f, blockRows(madd), x, stride, have);
+    const sums = rows.map(() => [f.local("v128"), f.local("v128")]);
+    const end = f.let(i32.add(x, bytes));
+    const [low, high, element] = [f.local("v128"), f.local("v128"), f.local("v128")];
+    f.repeat(
+      () => {
+        f.set(low, v128.load(w));
+        f.set(high, v128.load(w, 16));
+        for (const [r, row] of rows.entries()) {
+          f.set(element, v128.load32_splat(row));
+          f.set(sums[r][0], multiply(element, low, sums[r][0]));
+          f.set(sums[r][1], multiply(element, high, sums[r][1]));
+        }
+        for (const row of rows) f.bump(row, 4);
+        f.bump(w, 32);
+      },
+      () => i32.ne(x, end),
+    );
+    for (const [left, right] of sums) {
+      f.do(v128.store(out, left), v128.store(out, right, 16));
+      f.bump(out, outStride);
+    }
+  });
 }

@@ -29,7 +29,6 @@ export const X_GROUP = {
 
 /** One turn over a group: its sums, as they are to be converted. */
 interface Dots {
-  readonly rows: number;
   readonly groupBytes: number;
   /** Rows of words of a panel that a group has. */
   readonly words: number;
@@ -46,47 +45,43 @@ interface Dots {
 }
 
 /**
- * Adds f(x, stride, have, codes, bytes, tile, scales): integer sums of groups of 32, each converted, scaled and added
+ * Adds f(x, stride, have, codes, bytes, tile, scales) for blocks of `count` rows: integer sums of groups of 32, each converted, scaled and added
  * to f32 sums, which lie in `tile` (eight columns a row); the integers take all registers.
  */
-function addDots(m: Module, dots: Dots, instructions: Instructions): Call {
-  return m.function(
-    ["i32", "i32", "i32", "i32", "i32", "i32", "i32"],
-    (f, x, stride, have, codes, bytes, tile, scales) => {
-      const madd = maddOf(instructions);
-      const rows = rowPointers(f, dots.rows, x, stride, have);
-      const sums = Array.from({ length: 2 * dots.rows }, () => f.local("v128"));
-      const end = f.let(i32.add(x, bytes));
-      for (let i = 0; i < sums.length; i++) f.do(v128.store(tile, f32x4.const(0), 16 * i));
-      f.repeat(
-        () => {
-          dots.begin(f, rows, scales, sums);
-          for (let pass = 0; pass < dots.passes; pass++) {
-            if (pass > 0) {
-              for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
-              f.bump(codes, -dots.words * ROW);
-            }
-            addPass(f, dots, rows, codes, sums);
+export function addDots(m: Module, kind: keyof typeof DOTS, instructions: Instructions, count: number): Call {
+  const dots: Dots = DOTS[kind];
+  return m.function(7, (f, x, stride, have, codes, bytes, tile, scales) => {
+    const madd = maddOf(instructions);
+    const rows = rowPointers(f, count, x, stride, have);
+    const sums = Array.from({ length: 2 * count }, () => f.local("v128"));
+    const end = f.let(i32.add(x, bytes));
+    for (let i = 0; i < sums.length; i++) f.do(v128.store(tile, f32x4.const(0), 16 * i));
+    f.repeat(
+      () => {
+        dots.begin(f, rows, scales, sums);
+        for (let pass = 0; pass < dots.passes; pass++) {
+          if (pass > 0) {
+            for (const sum of sums) f.set(sum, i32x4.shl(sum, 7));
+            f.bump(codes, -dots.words * ROW);
           }
-          // Half a panel after the other, so that few scales are loaded and held.
-          for (const half of [0, 1]) {
-            const factor = f.let(v128.load(scales, 16 * half));
-            for (const [r, row] of rows.entries()) {
-              const at = 32 * r + 16 * half;
-              const number = f32x4.convert_i32x4_s(sums[2 * r + half]);
-              const scaled = dots.scale
-                ? f32x4.mul(number, v128.load32_splat(row, dots.scale - 4 * dots.words))
-                : number;
-              f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, at)), at));
-            }
+          addPass(f, dots, rows, codes, sums);
+        }
+        // Half a panel after the other, so that few scales are loaded and held.
+        for (const half of [0, 1]) {
+          const factor = f.let(v128.load(scales, 16 * half));
+          for (const [r, row] of rows.entries()) {
+            const at = 32 * r + 16 * half;
+            const number = f32x4.convert_i32x4_s(sums[2 * r + half]);
+            const scaled = dots.scale ? f32x4.mul(number, v128.load32_splat(row, dots.scale - 4 * dots.words)) : number;
+            f.do(v128.store(tile, madd(scaled, factor, v128.load(tile, at)), at));
           }
-          for (const row of rows) f.bump(row, dots.groupBytes - 4 * dots.words * dots.passes);
-          f.bump(scales, SCALES);
-        },
-        () => i32.ne(x, end),
-      );
-    },
-  );
+        }
+        for (const row of rows) f.bump(row, dots.groupBytes - 4 * dots.words * dots.passes);
+        f.bump(scales, SCALES);
+      },
+      () => i32.ne(x, end),
+    );
+  });
 }
 
 /** Multiplies all words of a group and leaves rows and codes behind them. */
@@ -126,54 +121,29 @@ const beginOfColumns: Dots["begin"] = (f, _, scales, sums) => {
 /** Rows of the blocks, as many as leave every sum in a register. */
 export const DOT_ROWS = { i16: 4, i8x2: 6, i8: 6 } as const;
 
-/** x and weights of 14 bits, or fewer, in two bytes: 32 products stay below 2^31. */
-export function addShorts(m: Module, instructions: Instructions, rows: number): Call {
-  const dots: Dots = {
-    rows,
-    groupBytes: X_GROUP.i16.bytes,
-    words: 16,
+const groups = { groupBytes: X_GROUP.i8.bytes, words: 8, passes: 1, scale: X_GROUP.i8.scale };
+
+/** How x of each arithmetic is multiplied; `nibbles` are weights of 4 bits. */
+const DOTS = {
+  /** x and weights of 14 bits, or fewer, in two bytes: 32 products stay below 2^31. */
+  i16: {
+    ...{ groupBytes: X_GROUP.i16.bytes, words: 16, passes: 1 },
     begin: (f, _, __, sums) => {
       for (const sum of sums) f.set(sum, i32x4.const(0));
     },
     step: (x, w, sum) => i32x4.add(i32x4.dot_i16x8_s(x, w), sum),
-    passes: 1,
-  };
-  return addDots(m, dots, instructions);
-}
-
-/** Weights of 8 bits, x of 14 in two unsigned planes of 7. */
-export function addPlanes(m: Module, instructions: Instructions, rows: number): Call {
-  const dots: Dots = {
-    rows,
-    groupBytes: X_GROUP.i8x2.bytes,
-    words: 8,
+  },
+  /** Weights of 8 bits, x of 14 in two unsigned planes of 7. */
+  i8x2: {
+    ...{ groupBytes: X_GROUP.i8x2.bytes, words: 8, passes: 2 },
     begin: beginOfColumns,
     step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
-    passes: 2,
-  };
-  return addDots(m, dots, instructions);
-}
-
-/** Weights of 8 bits, x unsigned: 7 bits, or 8 where the dot takes them. */
-export function addBytes(m: Module, instructions: Instructions, rows: number): Call {
-  const dots: Dots = {
-    rows,
-    groupBytes: X_GROUP.i8.bytes,
-    words: 8,
-    begin: beginOfColumns,
-    step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum),
-    passes: 1,
-    scale: X_GROUP.i8.scale,
-  };
-  return addDots(m, dots, instructions);
-}
-
-/** Weights of 4 bits, unsigned, 8 above themselves; x of 8 bits, signed. */
-export function addNibbles(m: Module, instructions: Instructions, rows: number): Call {
-  const dots: Dots = {
-    rows,
-    groupBytes: X_GROUP.i8.bytes,
-    words: 8,
+  },
+  /** Weights of 8 bits, x unsigned: 7 bits, or 8 where the dot takes them. */
+  i8: { ...groups, begin: beginOfColumns, step: (x, w, sum) => i8x16.relaxed_dot_add(w, x, sum) },
+  /** Weights of 4 bits, unsigned, 8 above themselves; x of 8 bits, signed. */
+  nibbles: {
+    ...groups,
     begin: (f, rows, _, sums) => {
       for (const [r, row] of rows.entries()) {
         f.set(sums[2 * r], v128.load32_splat(row, X_GROUP.i8.offset));
@@ -181,8 +151,5 @@ export function addNibbles(m: Module, instructions: Instructions, rows: number):
       }
     },
     step: (x, w, sum) => i8x16.relaxed_dot_add(x, w, sum),
-    passes: 1,
-    scale: X_GROUP.i8.scale,
-  };
-  return addDots(m, dots, instructions);
-}
+  },
+} satisfies Record<string, Dots>;

@@ -6,7 +6,7 @@ import { GROUP } from "./params.ts";
 
 /** f32 to half precision; there are no scales. */
 export const addHalves: AddEncode = (m) =>
-  m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, _scales) => {
+  m.function(4, (f, row, padded, codes, _scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.for(row, end, 32, (at) => {
       const [low, high] = [0, 16].map((offset) => f.let(toHalf(f, f.let(v128.load(at, offset)))));
@@ -31,7 +31,7 @@ function clamped(value: V128, inverse: V128): V128 {
  * within: as a part of it, half a step is 2^-14, where a half itself may be off by 2^-12.
  */
 export const addI14: AddEncode = (m) =>
-  m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, scales) => {
+  m.function(4, (f, row, padded, codes, scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.for(row, end, 16, (at) => {
       f.do(v128.store(at, finiteLowHalf(toHalf(f, f.let(v128.load(at))))));

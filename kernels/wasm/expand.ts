@@ -29,7 +29,7 @@ function addExpand(
   scaled = false,
 ): AddExpand {
   return (m) =>
-    m.function(["i32", "i32", "i32", "i32"], (f, codes, scales, groups, to) => {
+    m.function(4, (f, codes, scales, groups, to) => {
       f.for(0, groups, 1, () => {
         for (const half of [0, 1]) {
           const scale = scaled ? f.let(finiteHalf(v128.load16x4_s(scales, 8 * half))) : f.local("v128");
@@ -100,7 +100,7 @@ export const SCALES = 64;
  */
 export function addScales(factor: number, offset: number): AddExpand {
   return (m) =>
-    m.function(["i32", "i32", "i32", "i32"], (f, codes, scales, groups, to) => {
+    m.function(4, (f, codes, scales, groups, to) => {
       f.for(0, groups, 1, () => {
         for (const half of [0, 1]) {
           const scale = finiteHalf(v128.load16x4_s(scales, 8 * half));

@@ -1,7 +1,7 @@
 import type { ActivationForm } from "./activations.ts";
 import type { Module } from "./assembler.ts";
 import { addBlock, blockRows as floatRows } from "./block.ts";
-import { addBytes, addNibbles, addPlanes, addShorts, DOT_ROWS } from "./dots.ts";
+import { addDots, DOT_ROWS } from "./dots.ts";
 import { addHalves, addI14, I14_TOP } from "./encode.ts";
 import {
   type AddExpand,
@@ -29,20 +29,22 @@ export type Stored = keyof typeof STORED;
  */
 export type Arithmetic = "f32" | "i16" | "i8x2" | "i8";
 
-/** What a linear map may run as: the weights' storage, then the arithmetic. */
-export const FORMS = {
+/** What a linear map may run as. */
+export type WeightForm = "f32-f32" | "f16-f32" | "i14-i16" | `q8-${Arithmetic}` | `q4-${Exclude<Arithmetic, "i8x2">}`;
+
+/** For each the weights' storage, the arithmetic, and what makes stored weights those that are multiplied. */
+export const FORMS: Readonly<Record<WeightForm, readonly [Stored, Arithmetic, AddExpand?]>> = {
   "f32-f32": ["f32", "f32"],
-  "f16-f32": ["f16", "f32"],
+  "f16-f32": ["f16", "f32", halvesToFloats],
   "i14-i16": ["i14", "i16"],
-  "q8-f32": ["q8", "f32"],
-  "q8-i16": ["q8", "i16"],
+  "q8-f32": ["q8", "f32", bytesToFloats],
+  "q8-i16": ["q8", "i16", bytesToShorts],
   "q8-i8x2": ["q8", "i8x2"],
   "q8-i8": ["q8", "i8"],
-  "q4-f32": ["q4", "f32"],
-  "q4-i16": ["q4", "i16"],
-  "q4-i8": ["q4", "i8"],
-} as const satisfies Readonly<Record<string, readonly [Stored, Arithmetic]>>;
-export type WeightForm = keyof typeof FORMS;
+  "q4-f32": ["q4", "f32", nibblesToFloats],
+  "q4-i16": ["q4", "i16", nibblesToShorts],
+  "q4-i8": ["q4", "i8", nibblesToBytes],
+};
 
 /** Bytes of one padded row: its codes, and its scales of half precision. */
 export function rowBytes(stored: Stored, depth: number): { codes: number; scales: number } {
@@ -64,18 +66,11 @@ export function weightBytes(form: WeightForm, out: number, depth: number): numbe
   return Math.ceil(out / PANEL) * panelBytes(FORMS[form][0], depth);
 }
 
-const EXPAND: Readonly<Partial<Record<WeightForm, { add: AddExpand; bytes: number }>>> = {
-  "f16-f32": { add: halvesToFloats, bytes: 4 },
-  "q8-f32": { add: bytesToFloats, bytes: 4 },
-  "q4-f32": { add: nibblesToFloats, bytes: 4 },
-  "q8-i16": { add: bytesToShorts, bytes: 2 },
-  "q4-i16": { add: nibblesToShorts, bytes: 2 },
-  "q4-i8": { add: nibblesToBytes, bytes: 1 },
-};
-
 /** Bytes of scratch that a form needs at a depth. */
 export function scratchBytes(form: WeightForm, depth: number): number {
-  return linearScratch(padded(depth) / GROUP, PANEL * GROUP * (EXPAND[form]?.bytes ?? 0));
+  const [, arithmetic, expand] = FORMS[form];
+  const expanded = expand ? { f32: 4, i16: 2, i8x2: 1, i8: 1 }[arithmetic] : 0;
+  return linearScratch(padded(depth) / GROUP, PANEL * GROUP * expanded);
 }
 
 /** Rows of a form's blocks. */
@@ -94,20 +89,15 @@ export function activationOf(form: WeightForm, { dot8 }: Instructions): Activati
 
 /** The parts of which a form's kernel is made. */
 function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
-  const [stored, arithmetic] = FORMS[form];
-  const multiply = {
-    f32: (m: Module) => addBlock(m, instructions),
-    i16: (m: Module, rows: number) => addShorts(m, instructions, rows),
-    i8x2: (m: Module, rows: number) => addPlanes(m, instructions, rows),
-    i8: (m: Module, rows: number) => (stored === "q4" ? addNibbles : addBytes)(m, instructions, rows),
-  }[arithmetic];
+  const [stored, arithmetic, expand] = FORMS[form];
+  const dots = stored === "q4" && arithmetic === "i8" ? "nibbles" : arithmetic;
   const factor = stored === "i14" ? 1 / I14_TOP : 1;
   const offset = { f32: 0, i16: 0, i8x2: 64, i8: stored === "q4" ? 0 : instructions.dot8 ? 128 : 64 }[arithmetic];
   return {
     rows: blockRows(form, instructions),
-    multiply,
+    multiply: (m, rows) => (dots === "f32" ? addBlock(m, instructions) : addDots(m, dots, instructions, rows)),
     single: arithmetic !== "f32",
-    expand: EXPAND[form]?.add,
+    expand,
     scale: arithmetic === "f32" ? undefined : addScales(factor, offset),
     rowScales: arithmetic === "i16" || arithmetic === "i8x2",
   };

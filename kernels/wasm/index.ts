@@ -16,7 +16,6 @@ import { ATTENTION, attention, attentionScratch } from "./attention.ts";
 import { activationOf, encoderOf, formsOf, linearModule, STORED, type Stored, type WeightForm } from "./forms.ts";
 import { LAYER_NORM, layerNorm } from "./layer-norm.ts";
 import type { Instructions } from "./math.ts";
-import { MEAN, mean } from "./mean.ts";
 import { pack } from "./pack.ts";
 import { packRows } from "./pack-rows.ts";
 import { floatBits, padded } from "./params.ts";
@@ -36,7 +35,6 @@ export type KernelName =
   | `rows-${Stored}`
   | "layerNorm"
   | "attention"
-  | "mean"
   | "rows";
 
 /** One piece of recorded work: `chunks` calls of a kernel. */
@@ -72,7 +70,6 @@ export function kernelNames(instructions: Instructions): KernelName[] {
     ...stored.flatMap((kind) => [`pack-${kind}`, `rows-${kind}`] as const),
     "layerNorm",
     "attention",
-    "mean",
     "rows",
   ];
 }
@@ -80,7 +77,6 @@ export function kernelNames(instructions: Instructions): KernelName[] {
 function emit(name: KernelName, instructions: Instructions): Module {
   if (name === "layerNorm") return layerNorm(instructions);
   if (name === "attention") return attention(instructions);
-  if (name === "mean") return mean();
   if (name === "rows") return rows();
   const [kind, ...rest] = name.split("-");
   if (kind === "linear") return linearModule(rest.join("-") as WeightForm, instructions);
@@ -115,33 +111,6 @@ export function layerNormStep(call: {
   return { kernel: "layerNorm", params, chunks: Math.ceil(call.rows / CHUNK_ROWS), scratch: 0 };
 }
 
-/**
- * The mean over the tokens of x [batch, tokens, width]: y [batch, width]. `lengths` (0: none): whole f32 [batch], 1 to
- * `tokens`.
- */
-export function meanStep(call: {
-  readonly x: number;
-  readonly xStride: number;
-  readonly batch: number;
-  readonly tokens: number;
-  readonly width: number;
-  readonly lengths?: number;
-  readonly y: number;
-  readonly yStride: number;
-}): Step {
-  const { x, tokens, lengths = 0, y, xStride, yStride, width, batch } = call;
-  const params = MEAN.write({
-    x,
-    xStride: 4 * xStride,
-    tokens,
-    lengths,
-    y,
-    yStride: 4 * yStride,
-    padded: padded(width),
-  });
-  return { kernel: "mean", params, chunks: batch, scratch: 0 };
-}
-
 /** Row `indices[i]` (i32 in memory) of x becomes row i of y [rows, width]. */
 export function rowsStep(call: {
   readonly x: number;
@@ -152,18 +121,14 @@ export function rowsStep(call: {
   readonly y: number;
   readonly yStride: number;
 }): Step {
-  const { x, indices, rows, y, width } = call;
   const params = ROWS.write({
-    x,
+    ...call,
     xStride: 4 * call.xStride,
-    indices,
-    rows,
-    y,
     yStride: 4 * call.yStride,
-    padded: padded(width),
+    padded: padded(call.width),
     chunkRows: CHUNK_ROWS,
   });
-  return { kernel: "rows", params, chunks: Math.ceil(rows / CHUNK_ROWS), scratch: 0 };
+  return { kernel: "rows", params, chunks: Math.ceil(call.rows / CHUNK_ROWS), scratch: 0 };
 }
 
 /** Columns of the rows of a tensor [batch or 1, tokens, ...]. */
@@ -208,22 +173,18 @@ export function attentionStep(call: {
   const chunkQueries = Math.ceil(queries / least / BLOCKS) * BLOCKS;
   const queryChunks = Math.ceil(queries / chunkQueries);
   const params = ATTENTION.write({
+    ...call,
     q: at(q),
     qStride: 4 * q.stride,
     qItem: item(q, queries),
-    queries,
     k: at(k),
     kStride: 4 * k.stride,
     kItem: item(k, keys),
     v: at(v),
     vStride: 4 * v.stride,
     vItem: item(v, keys),
-    keys,
     lengths: call.lengths ?? 0,
-    heads,
-    head,
     scale: floatBits(1 / Math.sqrt(head)),
-    y: call.y,
     yStride: 4 * call.yStride,
     padded: padded(heads * head),
     chunkQueries,

@@ -1,6 +1,6 @@
-import { type Expr, f32, f32x4, i32, Module, min, type V128, v128 } from "./assembler.ts";
+import { type Expr, f32, f32x4, i32, Module, type V128, v128 } from "./assembler.ts";
 import { type Instructions, maddOf } from "./math.ts";
-import { asFloat, layout } from "./params.ts";
+import { asFloat, layout, share } from "./params.ts";
 
 /** How a layer norm is told what to do. Strides are bytes, `eps` a float's bits; a chunk takes `chunkRows` rows. */
 export const LAYER_NORM = layout(
@@ -31,15 +31,16 @@ export function total(sums: V128): Expr<"f32"> {
 export function layerNorm(instructions: Instructions): Module {
   const m = new Module();
   const madd = maddOf(instructions);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, _scratch) => {
+  m.function(3, (f, params, chunk, _scratch) => {
     const p = LAYER_NORM.load(params);
-    const { width, weight, bias } = LAYER_NORM.keep(f, params, "width", "weight", "bias");
+    const width = f.let(p.width);
+    const weight = f.let(p.weight);
+    const bias = f.let(p.bias);
     const count = f.let(f32.convert_i32_u(width));
     const wide = f.let(i32.shl(p.padded, 2));
     const whole = f.let(i32.shl(i32.and(width, -4), 2));
     const bytes = f.let(i32.shl(width, 2));
-    const top = f.let(i32.mul(chunk, p.chunkRows));
-    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const [top, bottom] = share(f, chunk, p.chunkRows, p.rows);
     f.for(top, bottom, 1, (row) => {
       const x = f.let(i32.add(p.x, i32.mul(row, p.xStride)));
       const y = f.let(i32.add(p.y, i32.mul(row, p.yStride)));

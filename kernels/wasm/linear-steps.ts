@@ -79,17 +79,14 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
   const chunkPanels = Math.max(1, Math.min(wanted, Math.floor(MOST / panelWork), yPanels));
   const panelChunks = Math.ceil(yPanels / chunkPanels);
   const params = LINEAR.write({
+    ...call,
     x: activation ? call.temporary : call.x,
     xStride: activation ? bytes : 4 * call.xStride,
-    rows,
     xBytes: bytes,
     groups: wide / GROUP,
     scales,
-    weight: call.weight,
     panelBytes: panelBytes(stored, depth),
     codeBytes: PANEL * rowBytes(stored, depth).codes,
-    bias: call.bias,
-    y: call.y,
     yStride: 4 * call.yStride,
     gelu: Number(call.gelu ?? false),
     add: call.add?.address ?? 0,

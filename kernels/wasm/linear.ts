@@ -1,7 +1,7 @@
 import { type Call, f32x4, i32, int, Module, min, v128 } from "./assembler.ts";
 import { type AddExpand, SCALES } from "./expand.ts";
 import { gelu, type Instructions, maddOf } from "./math.ts";
-import { layout } from "./params.ts";
+import { layout, share } from "./params.ts";
 
 /** Columns of y that are made together: those whose weights lie in one panel. */
 export const PANEL = 8;
@@ -76,13 +76,14 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
   const expand = parts.expand?.(m);
   const scale = parts.scale?.(m);
   const finish = addFinish(m, parts.rowScales, instructions);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, tile) => {
+  m.function(3, (f, params, chunk, tile) => {
     const p = LINEAR.load(params);
-    const { x, xStride, xBytes, panels } = LINEAR.keep(f, params, "x", "xStride", "xBytes", "panels");
-    const first = f.let(i32.mul(i32.rem_u(chunk, p.panelChunks), p.chunkPanels));
-    const last = f.let(min(i32.add(first, p.chunkPanels), p.yPanels));
-    const top = f.let(i32.mul(i32.div_u(chunk, p.panelChunks), p.chunkRows));
-    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const x = f.let(p.x);
+    const xStride = f.let(p.xStride);
+    const xBytes = f.let(p.xBytes);
+    const panels = f.let(p.panels);
+    const [first, last] = share(f, i32.rem_u(chunk, p.panelChunks), p.chunkPanels, p.yPanels);
+    const [top, bottom] = share(f, i32.div_u(chunk, p.panelChunks), p.chunkRows, p.rows);
     const scales = f.let(i32.add(tile, TILE));
     const expanded = f.let(i32.add(scales, i32.mul(p.groups, SCALES)));
     f.for(first, last, 1, (panel) => {
@@ -133,13 +134,14 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
 
 /** Adds f(params, tile, row, have, panel): what happens to sums between the tile and y. */
 function addFinish(m: Module, rowScales: boolean, instructions: Instructions): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32"], (f, params, tile, row, have, panel) => {
+  return m.function(5, (f, params, tile, row, have, panel) => {
     const p = LINEAR.load(params);
     const madd = maddOf(instructions);
     const column = f.let(i32.mul(panel, 4 * PANEL));
     const y = f.let(i32.add(i32.add(p.y, i32.mul(row, p.yStride)), column));
     const bias = f.let(i32.add(p.bias, column));
-    const { yStride, add } = LINEAR.keep(f, params, "yStride", "add");
+    const yStride = f.let(p.yStride);
+    const add = f.let(p.add);
     f.for(0, have, 1, (r) => {
       const scale = f.local("v128");
       if (rowScales) f.set(scale, v128.load32_splat(i32.add(p.scales, i32.shl(i32.add(row, r), 2))));

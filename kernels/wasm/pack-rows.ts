@@ -1,6 +1,6 @@
-import { i32, Module, min } from "./assembler.ts";
+import { i32, Module } from "./assembler.ts";
 import type { AddEncode } from "./pack.ts";
-import { layout } from "./params.ts";
+import { layout, share } from "./params.ts";
 import { addWiden } from "./widen.ts";
 
 /** How rounding rows is told what to do; see PACK. Codes and scales of a row follow those of the one before. */
@@ -24,10 +24,9 @@ export function packRows(encode?: AddEncode): Module {
   const m = new Module();
   const widen = addWiden(m);
   const encoded = encode?.(m);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, scratch) => {
+  m.function(3, (f, params, chunk, scratch) => {
     const p = PACK_ROWS.load(params);
-    const top = f.let(i32.mul(chunk, p.chunkRows));
-    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const [top, bottom] = share(f, chunk, p.chunkRows, p.rows);
     f.for(top, bottom, 1, (row) => {
       const source = i32.add(p.source, i32.mul(row, p.sourceStride));
       const to = f.let(i32.add(p.to, i32.mul(row, p.codeBytes)));

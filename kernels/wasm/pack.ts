@@ -1,8 +1,8 @@
-import { type Call, i32, int, Module, min, v128 } from "./assembler.ts";
+import { type Call, i32, int, Module, v128 } from "./assembler.ts";
 import { PANEL } from "./linear.ts";
-import { layout } from "./params.ts";
+import { layout, share } from "./params.ts";
 import { PAIRS } from "./quantise.ts";
-import { transpose } from "./transpose.ts";
+import { interleave } from "./transpose.ts";
 import { addWiden } from "./widen.ts";
 
 /**
@@ -49,11 +49,12 @@ export function pack(encode?: AddEncode): Module {
   const copy = addCopy(m);
   const interleave = addInterleave(m);
   const interleaveScales = encode && addInterleaveScales(m);
-  m.function(["i32", "i32", "i32"], (f, params, chunk, scratch) => {
+  m.function(3, (f, params, chunk, scratch) => {
     const p = PACK.load(params);
-    const { codeBytes, scaleBytes, rows } = PACK.keep(f, params, "codeBytes", "scaleBytes", "rows");
-    const first = f.let(i32.mul(chunk, p.chunkPanels));
-    const last = f.let(min(i32.add(first, p.chunkPanels), p.panels));
+    const codeBytes = f.let(p.codeBytes);
+    const scaleBytes = f.let(p.scaleBytes);
+    const rows = f.let(p.rows);
+    const [first, last] = share(f, chunk, p.chunkPanels, p.panels);
     const codes = scratch;
     const scales = f.let(i32.add(codes, i32.mul(codeBytes, PANEL)));
     const wide = f.let(i32.add(scales, i32.mul(scaleBytes, PANEL)));
@@ -96,7 +97,7 @@ export function pack(encode?: AddEncode): Module {
 
 /** Adds f(from, have, bytes, to): copies two bytes at a time and fills up with zeros. */
 function addCopy(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32"], (f, from, have, bytes, to) => {
+  return m.function(4, (f, from, have, bytes, to) => {
     const whole = f.let(i32.and(have, -16));
     f.for(0, whole, 16, (at) => f.do(v128.store(i32.add(to, at), v128.load(i32.add(from, at)))));
     f.for(whole, have, 2, (at) => f.do(i32.store16(i32.add(to, at), i32.load16_u(i32.add(from, at)))));
@@ -106,21 +107,13 @@ function addCopy(m: Module): Call {
 
 /** Adds f(rows, stride, to): eight rows of `stride` bytes, a multiple of 16, interleaved by words of four bytes. */
 function addInterleave(m: Module): Call {
-  return m.function(["i32", "i32", "i32"], (f, rows, stride, to) => {
+  return m.function(3, (f, rows, stride, to) => {
     const from = [rows];
     for (let r = 1; r < PANEL; r++) from.push(f.let(i32.add(from[r - 1], stride)));
     const end = f.let(i32.add(rows, stride));
     f.repeat(
       () => {
-        for (const half of [0, 4]) {
-          const columns = transpose(
-            f,
-            [0, 1, 2, 3].map((i) => v128.load(from[half + i])),
-          );
-          for (const [i, lanes] of columns.entries()) f.do(v128.store(to, lanes, 32 * i + 4 * half));
-        }
-        for (const pointer of from) f.bump(pointer, 16);
-        f.bump(to, 16 * PANEL);
+        interleave(f, from, to);
       },
       () => i32.ne(rows, end),
     );
@@ -129,7 +122,7 @@ function addInterleave(m: Module): Call {
 
 /** Adds f(rows, stride, to): the same by halves. */
 function addInterleaveScales(m: Module): Call {
-  return m.function(["i32", "i32", "i32"], (f, rows, stride, to) => {
+  return m.function(3, (f, rows, stride, to) => {
     f.for(0, stride, 2, (at) => {
       const from = f.let(i32.add(rows, at));
       for (let r = 0; r < PANEL; r++) {

@@ -4,20 +4,15 @@ import { type Body, type Expr, type F32, f32, i32, int, type Local, min, select 
 export interface Layout<N extends string> {
   /** The words for these values; of what is a float in memory give `floatBits`. Addresses are bytes, unsigned. */
   write(values: Readonly<Record<N, number>>): Uint32Array<ArrayBuffer>;
-  /** What loads each of them. */
+  /** What loads each of them; `let` keeps one that is used often. */
   load(params: Expr<"i32">): Readonly<Record<N, Expr<"i32">>>;
-  /** A local for each of those named. */
-  keep<K extends N>(f: Body, params: Expr<"i32">, ...names: K[]): Readonly<Record<K, Local<"i32">>>;
 }
 
 export function layout<N extends string>(...names: N[]): Layout<N> {
-  const each = <V>(of: readonly N[], value: (name: N) => V) =>
-    Object.fromEntries(of.map((name) => [name, value(name)])) as Record<N, V>;
-  const at = (params: Expr<"i32">, name: N) => i32.load(params, 4 * names.indexOf(name));
   return {
     write: (values) => Uint32Array.from(names, (name) => values[name]),
-    load: (params) => each(names, (name) => at(params, name)),
-    keep: (f, params, ...kept) => each(kept, (name) => f.let(at(params, name))),
+    load: (params) =>
+      Object.fromEntries(names.map((name, i) => [name, i32.load(params, 4 * i)])) as Record<N, Expr<"i32">>,
   };
 }
 
@@ -40,6 +35,17 @@ export function addLength(f: Body, lengths: Expr<"i32">, item: Expr<"i32">, all:
     f.set(length, select(length, int(1), length));
   });
   return length;
+}
+
+/** Of `all`, those that a chunk takes which has `each` of them: the first, and the one behind the last. */
+export function share(
+  f: Body,
+  chunk: Expr<"i32">,
+  each: Expr<"i32">,
+  all: Expr<"i32">,
+): [first: Local<"i32">, end: Local<"i32">] {
+  const first = f.let(i32.mul(chunk, each));
+  return [first, f.let(min(i32.add(first, each), all))];
 }
 
 /** Weights that share a scale, and what widths are padded to. */

@@ -5,7 +5,7 @@ import type { Instructions } from "./math.ts";
 export function probe(): Instructions | undefined {
   const store = (value: Parameters<typeof v128.store>[1]) => {
     const m = new Module();
-    m.function(["i32", "i32", "i32"], (f, at) => f.do(v128.store(at, value)));
+    m.function(3, (f, at) => f.do(v128.store(at, value)));
     return m.assemble({ shared: false });
   };
   const zero = i32x4.const(0);

@@ -48,7 +48,7 @@ function codesOf(f: Body, row: Local<"i32">, at: number, inverse: V128, low: num
 
 /** To 8 bits: the largest magnitude of a group becomes 127. */
 export const addQ8: AddEncode = (m) =>
-  m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, scales) => {
+  m.function(4, (f, row, padded, codes, scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.repeat(
       () => {
@@ -71,8 +71,8 @@ export const addQ8: AddEncode = (m) =>
 
 /** To 4 bits, two groups at a time, each in one lane of f64: the scale is that of four with the least squared error. */
 export const addQ4: AddEncode = (m) => {
-  const scaleOf = m.function(["i32", "i32", "i32", "i32"], (f, a, b, pairs, to) => addBestScales(f, a, b, pairs, to));
-  return m.function(["i32", "i32", "i32", "i32"], (f, row, padded, codes, scales) => {
+  const scaleOf = m.function(4, (f, a, b, pairs, to) => addBestScales(f, a, b, pairs, to));
+  return m.function(4, (f, row, padded, codes, scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     const pairs = end;
     f.repeat(

@@ -1,5 +1,5 @@
-import { i32, Module, min, v128 } from "./assembler.ts";
-import { layout } from "./params.ts";
+import { i32, Module, v128 } from "./assembler.ts";
+import { layout, share } from "./params.ts";
 
 /** How copying rows is told what to do. Strides are bytes; a chunk takes `chunkRows` rows. */
 export const ROWS = layout(
@@ -17,11 +17,10 @@ export const ROWS = layout(
 /** Picks rows. */
 export function rows(): Module {
   const m = new Module();
-  m.function(["i32", "i32", "i32"], (f, params, chunk, _scratch) => {
+  m.function(3, (f, params, chunk, _scratch) => {
     const p = ROWS.load(params);
     const wide = f.let(i32.shl(p.padded, 2));
-    const top = f.let(i32.mul(chunk, p.chunkRows));
-    const bottom = f.let(min(i32.add(top, p.chunkRows), p.rows));
+    const [top, bottom] = share(f, chunk, p.chunkRows, p.rows);
     f.for(top, bottom, 1, (row) => {
       const x = f.let(i32.add(p.x, i32.mul(i32.load(i32.add(p.indices, i32.shl(row, 2))), p.xStride)));
       const y = f.let(i32.add(p.y, i32.mul(row, p.yStride)));

@@ -1,7 +1,7 @@
-import { type Body, i32x4, type Local, type V128 } from "./assembler.ts";
+import { type Body, i32x4, type Local, type V128, v128 } from "./assembler.ts";
 
 /** Four vectors of four 32-bit lanes, rows made columns. */
-export function transpose(f: Body, rows: readonly V128[]): Local<"v128">[] {
+function transpose(f: Body, rows: readonly V128[]): Local<"v128">[] {
   const [a, b, c, d] = rows.map((row) => f.let(row));
   const pairs = (low: Local<"v128">, high: Local<"v128">) => [
     f.let(i32x4.shuffle(low, high, [0, 4, 1, 5])),
@@ -15,4 +15,17 @@ export function transpose(f: Body, rows: readonly V128[]): Local<"v128">[] {
     f.let(i32x4.shuffle(ab2, cd2, [0, 1, 4, 5])),
     f.let(i32x4.shuffle(ab2, cd2, [2, 3, 6, 7])),
   ];
+}
+
+/** Sixteen bytes of each of eight rows to `to`, interleaved by words of four; all pointers move on behind them. */
+export function interleave(f: Body, rows: readonly Local<"i32">[], to: Local<"i32">): void {
+  for (const half of [0, 4]) {
+    const columns = transpose(
+      f,
+      [0, 1, 2, 3].map((i) => v128.load(rows[half + i])),
+    );
+    for (const [i, lanes] of columns.entries()) f.do(v128.store(to, lanes, 32 * i + 4 * half));
+  }
+  for (const row of rows) f.bump(row, 16);
+  f.bump(to, 16 * rows.length);
 }

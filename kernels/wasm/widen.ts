@@ -9,7 +9,7 @@ export const KINDS = ["F32", "F16", "BF16"] as const;
  * Makes the i32 at `flag` 1 where a value is not finite.
  */
 export function addWiden(m: Module): Call {
-  return m.function(["i32", "i32", "i32", "i32", "i32", "i32"], (f, source, kind, depth, padded, to, flag) => {
+  return m.function(6, (f, source, kind, depth, padded, to, flag) => {
     const greatest = f.let(i32x4.const(0));
     const whole = f.let(i32.and(depth, -4));
     /** Four values at a time, then what is left by way of four that are zero. */

@@ -1,5 +1,4 @@
 import type { Spawn, Threads } from "../tensor/wasm/crowd.ts";
-import { threadText } from "../tensor/wasm/thread.ts";
 import { type Life, receive } from "./receive.ts";
 
 /** From the package's file, in the form that bundlers know. */
@@ -7,8 +6,8 @@ const fromFile: Spawn = (tell, died) =>
   connect(new Worker(new URL("./thread.js", import.meta.url), { type: "module" }), tell, died);
 
 /** From text, for bundlers that leave the file behind. */
-const fromText: Spawn = (tell, died) => {
-  const script = threadText(String(receive), "(message) => postMessage(message)");
+const fromText: Spawn = (tell, died, text) => {
+  const script = text(String(receive), "(message) => postMessage(message)");
   const url = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
   try {
     return connect(new Worker(url), tell, died);

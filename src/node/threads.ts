@@ -1,15 +1,13 @@
 import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 import type { Spawn, Threads } from "../tensor/wasm/crowd.ts";
-import { threadText } from "../tensor/wasm/thread.ts";
 
 /** From text, because bundles, single executables and TypeScript sources have no file that a thread could be started from. */
-const SCRIPT = `const { parentPort } = require("node:worker_threads");
-${threadText('(listener) => parentPort.on("message", listener)', "(message) => parentPort.postMessage(message)")}`;
-
-const spawn: Spawn = (tell, died) => {
+const spawn: Spawn = (tell, died, text) => {
+  const own = text('(listener) => parentPort.on("message", listener)', "(message) => parentPort.postMessage(message)");
+  const script = `const { parentPort } = require("node:worker_threads");\n${own}`;
   // Not the loaders and inspectors of the process.
-  const worker = new Worker(SCRIPT, { eval: true, execArgv: [], name: "siglip" });
+  const worker = new Worker(script, { eval: true, execArgv: [], name: "siglip" });
   worker.on("message", tell);
   worker.on("error", (error) => died(error.message));
   worker.on("exit", (code) => died(`a thread that ended with code ${code}`));

@@ -1,6 +1,5 @@
 import type { Platform } from "../siglip/platform.ts";
 import type { Backend } from "../tensor/backend.ts";
-import { open } from "../tensor/wasm/open.ts";
 import { Scan } from "./scan.ts";
 
 /** What a runtime has for searching: threads, and where the forms of their kernels are kept. */
@@ -11,6 +10,7 @@ export async function openThreads(
   threads: number | undefined,
   { threads: threading, chosenForms }: Runtime,
 ): Promise<{ backend: Backend; close(): void } | undefined> {
+  const { open } = await import("../tensor/wasm/open.ts");
   return open({
     ...{ named: false, dtype: "q8", threads, threading, chosenForms },
     ...{ gpu: async () => undefined, withoutGpu: () => "" },

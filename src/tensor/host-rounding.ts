@@ -48,7 +48,7 @@ export class HostRounding {
 
   private async open(): Promise<Packer | undefined> {
     try {
-      const { Packer } = await import("./wasm/packer.ts");
+      const { Packer } = await import("./wasm/open.ts");
       return await Packer.open(this.threading);
     } catch {
       return undefined; // no module, no memory or no kernel here: the plain code needs none

@@ -38,6 +38,13 @@ export function loadedWith({ outputs }: Bundle, entry: string): string[] {
   return names;
 }
 
+/** The script that is loaded for a module which is imported on demand, by the end of its path. */
+export function chunkOf({ outputs }: Bundle, path: string): string {
+  const found = Object.entries(outputs).find(([, { entryPoint }]) => entryPoint?.endsWith(path));
+  if (!found) throw new Error(`Wanted a chunk for ${path}, found none among the bundle's outputs.`);
+  return found[0];
+}
+
 /** The script that holds the demo model. */
 export function demoChunk({ outputs }: Bundle): string {
   const found = Object.entries(outputs).find(([, { inputs }]) =>

@@ -106,8 +106,8 @@ it("goes on by the plain code where there is no WebAssembly, and when a thread d
   const mortal: Threads = {
     cores: 2,
     ways: [
-      (tell, died) => {
-        const thread = spawn(tell, died);
+      (tell, died, text) => {
+        const thread = spawn(tell, died, text);
         threads.push(thread);
         deaths.push(() => died("a test"));
         return thread;

@@ -23,6 +23,12 @@ interface Compiled {
   readonly blocks: readonly number[];
 }
 
+/** A part of the memory that is used again; it is empty at first. */
+interface Block {
+  address: number;
+  bytes: number;
+}
+
 /** Programs kept in memory, each for a tower and batch size. */
 const KEPT = 16;
 
@@ -41,11 +47,11 @@ export class WasmBackend extends Backend {
   private readonly weights = new Map<string, StoredWeight>();
   private readonly compiled = new Map<Program, Compiled>();
   /** Blocks for activations, shared by all programs, since one runs at a time: the largest first, the temporary one last. */
-  private readonly buffers: { address: number; bytes: number }[] = [];
-  private readonly temporary = { address: 0, bytes: 0 };
+  private readonly buffers: Block[] = [];
+  private readonly temporary: Block = { address: 0, bytes: 0 };
   private generation = 0;
   private freed = false;
-  private staging: { address: number; bytes: number } | undefined;
+  private readonly staging: Block = { address: 0, bytes: 0 };
 
   constructor(pool: Pool, memory: Memory, kernels: Kernels, forms: Forms) {
     super();
@@ -107,8 +113,7 @@ export class WasmBackend extends Backend {
   }
 
   async loaded(): Promise<void> {
-    if (this.staging) this.memory.free(this.staging.address);
-    this.staging = undefined;
+    this.release(this.staging);
   }
 
   protected async execute(program: Program, inputs: Inputs, signal?: AbortSignal): Promise<Outputs> {
@@ -188,38 +193,35 @@ export class WasmBackend extends Backend {
     try {
       for (const [index, bytes] of sizes.entries()) {
         this.buffers[index] ??= { address: 0, bytes: 0 };
-        this.grow(this.buffers[index], bytes);
+        if (this.grow(this.buffers[index], bytes)) this.generation++;
       }
-      this.grow(this.temporary, temporary);
+      if (this.grow(this.temporary, temporary)) this.generation++;
     } catch (error) {
       this.generation++;
-      for (const block of [...this.buffers, this.temporary]) {
-        if (block.bytes > 0) this.memory.free(block.address);
-        block.bytes = 0;
-      }
+      for (const block of [...this.buffers, this.temporary]) this.release(block);
       throw error;
     }
   }
 
-  /** Makes a block at least so large, anew where it is not. */
-  private grow(block: { address: number; bytes: number }, bytes: number): void {
-    if (block.bytes >= bytes) return;
-    this.generation++;
-    if (block.bytes > 0) this.memory.free(block.address);
-    block.bytes = 0;
+  /** Makes a block at least so large: true where it is another now. */
+  private grow(block: Block, bytes: number): boolean {
+    if (block.bytes >= bytes) return false;
+    this.release(block);
     block.address = this.memory.alloc(bytes);
     block.bytes = bytes;
+    return true;
+  }
+
+  private release(block: Block): void {
+    if (block.bytes > 0) this.memory.free(block.address);
+    block.bytes = 0;
   }
 
   /** Copies a chunk into memory; it stays there until the next. */
   private stage({ dtype, rows, bytes, scales }: RowChunk) {
     const scalesAt = Math.ceil(bytes.length / 64) * 64;
     const wanted = scalesAt + (scales?.length ?? 0);
-    if (this.staging && this.staging.bytes < wanted) {
-      this.memory.free(this.staging.address);
-      this.staging = undefined;
-    }
-    this.staging ??= { address: this.memory.alloc(wanted), bytes: wanted };
+    this.grow(this.staging, wanted);
     const { address } = this.staging;
     this.memory.bytesAt(address, bytes.length).set(bytes);
     if (scales) this.memory.bytesAt(address + scalesAt, scales.length).set(scales);

@@ -1,6 +1,6 @@
 import type { Memory } from "./memory.ts";
 import type { Prepared } from "./pool.ts";
-import { CONTROL, type FromThread, STOP, type ToThread } from "./thread.ts";
+import { CONTROL, type FromThread, STOP, type ToThread, threadText } from "./thread.ts";
 
 /** A worker that runs `thread`. */
 export interface Thread {
@@ -10,8 +10,15 @@ export interface Thread {
   end(): void;
 }
 
-/** Starts a thread. `tell` is called with what it says, `died` when it ends by itself, or does not even start, with the reason. */
-export type Spawn = (tell: (message: FromThread) => void, died: (why: string) => void) => Thread;
+/**
+ * Starts a thread. `tell` is called with what it says, `died` when it ends by itself, or does not even start, with the reason;
+ * `text` makes its script, for runtimes that start threads from text.
+ */
+export type Spawn = (
+  tell: (message: FromThread) => void,
+  died: (why: string) => void,
+  text: typeof threadText,
+) => Thread;
 
 /** What a runtime has for threads. */
 export interface Threads {
@@ -137,7 +144,7 @@ export class Crowd implements Crew {
           else if (--missing === 0) resolve();
         };
         for (let index = 0; index < count; index++) {
-          const thread = spawn(tell, died);
+          const thread = spawn(tell, died, threadText);
           this.threads.push(thread);
           thread.post({ memory, control, index });
         }

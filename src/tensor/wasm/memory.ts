@@ -140,18 +140,14 @@ export class Memory {
 
   private release(span: Span): void {
     const spans = this.free_;
-    let low = 0;
-    for (let high = spans.length; low < high; ) {
-      const middle = (low + high) >> 1;
-      if (spans[middle].start < span.start) low = middle + 1;
-      else high = middle;
-    }
-    const [before, after] = [spans[low - 1], spans[low]];
+    const next = spans.findIndex(({ start }) => start > span.start);
+    const at = next < 0 ? spans.length : next;
+    const [before, after] = [spans[at - 1], spans[at]];
     if (after && span.start + span.size === after.start) {
       span.size += after.size;
-      spans.splice(low, 1);
+      spans.splice(at, 1);
     }
     if (before && before.start + before.size === span.start) before.size += span.size;
-    else spans.splice(low, 0, span);
+    else spans.splice(at, 0, span);
   }
 }

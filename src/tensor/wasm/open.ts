@@ -7,6 +7,9 @@ import { Kernels } from "./kernels.ts";
 import { Memory } from "./memory.ts";
 import { Pool } from "./pool.ts";
 
+// From here alone: what two entries share a bundler cuts into more chunks, which together are larger.
+export { Packer } from "./packer.ts";
+
 /** Opens the backend where the engine has SIMD. */
 export const open: Open = async ({ named, dtype = "f16", threads, threading, chosenForms }) => {
   const instructions = typeof WebAssembly === "object" ? probe() : undefined;

@@ -1,6 +1,5 @@
 import { concatenate, toFloat32 } from "../../support/numbers.ts";
 import type { PackedChunk, RowChunk } from "../packing.ts";
-import { unpackRows } from "../quantise.ts";
 
 /** Rows of a matrix that kernels keep together. */
 export const PANEL = 8;
@@ -15,7 +14,7 @@ export async function* inPanels(chunks: AsyncIterable<RowChunk>, width: number):
     let first = 0;
     if (rest) {
       first = Math.min(PANEL - rest.rows, chunk.rows);
-      rest = joined(rest, part(chunk, 0, first), width);
+      rest = await joined(rest, part(chunk, 0, first), width);
       if (rest.rows < PANEL) continue;
       yield rest;
     }
@@ -42,15 +41,19 @@ function copied(chunk: RowChunk): RowChunk {
 }
 
 /** Two chunks as one: as they are stored where that is alike, else as floats. */
-function joined(a: RowChunk, b: RowChunk, width: number): RowChunk {
+async function joined(a: RowChunk, b: RowChunk, width: number): Promise<RowChunk> {
   const rows = a.rows + b.rows;
-  if (a.dtype !== b.dtype) return { dtype: "F32", rows, bytes: concatenate([floats(a, width), floats(b, width)]) };
+  if (a.dtype !== b.dtype) {
+    return { dtype: "F32", rows, bytes: concatenate([await floats(a, width), await floats(b, width)]) };
+  }
   const bytes = concatenate([a.bytes, b.bytes]);
   if (a.scales === undefined || b.scales === undefined) return { dtype: a.dtype, rows, bytes } as RowChunk;
   return { dtype: a.dtype, rows, bytes, scales: concatenate([a.scales, b.scales]) } as PackedChunk;
 }
 
-function floats(chunk: RowChunk, width: number): Uint8Array {
-  const values = chunk.scales ? unpackRows(chunk, width) : toFloat32(chunk.bytes, chunk.dtype);
+async function floats(chunk: RowChunk, width: number): Promise<Uint8Array> {
+  const values = chunk.scales
+    ? (await import("../quantise.ts")).unpackRows(chunk, width)
+    : toFloat32(chunk.bytes, chunk.dtype);
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }

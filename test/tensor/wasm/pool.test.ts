@@ -168,8 +168,8 @@ describe("threads", () => {
     for (const atWork of [true, false]) {
       const killed: (() => void)[] = [];
       const [node] = nodeThreads().ways as Spawn[];
-      const spawn: Spawn = (tell, died) => {
-        const thread = node(tell, died);
+      const spawn: Spawn = (...told) => {
+        const thread = node(...told);
         killed.push(() => thread.end());
         return thread;
       };
