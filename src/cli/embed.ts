@@ -1,18 +1,25 @@
 import { type Command, InvalidArgumentError } from "commander";
+import type { Source } from "../bulk/entry.ts";
+import { type EmbedOutcome, embedInto } from "../bulk/run.ts";
+import { type AskedShard, isInShard, parseShard, showShard } from "../bulk/shard.ts";
+import { textEntry } from "../bulk/sources/items.ts";
+import { openSources } from "../bulk/sources/open.ts";
 import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
-import type { Siglip } from "../node.ts";
-import { type Embedded, type Items, vectorsOf } from "../search/embedded.ts";
-import { mismatch, type SiglipError } from "../support/error.ts";
-import { duration } from "../support/units.ts";
+import type { Kind, VectorDType, VectorHeader } from "../search/vectors.ts";
+import { SiglipError } from "../support/error.ts";
+import { EmbedModels, type ModelOptions } from "./embed-models.ts";
+import { reportEmbedding, tellFailures } from "./embed-report.ts";
 import { readLines } from "./lines.ts";
-import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
+import { addModelOption, addRunOptions, parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
-import { plain, print, printJson, tell } from "./terminal.ts";
 
-interface EmbedOptions extends RunOptions {
+interface EmbedOptions extends ModelOptions {
   readonly text?: readonly string[];
   readonly texts?: string;
   readonly out: { readonly path: string; readonly format: Format };
+  readonly vectors?: VectorDType;
+  readonly shard?: AskedShard;
+  readonly overwrite?: boolean;
 }
 
 /** `siglip embed`: vectors of pictures and texts into a file. */
@@ -20,35 +27,52 @@ export function addEmbed(program: Command, signal: AbortSignal): void {
   const command = program
     .command("embed")
     .description("Write the embeddings of pictures and texts, vectors of length 1, into a file.")
-    .argument("[image...]", "PNG or JPEG pictures: paths or URLs")
+    .argument(
+      "[source...]",
+      "folders, patterns, pictures (paths, URLs), .tar, .jsonl or .txt of texts; - is a list on stdin",
+    )
     .option("--text <string>", "a text; repeatable", (text: string, before: readonly string[] = []) => [
       ...before,
       text,
     ])
     .option("--texts <file>", "a UTF-8 file of texts, one a line, after those of --text; - is stdin")
-    .requiredOption("--out <file>", `a name that ends in ${ENDINGS.join(", ")}`, parseOut);
+    .requiredOption("--out <file>", `a name that ends in ${ENDINGS.join(", ")}`, parseOut)
+    .option(
+      "--vectors <dtype>",
+      "how they are stored: f32, f16, or int8 with a scale each (default: f32)",
+      parseVectors,
+    )
+    .option("--shard <i/n>", "only the part i, from 0, of n; auto: as Slurm or Kubernetes says", parseShardOption)
+    .option("--batch <n>", "how many go through a tower together (default: what suits the backend)", parseCount)
+    .option("--max-patches <n>", "of NaFlex models: the most patches of a picture", parseCount)
+    .option("--overwrite", "begin anew where the file holds embeddings of another model, or something else");
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
-What is written, float32, a row for each picture or text in the order given:
+A row for each picture or text in the order given, with its name and what made it:
   .safetensors  image_embeds and text_embeds [n, dim]; in the metadata,
                 images and texts: their names, as JSON lists
   .jsonl        one { kind: "image" | "text", name, embedding } a line
   .npy          either pictures or texts [n, dim]; for vectors.npy the
                 names are written to vectors.names.json
   .parquet      columns kind, name, stamp and embedding, a list of floats
-The file is put in place when it is whole. A picture that cannot be read costs the
-others nothing: it is named, and the exit code is 1. --json prints a summary.
+What is made is kept in FILE.part until the file is put in place as a whole: a command
+that was interrupted, at whatever moment, goes on when it is given again. Where the file
+is there already only new and changed pictures are embedded, and those that are gone are
+dropped. A picture that cannot be read costs the others nothing: it is named, the exit
+code is 1, and the next run tries it again. --json prints a summary.
 
-Example: siglip embed *.jpg --texts captions.txt --out photos.safetensors`,
+Examples: siglip embed photos/ --out photos.safetensors
+          siglip embed *.jpg --texts captions.txt --vectors f16 --out both.jsonl`,
   );
-  command.action((images: string[], options: EmbedOptions) => {
+  command.action((words: string[], options: EmbedOptions) => {
     const texts = options.text !== undefined || options.texts !== undefined;
-    if (images.length === 0 && !texts) command.error("error: wanted pictures, --text or --texts, found none of them");
-    if (images.length > 0 && texts && options.out.format.ending === ".npy") {
+    if (words.length === 0 && !texts) command.error("error: wanted pictures, --text or --texts, found none of them");
+    if (words.some(isPictures) && texts && options.out.format.ending === ".npy") {
       command.error("error: wanted pictures or texts for .npy, found both; write two files, or .safetensors or .jsonl");
     }
-    return embed(images, options, signal);
+    if (words.includes("-") && options.texts === "-") command.error("error: wanted one list on stdin, found two");
+    return embed(words, options, signal);
   });
 }
 
@@ -58,75 +82,89 @@ function parseOut(path: string): EmbedOptions["out"] {
   throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
 }
 
-async function embed(images: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
-  const { path, format } = options.out;
+function parseVectors(text: string): VectorDType {
+  if (text === "int8") return "i8";
+  if (text === "f32" || text === "f16") return text;
+  throw new InvalidArgumentError("Wanted f32, f16 or int8.");
+}
+
+function parseShardOption(text: string): AskedShard {
+  try {
+    return parseShard(text);
+  } catch (error) {
+    throw error instanceof SiglipError ? new InvalidArgumentError(error.message) : error;
+  }
+}
+
+async function embed(words: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
+  const { out, shard, vectors = "f32", overwrite } = options;
   const began = performance.now();
   const lines = options.texts === undefined ? [] : await readLines(options.texts, signal);
-  const both: Items[] = [
-    { kind: "image", names: images },
-    { kind: "text", names: [...(options.text ?? []), ...lines] },
-  ];
-  const items = both.filter(({ names }) => names.length > 0);
-  await format.check(
-    path,
-    items.map(({ kind }) => kind),
-  );
-  if (images.length === 1) await checkPictures(images);
-
-  const towers = items.map(({ kind }) => kind);
-  const model = await openModel(options, towers, signal);
-  const parts: Embedded[] = [];
-  const failed: SiglipError[] = [];
+  const texts = [...(options.text ?? []), ...lines].filter((text) => isWanted(text, shard));
+  const problems: SiglipError[] = [];
+  const sources = await openSources(words, { shard, signal, onProblem: (error) => problems.push(error) });
+  const kinds: Kind[] = words.some(isPictures) && texts.length > 0 ? ["image", "text"] : [];
+  const models = new EmbedModels(options, kinds, signal);
+  const { origin, width } = await models.provenance();
+  const progress = new Progress(words.length > 0 ? "images" : "texts", signal);
+  let total = 0;
+  // Files are counted meanwhile; where that fails it will be told otherwise.
+  const count = (found: number | undefined) => {
+    total = found === undefined ? 0 : found + texts.length;
+  };
+  sources.count().then(count, () => {});
+  const rate = new Rate();
+  let outcome: EmbedOutcome;
   try {
-    for (const item of items) parts.push(await run(model, item, failed, signal));
-  } finally {
-    model.dispose();
-  }
-  const made = parts.filter(({ names }) => names.length > 0);
-  const last = made.length === 0 ? failed.pop() : undefined;
-  for (const { message } of failed) tell(message);
-  if (last) throw last;
-  await format.write(path, vectorsOf(made, model.dim), signal);
-  report(model, options, made, (performance.now() - began) / 1000);
-  if (failed.length === 0) return;
-  const sound = made.reduce((sum, { names }) => sum + names.length, 0);
-  const found = `${sound}, for those named above are no good`;
-  throw mismatch(
-    "bad-input",
-    path,
-    `embeddings of all ${sound + failed.length}`,
-    found,
-    "mend these or leave them out",
-  );
-}
-
-/** Embeds one kind, item by item as far as they are sound; what is wrong with the others comes after those before it. */
-async function run(
-  model: Siglip,
-  { kind, names }: Items,
-  failed: SiglipError[],
-  signal: AbortSignal,
-): Promise<Embedded> {
-  const progress = new Progress(`${kind}s`, signal, names.length);
-  const onProgress = (done: number, total: number) => progress.update(done, total);
-  const options = { signal, onProgress, onError: "skip" } as const;
-  try {
-    const embeddings = await (kind === "image" ? model.embedImages(names, options) : model.embedTexts(names, options));
-    const bad = new Set(embeddings.skipped!.map(({ index }) => index));
-    failed.push(...embeddings.skipped!.map(({ error }) => error));
-    return { kind, names: names.filter((_, index) => !bad.has(index)), embeddings };
+    outcome = await embedInto({
+      ...out,
+      source: joined(sources, texts),
+      header: { width, dtype: vectors, origin: withShard(origin, shard) },
+      embed: (kind, items) => models.embed(kind, items),
+      overwrite,
+      mayBeEmpty: shard !== undefined,
+      onProgress: (done, made) => progress.update(done, total, rate.at(made)),
+      signal,
+    });
   } finally {
     progress.stop();
+    models.dispose();
   }
+  const seconds = (performance.now() - began) / 1000;
+  const report = { ...outcome, path: out.path, model: options.model, dim: width, device: models.device, seconds };
+  reportEmbedding(report, outcome.failures.count + problems.length, options.json);
+  tellFailures(out.path, outcome, problems);
 }
 
-function report({ device, dim }: Siglip, options: EmbedOptions, items: readonly Items[], seconds: number): void {
-  const { model, json, out } = options;
-  const [images, texts] = ["image", "text"].map((kind) => items.find((item) => item.kind === kind)?.names.length ?? 0);
-  if (json) printJson({ out: out.path, model, ...device, dim, images, texts, seconds });
-  else {
-    const counts = items.map(({ kind, names }) => `${names.length} ${kind}${names.length === 1 ? "" : "s"}`);
-    const what = `${counts.join(" and ")}, ${dim} values each`;
-    print(`${plain(out.path)}: ${what}, in ${duration(seconds)} on ${device.backend} with ${device.dtype} weights.`);
+/** Whether a word names pictures, and not a list of whatever. */
+function isPictures(word: string): boolean {
+  return word !== "-" && !/\.(txt|jsonl)$/i.test(word);
+}
+
+/** Of a manifest, which knows how many shards it has, the source says what lies in one. */
+function isWanted(text: string, shard: AskedShard | undefined): boolean {
+  return shard?.count === undefined || isInShard(text, { index: shard.index, count: shard.count });
+}
+
+/** A file says which shard it is. */
+function withShard(origin: VectorHeader["origin"], shard: AskedShard | undefined): VectorHeader["origin"] {
+  if (shard?.count === undefined) return origin;
+  return { ...origin, shard: showShard({ index: shard.index, count: shard.count }) };
+}
+
+async function* joined(sources: Source, texts: readonly string[]): Source {
+  yield* sources;
+  for (const text of texts) yield textEntry(text);
+}
+
+/** How many a second, since the first of them. */
+class Rate {
+  private first: { readonly made: number; readonly time: number } | undefined;
+
+  at(made: number): number {
+    const time = performance.now();
+    if (made > 0) this.first ??= { made, time };
+    if (!this.first || made === this.first.made) return 0;
+    return ((made - this.first.made) * 1000) / (time - this.first.time);
   }
 }

@@ -78,7 +78,7 @@ function fail(error: unknown): void {
   if (ending) return;
   interrupt.abort();
   if (stopped !== undefined) {
-    tell("interrupted.");
+    tell(error instanceof DOMException && /^interrupted: /.test(error.message) ? error.message : "interrupted.");
     leave(stopped);
   } else if (error instanceof CommanderError) {
     leave(error.exitCode === 0 ? 0 : 2);

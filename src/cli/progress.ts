@@ -58,12 +58,20 @@ export class Progress {
   private line(room: number): string {
     const { done, total, what, show } = this;
     const seconds = (performance.now() - this.started) / 1000;
-    if (total === 0) return `${what}  ${duration(seconds)}`.slice(0, room);
+    const rate = this.perSecond ? `  ${show(rounded(this.perSecond))}/s` : "";
+    if (total === 0) {
+      const count = done === 0 ? "" : `  ${show(done)}${rate}`;
+      return `${what}${count}  ${duration(seconds)}`.slice(0, room);
+    }
     const speed = this.perSecond || done / seconds;
     const time = done === 0 ? duration(seconds) : `${duration((total - done) / speed)} left`;
-    const rate = this.perSecond ? `  ${show(Math.round(this.perSecond))}/s` : "";
     const text = `${show(done)} of ${show(total)}${rate}  ${time}`;
     const size = Math.min(30, room - what.length - text.length - 4);
     return (size < 4 ? `${what}  ${text}` : `${what}  ${bar(done / total, size, "░")}  ${text}`).slice(0, room);
   }
+}
+
+/** Slow rates are told by a digit more. */
+function rounded(perSecond: number): number {
+  return perSecond < 10 ? Math.round(perSecond * 10) / 10 : Math.round(perSecond);
 }

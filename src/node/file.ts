@@ -1,12 +1,12 @@
-import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
 import { type FileHandle, lstat, open, rename, rm, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { checkRange, type Source } from "../checkpoint/source.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
 import { Descriptor } from "./descriptor.ts";
 import { linkTarget } from "./link-target.ts";
+import { temporaryPath } from "./run-name.ts";
 
 /** The path of a file URL; throws a SiglipError for one that names another host. */
 export function filePath(url: URL): string {
@@ -133,7 +133,7 @@ export async function writeFileAtomic(
   // A device or a pipe would be replaced by a file.
   if (existing && !existing.isFile()) throw notRegular(path);
   // Not made of the file's own name, which may already be as long as the file system takes.
-  const temporary = join(dirname(target), `.siglip-${randomUUID()}.tmp`);
+  const temporary = temporaryPath(dirname(target));
   signal?.throwIfAborted();
   const handle = await attempt(path, "write", () => open(temporary, "wx"));
   try {

@@ -26,6 +26,11 @@ export interface Way<Item, Prepared> {
 /** What may be wrong with one item while the others are sound. */
 const OWN: readonly string[] = ["bad-input", "unsupported", "not-found", "network", "storage"];
 
+/** Whether an error is one item's own. */
+export function isOfItem(error: unknown): error is SiglipError {
+  return error instanceof SiglipError && OWN.includes(error.code);
+}
+
 /**
  * Embeds items in order, batch by batch: while one is in the tower the next ones are prepared, at least two and as many as keep `atOnce`
  * items in work. An item of which nothing can be made comes as its error; whatever else goes wrong ends the stream.
@@ -55,7 +60,7 @@ export async function* stream<Item, Prepared>(
       if (ended) throw ended;
       return await prepare(item, signal, index);
     } catch (error) {
-      if (!(error instanceof SiglipError && OWN.includes(error.code)) || signal?.aborted) throw error;
+      if (!isOfItem(error) || signal?.aborted) throw error;
       return error;
     } finally {
       free++;

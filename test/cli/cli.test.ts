@@ -140,7 +140,11 @@ describe("siglip embed", () => {
 
     const source = bytesSource(readFileSync(at("a.safetensors")));
     const { tensors, metadata } = await readHeader(source);
-    expect(Object.fromEntries(metadata)).toEqual({ images: JSON.stringify(images), texts: JSON.stringify(texts) });
+    expect(Object.fromEntries(metadata)).toMatchObject({
+      images: JSON.stringify(images),
+      texts: JSON.stringify(texts),
+    });
+    expect(JSON.parse(metadata.get("origin")!)).toMatchObject({ model: "demo", dtype: "f32", version: "1" });
     expect([...tensors.values()].map(({ name, dtype, shape }) => [name, dtype, shape])).toEqual([
       ["image_embeds", "F32", [2, 144]],
       ["text_embeds", "F32", [4, 144]],
@@ -169,7 +173,7 @@ describe("siglip embed", () => {
 
   tallied("writes one kind as .npy with the names beside it", counted, async () => {
     writeFileSync(at("b.npy"), "old");
-    const { code, stdout } = await siglip(["embed", ...images, ...cpu, "--out", at("b.npy")]);
+    const { code, stdout } = await siglip(["embed", ...images, ...cpu, "--out", at("b.npy"), "--overwrite"]);
     expect(code).toBe(0);
     expect(stdout).toMatch(/b\.npy: 2 images, 144 values each, in \d.* s on cpu with f32 weights\.\n$/);
     const bytes = readFileSync(at("b.npy"));

@@ -110,7 +110,7 @@ describe("on a terminal", () => {
     const out = join(folder.path, "old.safetensors");
     writeFileSync(out, "old");
     let done = false;
-    const { code, stdout } = await onTerminal(words(["embed", ...pictures, ...cpu, "--out", out]), {
+    const { code, stdout } = await onTerminal(words(["embed", ...pictures, ...cpu, "--out", out, "--overwrite"]), {
       onOutput(shown, child) {
         if (done || !/images .* of 180 .* left/.test(shown)) return;
         done = true;
@@ -118,9 +118,9 @@ describe("on a terminal", () => {
       },
     });
     expect(code).toBe(130);
-    expect(stdout).toContain("siglip: interrupted.");
+    expect(stdout).toMatch(/siglip: interrupted: the \d+ embeddings made so far are in .*old\.safetensors\.part, /);
     expect(stdout.lastIndexOf("\x1b[?25h")).toBeGreaterThan(stdout.lastIndexOf("\x1b[?25l"));
     expect(readFileSync(out, "utf8")).toBe("old");
-    expect(readdirSync(folder.path)).toEqual(["old.safetensors"]);
+    expect(readdirSync(folder.path)).toEqual(["old.safetensors", "old.safetensors.part"]);
   });
 });

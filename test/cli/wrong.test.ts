@@ -120,7 +120,8 @@ describe("bad input", () => {
       [classify(`${demo}/plane.jpg`, "--model", at("nowhere")), /wanted a folder with a SigLIP model, found nothing/],
       [classify(`${demo}/plane.jpg`, "--model", at("no-weights")), /found neither; fetch the model's weights/],
       [classify(`${demo}/plane.jpg`, "--template", "a photo"), /wanted a list of templates with \{label\}/],
-      [["embed", at("cut.png"), ...cpu, "--out", at("old.npy")], /truncated/],
+      [["embed", at("cut.png"), ...cpu, "--out", at("old.npy"), "--overwrite"], /truncated/],
+      [["embed", "--text", "a", ...cpu, "--out", at("old.npy")], /to go on from, found something else .*--overwrite/],
       [
         classify(`${demo}/plane.jpg`, "--heatmap", at("nowhere/h.png")),
         /h\.png: wanted to write this file, found no such/,

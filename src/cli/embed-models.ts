@@ -1,0 +1,81 @@
+import { type Provenance, readProvenance } from "../bulk/origin.ts";
+import type { EmbedItems } from "../bulk/run.ts";
+import type { NodeImage } from "../node/platform.ts";
+import type { Siglip } from "../node.ts";
+import type { Kind } from "../search/vectors.ts";
+import { mismatch } from "../support/error.ts";
+import { openModel, type RunOptions } from "./model.ts";
+import { tell } from "./terminal.ts";
+
+/** How a command embeds. */
+export interface ModelOptions extends RunOptions {
+  readonly batch?: number;
+  readonly maxPatches?: number;
+}
+
+/** The model of a command that embeds: each tower is loaded when something is there for it. */
+export class EmbedModels {
+  private readonly options: ModelOptions;
+  private readonly together: readonly Kind[];
+  private readonly signal: AbortSignal;
+  private readonly models = new Map<Kind, Promise<Siglip>>();
+  private readonly opened: Siglip[] = [];
+  private revision: string | undefined;
+
+  /** `together` are the kinds that are certain to come. */
+  constructor(options: ModelOptions, together: readonly Kind[], signal: AbortSignal) {
+    // What embeddings are compared by must not depend on what there is to compute on.
+    this.options = { ...options, dtype: options.dtype ?? (options.backend === "cpu" ? "f32" : "f16") };
+    this.together = together;
+    this.signal = signal;
+  }
+
+  /** What the embeddings are made by, before anything is loaded. */
+  async provenance(): Promise<Provenance> {
+    const { model, maxPatches, cache } = this.options;
+    const { signal } = this;
+    const dtype = this.options.dtype!;
+    const found = await readProvenance(model, { dtype, maxPatches, cache, signal, onWarning: tell });
+    this.revision = found.origin.revision;
+    return found;
+  }
+
+  /** What it runs on; undefined where nothing had to be loaded. */
+  get device(): Siglip["device"] | undefined {
+    return this.opened[0]?.device;
+  }
+
+  readonly embed: EmbedItems = (kind, items) => this.stream(kind, items);
+
+  dispose(): void {
+    for (const model of this.opened) model.dispose();
+  }
+
+  private async *stream(kind: Kind, items: AsyncIterable<NodeImage | string>): ReturnType<EmbedItems> {
+    const { batch, maxPatches } = this.options;
+    const model = await this.model(kind);
+    const options = { batch, signal: this.signal };
+    if (kind === "text") yield* model.embedStream(items as AsyncIterable<string>, { ...options, kind });
+    else yield* model.embedStream(items, { ...options, maxPatches });
+  }
+
+  private model(kind: Kind): Promise<Siglip> {
+    let model = this.models.get(kind);
+    if (!model) {
+      const towers = this.together.includes(kind) ? this.together : [kind];
+      model = this.open(towers);
+      for (const tower of towers) this.models.set(tower, model);
+    }
+    return model;
+  }
+
+  private async open(towers: readonly Kind[]): Promise<Siglip> {
+    const model = await openModel(this.options, towers, this.signal);
+    this.opened.push(model);
+    if (this.revision !== undefined && model.version !== undefined && model.version !== this.revision) {
+      const wanted = `revision ${this.revision}, as it was a moment ago`;
+      throw mismatch("network", this.options.model, wanted, model.version, "give the command again");
+    }
+    return model;
+  }
+}

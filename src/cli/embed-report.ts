@@ -1,0 +1,49 @@
+import type { EmbedOutcome } from "../bulk/run.ts";
+import type { Siglip } from "../node.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
+import { duration } from "../support/units.ts";
+import { plain, print, printJson, tell } from "./terminal.ts";
+
+/** What is told of a run. */
+export interface EmbedReport extends Omit<EmbedOutcome, "failures"> {
+  readonly path: string;
+  readonly model: string;
+  readonly dim: number;
+  /** Undefined where nothing had to be loaded. */
+  readonly device: Siglip["device"] | undefined;
+  readonly seconds: number;
+}
+
+/** Says what is in the file and what was made of it now. */
+export function reportEmbedding(report: EmbedReport, failed: number, json?: boolean): void {
+  const { path, model, dim, device, counts, made, written, seconds } = report;
+  const { image: images, text: texts } = counts;
+  const kept = images + texts - made;
+  if (json) printJson({ out: path, model, ...device, dim, images, texts, made, kept, failed, written, seconds });
+  else if (images + texts > 0 || written) {
+    const named = [some(images, "image"), some(texts, "text")].filter(Boolean).join(" and ") || "0 images";
+    const what = `${named}, ${dim} values each${kept > 0 ? `, ${kept} of which were there` : ""}`;
+    const where = device ? ` on ${device.backend} with ${device.dtype} weights` : "";
+    const done = written ? `${what}, in ${duration(seconds)}${where}` : `nothing to do, for it holds these ${named}`;
+    print(`${plain(path)}: ${done}.`);
+  }
+}
+
+/** Names what could not be embedded; throws where there is any such thing. */
+export function tellFailures(path: string, { failures, counts }: EmbedOutcome, problems: readonly SiglipError[]): void {
+  const sound = counts.image + counts.text;
+  const messages = [...problems.map(({ message }) => message), ...failures.messages];
+  const last = sound === 0 && problems.length === 0 && failures.count === 1 ? failures.last : undefined;
+  if (last) throw last;
+  for (const message of messages) tell(message);
+  if (messages.length === 0) return;
+  const untold = failures.count - failures.messages.length;
+  const named = untold > 0 ? `those named above and ${untold} more` : "those named above";
+  const all = sound + failures.count + problems.length;
+  const found = `${sound}, for ${named} are no good`;
+  throw mismatch("bad-input", path, `embeddings of all ${all}`, found, "mend these or leave them out");
+}
+
+function some(count: number, kind: string): string {
+  return count === 0 ? "" : `${count} ${kind}${count === 1 ? "" : "s"}`;
+}
