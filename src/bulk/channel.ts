@@ -21,6 +21,11 @@ export class Channel<Item> implements AsyncIterable<Item> {
     });
   }
 
+  /** The item that would be taken out next; undefined where none is there yet. */
+  get next(): Item | undefined {
+    return this.items[0];
+  }
+
   end(): void {
     this.ended = true;
     this.onItem?.();

@@ -36,6 +36,19 @@ export class Ledger {
     return { number, missing: first };
   }
 
+  /** Says that all other rows of the finished file are wanted, too, after the rest; so many are pictures. */
+  wantAllRows(images: number): void {
+    const wanted = new Uint8Array(this.keys.size);
+    for (const order of Object.values(this.order)) {
+      for (let at = 0; at < order.length; at++) wanted[order.get(at)] = 1;
+    }
+    for (let row = 0; row < this.before.length; row++) {
+      const number = this.before.get(row);
+      if (wanted[number] === 0) this.order[row < images ? "image" : "text"].push(number);
+      wanted[number] = 1;
+    }
+  }
+
   /** Says where the embedding of a number is now. */
   made(number: number, place: Place): void {
     this.places.set(number, place);

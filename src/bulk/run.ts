@@ -34,6 +34,8 @@ export interface EmbedJob {
   readonly overwrite?: boolean;
   /** Whether there may be nothing to embed, as in a shard. */
   readonly mayBeEmpty?: boolean;
+  /** Whether, at the source's end, some of it could not be listed: what is not known to be gone stays in the file. */
+  readonly lacking?: () => boolean;
   /** Told how many are done, and how many of them were made by this run. */
   readonly onProgress?: (done: number, made: number) => void;
   readonly signal?: AbortSignal;
@@ -90,6 +92,7 @@ async function run(
   let counts: VectorHeader["counts"];
   try {
     await lanes.run();
+    if (before && job.lacking?.()) ledger.wantAllRows(before.header.counts.image);
     if (ledger.wanted("image") + ledger.wanted("text") === 0 && !job.mayBeEmpty) {
       throw mismatch("bad-input", path, "something to embed", "nothing", "name pictures or texts");
     }

@@ -3,7 +3,7 @@ import type { EmbedItems } from "../bulk/run.ts";
 import type { NodeImage } from "../node/platform.ts";
 import type { Siglip } from "../node.ts";
 import type { Kind } from "../search/vectors.ts";
-import { mismatch } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 import { openModel, type RunOptions } from "./model.ts";
 import { tell } from "./terminal.ts";
 
@@ -46,6 +46,22 @@ export class EmbedModels {
   }
 
   readonly embed: EmbedItems = (kind, items) => this.stream(kind, items);
+
+  /** How many of a kind go through the tower together. */
+  async batchSize(kind: Kind): Promise<number> {
+    const { images, texts } = (await this.model(kind)).device.batch;
+    return this.options.batch ?? (kind === "image" ? images : texts);
+  }
+
+  /** One batch: for each item its embedding, or what is wrong with it. */
+  async embedAll(kind: Kind, items: readonly (NodeImage | string)[]): Promise<(Float32Array | SiglipError)[]> {
+    async function* all() {
+      yield* items;
+    }
+    const found: (Float32Array | SiglipError)[] = [];
+    for await (const { embeddings } of this.stream(kind, all())) found.push(...embeddings);
+    return found;
+  }
 
   dispose(): void {
     for (const model of this.opened) model.dispose();

@@ -5,8 +5,9 @@ import { type AskedShard, isInShard, parseShard, showShard } from "../bulk/shard
 import { textEntry } from "../bulk/sources/items.ts";
 import { openSources } from "../bulk/sources/open.ts";
 import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
-import type { Kind, VectorDType, VectorHeader } from "../search/vectors.ts";
+import type { Kind, VectorDType } from "../search/vectors.ts";
 import { SiglipError } from "../support/error.ts";
+import { embedLines } from "./embed-filter.ts";
 import { EmbedModels, type ModelOptions } from "./embed-models.ts";
 import { reportEmbedding, tellFailures } from "./embed-report.ts";
 import { readLines } from "./lines.ts";
@@ -16,7 +17,8 @@ import { Progress } from "./progress.ts";
 interface EmbedOptions extends ModelOptions {
   readonly text?: readonly string[];
   readonly texts?: string;
-  readonly out: { readonly path: string; readonly format: Format };
+  /** "-" is the filter. */
+  readonly out: "-" | { readonly path: string; readonly format: Format };
   readonly vectors?: VectorDType;
   readonly shard?: AskedShard;
   readonly overwrite?: boolean;
@@ -49,18 +51,16 @@ export function addEmbed(program: Command, signal: AbortSignal): void {
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
-A row for each picture or text in the order given, with its name and what made it:
-  .safetensors  image_embeds and text_embeds [n, dim]; in the metadata,
-                images and texts: their names, as JSON lists
-  .jsonl        one { kind: "image" | "text", name, embedding } a line
-  .npy          either pictures or texts [n, dim]; for vectors.npy the
-                names are written to vectors.names.json
-  .parquet      columns kind, name, stamp and embedding, a list of floats
+A row for each picture or text in the order given, with its name and what made it.
 What is made is kept in FILE.part until the file is put in place as a whole: a command
 that was interrupted, at whatever moment, goes on when it is given again. Where the file
 is there already only new and changed pictures are embedded, and those that are gone are
 dropped. A picture that cannot be read costs the others nothing: it is named, the exit
 code is 1, and the next run tries it again. --json prints a summary.
+
+With - and --out -, a filter: paths, URLs or lines of JSON, { "image": … } or
+{ "text": … } with an "id" or without, on stdin; for each, in order, a line
+{ id or name, embedding } or { id or name, error } on stdout, as soon as it is made.
 
 Examples: siglip embed photos/ --out photos.safetensors
           siglip embed *.jpg --texts captions.txt --vectors f16 --out both.jsonl`,
@@ -68,15 +68,22 @@ Examples: siglip embed photos/ --out photos.safetensors
   command.action((words: string[], options: EmbedOptions) => {
     const texts = options.text !== undefined || options.texts !== undefined;
     if (words.length === 0 && !texts) command.error("error: wanted pictures, --text or --texts, found none of them");
-    if (words.some(isPictures) && texts && options.out.format.ending === ".npy") {
+    if (words.some(isPictures) && texts && options.out !== "-" && options.out.format.ending === ".npy") {
       command.error("error: wanted pictures or texts for .npy, found both; write two files, or .safetensors or .jsonl");
     }
     if (words.includes("-") && options.texts === "-") command.error("error: wanted one list on stdin, found two");
-    return embed(words, options, signal);
+    const { out } = options;
+    if (out !== "-") return embed(words, options, out, signal);
+    const others = [options.vectors, options.shard, options.overwrite, options.json].some((one) => one !== undefined);
+    if (words.join() !== "-" || texts || others) {
+      command.error("error: wanted - alone, and no option of files, with --out -; see what it does in --help");
+    }
+    return filterLines(options, signal);
   });
 }
 
 function parseOut(path: string): EmbedOptions["out"] {
+  if (path === "-") return "-";
   const format = formatOf(path);
   if (format) return { path, format };
   throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
@@ -96,13 +103,29 @@ function parseShardOption(text: string): AskedShard {
   }
 }
 
-async function embed(words: readonly string[], options: EmbedOptions, signal: AbortSignal): Promise<void> {
-  const { out, shard, vectors = "f32", overwrite } = options;
+async function filterLines(options: EmbedOptions, signal: AbortSignal): Promise<void> {
+  const models = new EmbedModels(options, [], signal);
+  try {
+    await embedLines(models, signal);
+  } finally {
+    models.dispose();
+  }
+}
+
+async function embed(
+  words: readonly string[],
+  options: EmbedOptions,
+  out: Exclude<EmbedOptions["out"], "-">,
+  signal: AbortSignal,
+): Promise<void> {
+  const { vectors = "f32", overwrite } = options;
   const began = performance.now();
   const lines = options.texts === undefined ? [] : await readLines(options.texts, signal);
-  const texts = [...(options.text ?? []), ...lines].filter((text) => isWanted(text, shard));
   const problems: SiglipError[] = [];
-  const sources = await openSources(words, { shard, signal, onProblem: (error) => problems.push(error) });
+  const onProblem = (error: SiglipError) => problems.push(error);
+  const sources = await openSources(words, { shard: options.shard, signal, onProblem });
+  const { shard } = sources;
+  const texts = [...(options.text ?? []), ...lines].filter((text) => !shard || isInShard(text, shard));
   const kinds: Kind[] = words.some(isPictures) && texts.length > 0 ? ["image", "text"] : [];
   const models = new EmbedModels(options, kinds, signal);
   const { origin, width } = await models.provenance();
@@ -119,10 +142,11 @@ async function embed(words: readonly string[], options: EmbedOptions, signal: Ab
     outcome = await embedInto({
       ...out,
       source: joined(sources, texts),
-      header: { width, dtype: vectors, origin: withShard(origin, shard) },
+      header: { width, dtype: vectors, origin: shard ? { ...origin, shard: showShard(shard) } : origin },
       embed: (kind, items) => models.embed(kind, items),
       overwrite,
       mayBeEmpty: shard !== undefined,
+      lacking: () => problems.length > 0,
       onProgress: (done, made) => progress.update(done, total, rate.at(made)),
       signal,
     });
@@ -139,17 +163,6 @@ async function embed(words: readonly string[], options: EmbedOptions, signal: Ab
 /** Whether a word names pictures, and not a list of whatever. */
 function isPictures(word: string): boolean {
   return word !== "-" && !/\.(txt|jsonl)$/i.test(word);
-}
-
-/** Of a manifest, which knows how many shards it has, the source says what lies in one. */
-function isWanted(text: string, shard: AskedShard | undefined): boolean {
-  return shard?.count === undefined || isInShard(text, { index: shard.index, count: shard.count });
-}
-
-/** A file says which shard it is. */
-function withShard(origin: VectorHeader["origin"], shard: AskedShard | undefined): VectorHeader["origin"] {
-  if (shard?.count === undefined) return origin;
-  return { ...origin, shard: showShard({ index: shard.index, count: shard.count }) };
 }
 
 async function* joined(sources: Source, texts: readonly string[]): Source {

@@ -71,9 +71,9 @@ describe("embedding into a file", () => {
   it("goes on where it was stopped, with any number of journals", async () => {
     const path = fresh();
     const seen: string[] = [];
-    for (let at = 0; at < 40; at++) {
+    for (let at = 0; at < 20; at++) {
       const { items, embed } = noting(8);
-      await expect(embedInto(job(path, entries(0, 400), { embed }))).rejects.toThrow("stopped here");
+      await expect(embedInto(job(path, entries(0, 240), { embed }))).rejects.toThrow("stopped here");
       seen.push(...items.slice(0, 8));
       expect(existsSync(path)).toBe(false);
       expect(readdirSync(`${path}.part`)).toHaveLength(at + 1);
@@ -91,13 +91,13 @@ describe("embedding into a file", () => {
     }
     for (const place of [path, ended]) {
       const { items, embed } = noting(60);
-      await expect(embedInto(job(place, entries(0, 400), { embed }))).rejects.toThrow("stopped here");
-      expect(readdirSync(`${place}.part`)).toHaveLength(place === ended ? 1 : 41);
+      await expect(embedInto(job(place, entries(0, 240), { embed }))).rejects.toThrow("stopped here");
+      expect(readdirSync(`${place}.part`)).toHaveLength(place === ended ? 1 : 21);
       const rest = noting();
-      await embedInto(job(place, entries(0, 400), { embed: rest.embed }));
+      await embedInto(job(place, entries(0, 240), { embed: rest.embed }));
       const all = [...seen, ...items.slice(0, 56), ...rest.items];
-      expect(all).toEqual(entries(0, 400).map(({ name }) => name));
-      expectRows(place, entries(0, 400));
+      expect(all).toEqual(entries(0, 240).map(({ name }) => name));
+      expectRows(place, entries(0, 240));
       expect(existsSync(`${place}.part`)).toBe(false);
     }
   });
@@ -143,6 +143,17 @@ describe("embedding into a file", () => {
     const nothing = await embedInto(job(path, [entry("bad 2")]));
     expect(nothing).toMatchObject({ written: false, failures: { count: 1 } });
     expectRows(path, [entry("one"), entry("two")]);
+  });
+
+  it("drops nothing of a source that could not be listed to its end", async () => {
+    const path = fresh();
+    await embedInto(job(path, entries(0, 20)));
+    const wanted = [entry("new"), ...entries(10, 20)];
+    const { counts } = await embedInto(job(path, wanted, { lacking: () => true }));
+    expect(counts).toEqual({ image: 21, text: 0 });
+    expectRows(path, [...wanted, ...entries(0, 10)]);
+    await embedInto(job(path, wanted, { lacking: () => false }));
+    expectRows(path, wanted);
   });
 
   it("does not go on from embeddings of another model, unless it is to begin anew", async () => {
