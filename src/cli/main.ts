@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setMaxListeners } from "node:events";
 import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
 import { addCache } from "./cache.ts";
@@ -20,6 +21,8 @@ import { tell } from "./terminal.ts";
 const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
 const interrupt = new AbortController();
+// Every picture that is being decoded listens to it.
+setMaxListeners(0, interrupt.signal);
 let stopped: number | undefined;
 let ending = false;
 

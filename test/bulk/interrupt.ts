@@ -10,7 +10,7 @@ import { embedInto } from "../../src/bulk/run.ts";
 import { ENTRIES, embedding, generation, job } from "./fake.ts";
 
 /** The process that embeds, as one file. */
-async function bundle(outfile: string): Promise<void> {
+export async function bundle(outfile: string): Promise<void> {
   const entryPoints = [fileURLToPath(new URL("interrupt-child.ts", import.meta.url))];
   await build({ entryPoints, outfile, bundle: true, platform: "node", format: "esm", logLevel: "error" });
 }
