@@ -1,5 +1,5 @@
 import { constants } from "node:fs";
-import { mkdir, readdir, rm } from "node:fs/promises";
+import { mkdir, readdir, rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Descriptor, NO_FOLLOW } from "../node/descriptor.ts";
 import { attempt } from "../node/file.ts";
@@ -41,6 +41,9 @@ export class Journals {
   private readonly header: JournalHeader;
   private readonly files: RecordFile[] = [];
   private own: Promise<RecordFile> | undefined;
+  private folded = false;
+  /** Records in the own journal. */
+  private count = 0;
 
   private constructor(folder: string, header: JournalHeader) {
     this.folder = folder;
@@ -109,6 +112,7 @@ export class Journals {
   async append(records: readonly Record[]): Promise<Place[]> {
     const own = await this.begin();
     const offsets = await attempt(own.path, "write", () => own.append(records.map(encodeRecord)));
+    this.count += records.length;
     return offsets.map((offset) => (this.files.indexOf(own) + 1) * FILE + offset);
   }
 
@@ -135,7 +139,8 @@ export class Journals {
     moved: (key: string, place: Place) => void,
     signal?: AbortSignal,
   ): Promise<void> {
-    if (this.files.length <= MANY) return;
+    if (this.folded || this.files.length <= MANY) return;
+    this.folded = true;
     const own = await this.begin();
     for (const [index, file] of this.files.entries()) {
       if (file === own || !(await isAbandoned(file.path))) continue;
@@ -162,6 +167,15 @@ export class Journals {
     await rm(this.folder, { recursive: true, force: true }).catch(() => {});
   }
 
+  /** Removes the own journal if there is nothing in it, and the folder with the last one. */
+  async tidy(): Promise<void> {
+    if (!this.own || this.count > 0) return;
+    const own = await this.own.catch(() => undefined);
+    await own?.close();
+    if (own) await rm(own.path, { force: true }).catch(() => {});
+    await rmdir(this.folder).catch(() => {});
+  }
+
   async close(): Promise<void> {
     await Promise.all(this.files.map((file) => file.close()));
   }
@@ -171,7 +185,7 @@ export class Journals {
     const found = parseHeader(text);
     const differs = found ? difference(this.header, found) : { wanted: "a journal of this version", found: "another" };
     if (!differs) return true;
-    const advice = "use the same options as before, or --overwrite to begin anew";
+    const advice = "use the same options as before, or remove that folder";
     if (!overwrite) throw mismatch("bad-input", this.folder, differs.wanted, differs.found, advice);
     await attempt(path, "write", () => rm(path, { force: true }));
     return false;

@@ -61,6 +61,8 @@ export function difference(
   found: Partial<VectorHeader>,
 ): { wanted: string; found: string } | undefined {
   const [one, other] = [facts(wanted), facts(found)];
+  // The same weights may lie in several folders.
+  if (one.weights !== undefined && one.weights === other.weights) other.model = one.model;
   const name = [...new Set([...Object.keys(one), ...Object.keys(other)])].find((key) => one[key] !== other[key]);
   if (name === undefined) return undefined;
   return { wanted: `embeddings of ${name} ${one[name] ?? "none"}`, found: other[name] ?? "none" };

@@ -101,13 +101,18 @@ async function run(
     counts = vectors.header.counts;
     const { made } = lanes;
     const hopeless = failures.count > 0 && counts.image + counts.text === 0;
-    if (!unchanged && !hopeless) {
+    if (hopeless) {
+      await journals.tidy();
+      return { counts, made, written: false, failures };
+    }
+    if (!unchanged) {
       await removeAbandoned(dirname(await attempt(path, "write", () => linkTarget(path))));
       await format.write(path, vectors, signal);
     }
     await journals.remove();
-    return { counts, made, written: !unchanged && !hopeless, failures };
+    return { counts, made, written: !unchanged, failures };
   } catch (error) {
+    await journals.tidy();
     throw withKept(error, lanes.made, journals.folder, signal);
   }
 }

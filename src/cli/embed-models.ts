@@ -21,6 +21,10 @@ export class EmbedModels {
   private readonly models = new Map<Kind, Promise<Siglip>>();
   private readonly opened: Siglip[] = [];
   private revision: string | undefined;
+  /** Whether a tower is being loaded, which has a bar of its own. */
+  loading = false;
+  /** Called when one begins to be loaded. */
+  onLoading: () => void = () => {};
 
   /** `together` are the kinds that are certain to come. */
   constructor(options: ModelOptions, together: readonly Kind[], signal: AbortSignal) {
@@ -86,7 +90,11 @@ export class EmbedModels {
   }
 
   private async open(towers: readonly Kind[]): Promise<Siglip> {
-    const model = await openModel(this.options, towers, this.signal);
+    this.loading = true;
+    this.onLoading();
+    const model = await openModel(this.options, towers, this.signal).finally(() => {
+      this.loading = false;
+    });
     this.opened.push(model);
     if (this.revision !== undefined && model.version !== undefined && model.version !== this.revision) {
       const wanted = `revision ${this.revision}, as it was a moment ago`;

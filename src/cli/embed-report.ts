@@ -1,6 +1,7 @@
+import type { Failures } from "../bulk/failures.ts";
 import type { EmbedOutcome } from "../bulk/run.ts";
 import type { Siglip } from "../node.ts";
-import { mismatch, type SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { duration } from "../support/units.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
 
@@ -30,18 +31,17 @@ export function reportEmbedding(report: EmbedReport, failed: number, json?: bool
 }
 
 /** Names what could not be embedded; throws where there is any such thing. */
-export function tellFailures(path: string, { failures, counts }: EmbedOutcome, problems: readonly SiglipError[]): void {
+export function tellFailures(path: string, { failures, counts }: EmbedOutcome, problems: Failures): void {
   const sound = counts.image + counts.text;
-  const messages = [...problems.map(({ message }) => message), ...failures.messages];
-  const last = sound === 0 && problems.length === 0 && failures.count === 1 ? failures.last : undefined;
-  if (last) throw last;
+  const bad = failures.count + problems.count;
+  if (bad === 0) return;
+  if (sound === 0 && bad === 1) throw failures.last ?? problems.last;
+  const messages = [...problems.messages, ...failures.messages];
   for (const message of messages) tell(message);
-  if (messages.length === 0) return;
-  const untold = failures.count - failures.messages.length;
+  const untold = bad - messages.length;
   const named = untold > 0 ? `those named above and ${untold} more` : "those named above";
-  const all = sound + failures.count + problems.length;
   const found = `${sound}, for ${named} are no good`;
-  throw mismatch("bad-input", path, `embeddings of all ${all}`, found, "mend these or leave them out");
+  throw mismatch("bad-input", path, `embeddings of all ${sound + bad}`, found, "mend these or leave them out");
 }
 
 function some(count: number, kind: string): string {

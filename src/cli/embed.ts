@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { Source } from "../bulk/entry.ts";
+import { Failures } from "../bulk/failures.ts";
 import { type EmbedOutcome, embedInto } from "../bulk/run.ts";
 import { type AskedShard, isInShard, parseShard, showShard } from "../bulk/shard.ts";
 import { textEntry } from "../bulk/sources/items.ts";
@@ -121,15 +122,16 @@ async function embed(
   const { vectors = "f32", overwrite } = options;
   const began = performance.now();
   const lines = options.texts === undefined ? [] : await readLines(options.texts, signal);
-  const problems: SiglipError[] = [];
-  const onProblem = (error: SiglipError) => problems.push(error);
+  const problems = new Failures();
+  const onProblem = (error: SiglipError) => problems.add(error);
   const sources = await openSources(words, { shard: options.shard, signal, onProblem });
   const { shard } = sources;
   const texts = [...(options.text ?? []), ...lines].filter((text) => !shard || isInShard(text, shard));
   const kinds: Kind[] = words.some(isPictures) && texts.length > 0 ? ["image", "text"] : [];
   const models = new EmbedModels(options, kinds, signal);
   const { origin, width } = await models.provenance();
-  const progress = new Progress(words.length > 0 ? "images" : "texts", signal);
+  let progress: Progress | undefined;
+  models.onLoading = () => progress?.pause();
   let total = 0;
   // Files are counted meanwhile; where that fails it will be told otherwise.
   const count = (found: number | undefined) => {
@@ -146,17 +148,21 @@ async function embed(
       embed: (kind, items) => models.embed(kind, items),
       overwrite,
       mayBeEmpty: shard !== undefined,
-      lacking: () => problems.length > 0,
-      onProgress: (done, made) => progress.update(done, total, rate.at(made)),
+      lacking: () => problems.count > 0,
+      onProgress(done, made) {
+        if (models.loading) return;
+        progress ??= new Progress(words.length > 0 ? "images" : "texts", signal);
+        progress.update(done, total, rate.at(made));
+      },
       signal,
     });
   } finally {
-    progress.stop();
+    progress?.stop();
     models.dispose();
   }
   const seconds = (performance.now() - began) / 1000;
   const report = { ...outcome, path: out.path, model: options.model, dim: width, device: models.device, seconds };
-  reportEmbedding(report, outcome.failures.count + problems.length, options.json);
+  reportEmbedding(report, outcome.failures.count + problems.count, options.json);
   tellFailures(out.path, outcome, problems);
 }
 

@@ -91,7 +91,8 @@ describe("embedding into a file", () => {
     }
     for (const place of [path, ended]) {
       const { items, embed } = noting(60);
-      await expect(embedInto(job(place, entries(0, 240), { embed }))).rejects.toThrow("stopped here");
+      const mixed = [entry("a text", "", "text"), ...entries(0, 240)];
+      await expect(embedInto(job(place, mixed, { embed }))).rejects.toThrow("stopped here");
       expect(readdirSync(`${place}.part`)).toHaveLength(place === ended ? 1 : 21);
       const rest = noting();
       await embedInto(job(place, entries(0, 240), { embed: rest.embed }));
