@@ -31,7 +31,10 @@ beforeAll(() => {
 async function read(words: string[], options?: SourceOptions): Promise<string[][]> {
   const found: string[][] = [];
   for await (const { kind, name, stamp, load } of await openSources(words, options)) {
-    const loaded = await load().then(String, (error: Error) => `! ${error.message}`);
+    const loaded = await load().then(
+      (one) => (one instanceof Blob ? one.text() : String(one)),
+      (error: Error) => `! ${error.message}`,
+    );
     found.push([kind, name, stamp, loaded]);
   }
   return found;

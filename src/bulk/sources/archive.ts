@@ -98,7 +98,7 @@ function streamed(key: Omit<Entry, "load">, member: Member): FoundEntry {
     place: "stream",
     load: async () => {
       checkSize(key.name, member.size);
-      return member.read();
+      return named(await member.read(), key.name);
     },
   };
 }
@@ -117,13 +117,18 @@ export function placed(key: Omit<Entry, "load">, place: Place): FoundEntry {
       const file = await fileSource(tar);
       try {
         const now = await stampOf(tar);
-        if (now === stamp) return await file.read(offset, size, signal);
+        if (now === stamp) return named(await file.read(offset, size, signal), key.name);
         throw mismatch("bad-input", tar, `the archive as it was (${stamp})`, now || "none", "start again with it");
       } finally {
         await file.close();
       }
     },
   };
+}
+
+/** Bytes with the name that errors are to show. */
+function named(bytes: Uint8Array, name: string): File {
+  return new File([bytes as Uint8Array<ArrayBuffer>], name);
 }
 
 function checkSize(name: string, size: number): void {
