@@ -1,28 +1,29 @@
 import type { VectorHeader } from "../search/vectors.ts";
 import { mismatch } from "../support/error.ts";
+import { difference } from "./origin.ts";
 import { readShard } from "./shard.ts";
 
 /** So many missing shards are named. */
 const NAMED = 20;
 
-/** Throws a SiglipError where a part's embeddings cannot stand beside those of the first, and says what they differ in. */
+/**
+ * Throws a SiglipError where a part's embeddings cannot stand beside those of the first, and says what they differ in.
+ */
 export function checkAlike(firstName: string, first: VectorHeader, name: string, other: VectorHeader): void {
-  const [wanted, found] = [facts(first), facts(other)];
-  for (const key of new Set([...Object.keys(wanted), ...Object.keys(found)])) {
-    if (wanted[key] === found[key]) continue;
-    const like = `embeddings of ${key} ${wanted[key] ?? "none"} as in ${firstName}`;
-    throw mismatch("bad-input", name, like, found[key] ?? "none", "merge what was made in one way");
-  }
+  const differs = difference(withoutShard(first), withoutShard(other));
+  if (!differs) return;
+  const wanted = `${differs.wanted} as in ${firstName}`;
+  throw mismatch("bad-input", name, wanted, differs.found, "merge what was made in one way");
 }
 
-function facts({ width, dtype, origin }: VectorHeader): Record<string, string> {
-  const { shard: _, ...rest } = origin;
-  return { ...rest, width: `${width}`, vectors: dtype };
+function withoutShard(header: VectorHeader): VectorHeader {
+  const { shard: _, ...origin } = header.origin;
+  return { ...header, origin };
 }
 
 /**
- * Throws a SiglipError where parts are shards, as their origins say, and others are missing, or where they are shards of
- * different numbers.
+ * Throws a SiglipError where parts are shards, as their origins say, and others are missing, or where they are shards
+ * of different numbers.
  */
 export function checkComplete(headers: readonly VectorHeader[]): void {
   const shards = headers.flatMap(({ origin }) => readShard(origin.shard) ?? []);

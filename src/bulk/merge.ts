@@ -21,10 +21,10 @@ export interface MergeOptions {
 const KINDS = ["image", "text"] as const;
 
 /**
- * Parts as one, in their order. What stands in two of them (a kind, name and stamp) is taken once where its embeddings are
- * equal. Rejects with a SiglipError for parts of other models, preprocessing, dtypes or widths, for embeddings that differ
- * under one key, and where the parts say that they are shards and others are missing. Holds eight bytes a row, and the keys
- * of those that stand in two parts.
+ * Parts as one, in their order. What stands in two of them (a kind, name and stamp) is taken once where its embeddings
+ * are equal. Rejects with a SiglipError for parts of other models, preprocessing, dtypes or widths, for embeddings that
+ * differ under one key, and where the parts say that they are shards and others are missing. Holds eight bytes a row,
+ * and the keys of those that stand in two parts.
  */
 export async function mergeVectors(parts: readonly MergePart[], options: MergeOptions = {}): Promise<Vectors> {
   const { partial = false, signal } = options;

@@ -24,9 +24,9 @@ export type Plan = Pick<ManifestIndex, "images" | "texts"> & {
 const PIECE = 2 ** 18;
 
 /**
- * Writes a manifest of all that a source names, in its order, `perShard` entries a shard, and puts it in place when it is
- * whole. Rejects with a SiglipError for a source of nothing, and for pictures that nobody could find again by their place: in
- * an archive that is gzipped or on a server.
+ * Writes a manifest of all that a source names, in its order, `perShard` entries a shard, and puts it in place when it
+ * is whole. Rejects with a SiglipError for a source of nothing, and for pictures that nobody could find again by their
+ * place: in an archive that is gzipped or on a server.
  */
 export async function writePlan(
   source: AsyncIterable<FoundEntry>,

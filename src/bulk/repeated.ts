@@ -10,8 +10,8 @@ export interface Passed<T> {
 }
 
 /**
- * Which hashes more than one key of `count` has, few of them by chance; undefined where each is alone. Holds eight bytes a
- * key.
+ * Which hashes more than one key of `count` has, few of them by chance; undefined where each is alone. Holds eight
+ * bytes a key.
  */
 export async function findRepeated(
   keys: AsyncIterable<Passed<VectorKey>>,
@@ -26,8 +26,8 @@ export async function findRepeated(
 }
 
 /**
- * The numbers of rows whose key stands in a part before theirs, with the same embedding. Throws a SiglipError where it is
- * another.
+ * The numbers of rows whose key stands in a part before theirs, with the same embedding. Throws a SiglipError where it
+ * is another.
  */
 export async function findLeftOut(
   rows: AsyncIterable<Passed<StoredVector>>,

@@ -343,8 +343,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "merge: what made the parts is not compared",
     file: "src/bulk/merge-checks.ts",
-    find: "return { ...rest, width",
-    replace: "return { width",
+    find: "return { ...header, origin };",
+    replace: "return { ...header, origin: {} };",
     killedBy: ["test/bulk/merge.test.ts", "another revision"],
   },
 ];

@@ -38,8 +38,8 @@ export function isPlace(place: FoundEntry["place"]): place is Place {
 
 /**
  * The pictures in a .tar, which may be gzipped, and the texts beside them (WebDataset): those of `a.txt`, or the fields
- * `caption` and `text` of `a.json`, where there is a picture `a.…` next to it. A picture's name is the archive's with its own
- * behind a slash. What a damaged archive holds before the damage counts; the rest is reported.
+ * `caption` and `text` of `a.json`, where there is a picture `a.…` next to it. A picture's name is the archive's with
+ * its own behind a slash. What a damaged archive holds before the damage counts; the rest is reported.
  */
 export function archivePart(path: string): Part {
   return {
@@ -104,8 +104,8 @@ function streamed(key: Omit<Entry, "load">, member: Member): FoundEntry {
 }
 
 /**
- * A picture that lies in an archive on disk, and can be loaded at any time and in any order. Loading it rejects with a SiglipError where the
- * archive has changed.
+ * A picture that lies in an archive on disk, and can be loaded at any time and in any order. Loading it rejects with a
+ * SiglipError where the archive has changed.
  */
 export function placed(key: Omit<Entry, "load">, place: Place): FoundEntry {
   return {

@@ -73,9 +73,9 @@ interface Level {
 }
 
 /**
- * Paths of files in a folder and those in it, with forward slashes: each folder's names in the order of their code units, so
- * that it is the same on every machine. Holds the names of the folders on one way down, no more. Links are followed, but not
- * into a folder on the way to them; what is hidden or a system's own is passed over.
+ * Paths of files in a folder and those in it, with forward slashes: each folder's names in the order of their code
+ * units, so that it is the same on every machine. Holds the names of the folders on one way down, no more. Links are
+ * followed, but not into a folder on the way to them; what is hidden or a system's own is passed over.
  */
 export async function* walk(
   folder: string,

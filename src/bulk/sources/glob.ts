@@ -12,9 +12,9 @@ export function isGlob(word: string): boolean {
 }
 
 /**
- * The files that fit a pattern, `**` for any folders included, in the order of a folder's. A pattern that ends in a name's
- * ending gives all that fits, each read by `read`; another gives pictures only. Rejects with a SiglipError where nothing
- * fits.
+ * The files that fit a pattern, `**` for any folders included, in the order of a folder's. A pattern that ends in a
+ * name's ending gives all that fits, each read by `read`; another gives pictures only. Rejects with a SiglipError where
+ * nothing fits.
  */
 export async function globPart(pattern: string, read: (path: string) => Promise<Part>): Promise<Part> {
   const { base, glob } = picomatch.scan(slashed(pattern)) as { base: string; glob: string };

@@ -14,8 +14,8 @@ export interface Item {
 }
 
 /**
- * Reads a line of JSON: `{ "text": … }`, `{ "caption": … }` or a string, which are texts, or `{ "image": … }`, a path or
- * URL; with an `id` or without. Throws a SiglipError for anything else; `where` names the line.
+ * Reads a line of JSON: `{ "text": … }`, `{ "caption": … }` or a string, which are texts, or `{ "image": … }`, a path
+ * or URL; with an `id` or without. Throws a SiglipError for anything else; `where` names the line.
  */
 export function parseItem(line: string, where: string): Item {
   let value: unknown;

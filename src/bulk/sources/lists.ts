@@ -27,7 +27,9 @@ export function textsPart(path: string): Part {
   };
 }
 
-/** The lines of a .jsonl file, as `parseItem` reads them; paths of pictures begin at its folder. Empty ones are none. */
+/**
+ * The lines of a .jsonl file, as `parseItem` reads them; paths of pictures begin at its folder. Empty ones are none.
+ */
 export function jsonLinesPart(path: string): Part {
   return {
     entries: (context) =>

@@ -9,8 +9,9 @@ import { readLinesOf } from "./lines.ts";
 import { stampOf } from "./pictures.ts";
 
 /**
- * A manifest is a file of lines of JSON: this one, a line for each entry (`{ "image", "stamp" }`, with `tar` where the picture
- * lies in an archive, or `{ "text" }`), a line that says where each shard's lines are, and one that says where that line is.
+ * A manifest is a file of lines of JSON: this one, a line for each entry (`{ "image", "stamp" }`, with `tar` where the
+ * picture lies in an archive, or `{ "text" }`), a line that says where each shard's lines are, and one that says where
+ * that line is.
  */
 export const MANIFEST = '{"siglip":"manifest","version":1}\n';
 

@@ -16,8 +16,8 @@ import { pictures } from "./pictures.ts";
 /** How a source is read. */
 export interface SourceOptions {
   /**
-   * Only what lies in this shard, by its name, or by the manifest that it stands in; what does not is not even asked for
-   * its size and time.
+   * Only what lies in this shard, by its name, or by the manifest that it stands in; what does not is not even asked
+   * for its size and time.
    */
   readonly shard?: AskedShard;
   /**
@@ -40,10 +40,10 @@ export interface OpenSource extends Source {
 }
 
 /**
- * Opens what words name, in their order: a folder (its pictures, and those of the folders in it), a pattern, a picture by
- * its path or URL, a list on stdin for "-", a .tar of pictures by its path or URL, a
- * .jsonl or .txt of texts, a manifest. Rejects with a SiglipError, before anything is loaded, for a word that names nothing,
- * unless it looks like a picture's: that is an entry which says so.
+ * Opens what words name, in their order: a folder (its pictures, and those of the folders in it), a pattern, a picture
+ * by its path or URL, a list on stdin for "-", a .tar of pictures by its path or URL, a .jsonl or .txt of texts, a
+ * manifest. Rejects with a SiglipError, before anything is loaded, for a word that names nothing, unless it looks like
+ * a picture's: that is an entry which says so.
  */
 export async function openSources(words: readonly string[], options: SourceOptions = {}): Promise<OpenSource> {
   const { onProblem = () => {}, signal, stdin = process.stdin } = options;

@@ -43,9 +43,9 @@ interface Further {
 }
 
 /**
- * The files in a tar archive, in their order: ustar, GNU's long names and sizes, and the records of pax. Folders, links,
- * devices and sparse files are passed over. Throws a SiglipError where the archive is damaged or cut; members before that
- * are sound.
+ * The files in a tar archive, in their order: ustar, GNU's long names and sizes, and the records of pax. Folders,
+ * links, devices and sparse files are passed over. Throws a SiglipError where the archive is damaged or cut; members
+ * before that are sound.
  */
 export async function* tarMembers(bytes: Bytes): AsyncGenerator<Member> {
   let further: Further = {};
