@@ -31,6 +31,7 @@ const FORMATS: readonly Format[] = [
   lazy(".npy", () => import("./npy.ts")),
   lazy(".jsonl", () => import("./jsonl.ts")),
   lazy(".parquet", () => import("./parquet.ts")),
+  lazy(".sqlite", () => import("./sqlite.ts")),
 ];
 
 /** How the names of files of embeddings end. */

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { ENDINGS, type Format, formatOf } from "../../../src/node/formats/formats.ts";
+import { peer } from "../../../src/node/formats/peer.ts";
 import { VectorIndex } from "../../../src/node/vector-index.ts";
 import { decodeVector, encodeVector } from "../../../src/search/encode-vector.ts";
 import type { Vectors } from "../../../src/search/vectors.ts";
@@ -156,4 +157,15 @@ describe.each(FORMATS)("$ending", (format: Format) => {
       }
     }
   });
+});
+
+it("says which package to install where one is missing", async () => {
+  const path = join(folder, "vectors.sqlite");
+  // Node 20 has no SQLite of its own.
+  if (process.versions.node.startsWith("20.")) {
+    const missing = expect.objectContaining({ code: "no-device", message: expect.stringMatching(/better-sqlite3/) });
+    await expect(formatOf(path)!.check(path)).rejects.toEqual(missing);
+    await expect(formatOf(path)!.write(path, make({ image: 1, text: 0 }))).rejects.toEqual(missing);
+  }
+  expect(() => peer("no-such-package", path)).toThrow(/: wanted .*, found none; run npm install no-such-package\.$/);
 });

@@ -24,6 +24,7 @@ export function make(
   width = 24,
   origin: Record<string, string> = ORIGIN,
   nameOf = (row: number) => `${NAMES[row % NAMES.length]}${row < NAMES.length ? "" : row}`,
+  valuesOf: (width: number, seed: number) => Float32Array = values,
 ): Vectors {
   const keyOf = (kind: Kind, row: number) => ({
     kind,
@@ -42,7 +43,7 @@ export function make(
     },
     async *rows() {
       for (const { kind, row } of each()) {
-        yield { ...keyOf(kind, row), ...encodeVector(values(width, row + (kind === "text" ? 7 : 1)), dtype) };
+        yield { ...keyOf(kind, row), ...encodeVector(valuesOf(width, row + (kind === "text" ? 7 : 1)), dtype) };
       }
     },
   };

@@ -1,0 +1,46 @@
+import { randomUUID } from "node:crypto";
+import { lstat, open, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { attempt } from "../file.ts";
+import { linkTarget } from "../link-target.ts";
+
+/**
+ * Makes a file, or a folder, beside where it shall stand, and puts it in place when it is whole and on disk. Until then,
+ * and for ever when that fails, what stood there stays; nothing is left beside it. A folder takes the place of one in two
+ * steps: between these there is none at the path, and the old one beside it under a name that ends in .old.
+ */
+export async function putInPlace(
+  path: string,
+  make: (temporary: string) => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
+  const target = await attempt(path, "write", () => linkTarget(path));
+  const name = join(dirname(target), `.siglip-${randomUUID()}`);
+  const temporary = `${name}.tmp`;
+  try {
+    signal?.throwIfAborted();
+    await make(temporary);
+    signal?.throwIfAborted();
+    await attempt(path, "write", async () => {
+      if ((await lstat(temporary)).isDirectory()) {
+        const old = `${name}.old`;
+        const stood = await rename(target, old).then(
+          () => true,
+          () => false,
+        );
+        await rename(temporary, target).catch(async (error) => {
+          if (stood) await rename(old, target);
+          throw error;
+        });
+        await rm(old, { recursive: true, force: true });
+      } else {
+        const file = await open(temporary, "r+");
+        await file.sync().finally(() => file.close());
+        await rename(temporary, target);
+      }
+    });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+    await rm(`${temporary}-journal`, { force: true });
+  }
+}
