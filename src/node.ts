@@ -1,5 +1,6 @@
 /**
- * SigLIP in Node, Deno and Bun, which get this from `siglip` too: paths beside URLs, and decoders for PNG and JPEG.
+ * SigLIP in Node, Deno and Bun, which get this from `siglip` too: paths beside URLs, and decoders for PNG, JPEG, WebP, GIF, BMP and TIFF, and,
+ * with packages of the user's, AVIF and HEIC.
  * @module siglip/node
  */
 

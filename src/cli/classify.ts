@@ -28,7 +28,7 @@ export function addClassify(program: Command, signal: AbortSignal): void {
   const command = program
     .command("classify")
     .description("Say how probable each label is for each picture.")
-    .argument("[image...]", "PNG or JPEG pictures: paths or URLs")
+    .argument("[image...]", "pictures: paths or URLs")
     .option("--labels <label...>", "what may be in the pictures (default: what an image classifier was trained for)")
     .option(
       "--template <text>",

@@ -10,7 +10,7 @@ import { decode, prepare, preparePixels } from "./images/decode.ts";
 import { proxiedFetch } from "./proxy.ts";
 import { nodeThreads } from "./threads.ts";
 
-/** A picture: a path or URL, the bytes of a PNG or JPEG file, a Blob of them, or pixels (RGB, three bytes each). */
+/** A picture: a path or URL, the bytes of a picture file, a Blob of them, or pixels (RGB, three bytes each). */
 export type NodeImage = string | URL | Uint8Array | ArrayBuffer | Blob | Pixels;
 
 /** A picture file is at most this large, in bytes. */

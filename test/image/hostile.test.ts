@@ -100,14 +100,7 @@ describe("hostile pictures", () => {
 
   it.each([
     ["", "an empty file"],
-    ["RIFF\x24\0\0\0WEBPVP8 ", "a WebP picture"],
-    ["GIF89a\x01\0\x01\0", "a GIF picture"],
-    ["BM\x46\0\0\0\0\0", "a BMP picture"],
-    ["II*\0\x08\0\0\0", "a TIFF picture"],
-    ["MM\0*\0\0\0\x08", "a TIFF picture"],
-    ["\0\0\0\x18ftypheic\0\0\0\0", "a HEIC picture"],
-    ["\0\0\0\x18ftypmif1\0\0\0\0", "a HEIC or AVIF picture"],
-    ["\0\0\0\x18ftypavif\0\0\0\0", "an AVIF picture"],
+    ["\0\0\0\x18ftypmif1\0\0\0\0", "a HEIF picture in a rare coding"],
     ["\0\0\0\x18ftypisom\0\0\0\0", "a video"],
     ["\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"],
     ["\xff\x0a\xfa\x1f", "a JPEG XL picture"],
@@ -126,7 +119,7 @@ describe("hostile pictures", () => {
     const decoded = decode(Buffer.from(text, "latin1"), "photo");
     await expect(decoded).rejects.toBeInstanceOf(SiglipError);
     await expect(decode(Buffer.from(text, "latin1"), "photo")).rejects.toThrow(
-      `photo: wanted a PNG or JPEG picture, found ${kind}; convert it to PNG or JPEG.`,
+      `photo: wanted a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found ${kind}; convert it to PNG or JPEG.`,
     );
   });
 });

@@ -5,6 +5,7 @@ import { decodePng } from "../../image/png.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { inflateByZlib } from "./inflate.ts";
 import { kindOf, unknownKind } from "./kinds.ts";
+import { codecOf } from "./packages.ts";
 import * as pool from "./pool.ts";
 import type { PictureFile } from "./thread.ts";
 
@@ -68,7 +69,7 @@ async function light<T>(work: () => Promise<T>, inThread: () => Promise<T>): Pro
 function fileOf(bytes: Uint8Array, name: string, { maxPixels = MAX_PIXELS }: DecodeOptions): PictureFile {
   const kind = kindOf(bytes);
   if (!kind) throw unknownKind(bytes, name);
-  return { bytes, kind, name, maxPixels };
+  return { bytes, kind, name, maxPixels, codec: codecOf(kind, name) };
 }
 
 /** Runs work, and makes one sentence of what the runtime says against it. */

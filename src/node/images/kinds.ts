@@ -2,26 +2,25 @@ import { startsWith } from "../../image/exif.ts";
 import { type ErrorCode, mismatch, type SiglipError } from "../../support/error.ts";
 
 /** The kinds of picture files that are decoded here. */
-export type Kind = "jpeg" | "png";
+export type Kind = "jpeg" | "png" | "webp" | "gif" | "bmp" | "tiff" | "avif" | "heic";
 
 /** What files begin with: an offset and the bytes that stand there (Latin-1), the longest first where they overlap. */
 const KINDS: readonly (readonly [number, string, Kind])[] = [
   [0, "\xff\xd8\xff", "jpeg"],
   [0, "\x89PNG\r\n\x1a\n", "png"],
+  [8, "WEBP", "webp"],
+  [0, "GIF8", "gif"],
+  [0, "BM", "bmp"],
+  [0, "II*\0", "tiff"],
+  [0, "MM\0*", "tiff"],
 ];
 
 /** What a file of another kind may be, likewise. */
 const OTHERS: readonly (readonly [number, string, string])[] = [
   [0, "\x89PNG", "a PNG whose line endings were changed on the way"],
-  [8, "WEBP", "a WebP picture"],
-  [0, "GIF8", "a GIF picture"],
-  [0, "BM", "a BMP picture"],
-  [0, "II*\0", "a TIFF picture"],
-  [0, "MM\0*", "a TIFF picture"],
-  [4, "ftypavi", "an AVIF picture"],
-  [4, "ftyphei", "a HEIC picture"],
-  [4, "ftyphev", "a HEIC picture"],
-  [4, "ftypmif1", "a HEIC or AVIF picture"],
+  [0, "II+\0", "a BigTIFF picture"],
+  [0, "MM\0+", "a BigTIFF picture"],
+  [4, "ftypmif1", "a HEIF picture in a rare coding"],
   [4, "ftyp", "a video"],
   [0, "\xff\x0a", "a JPEG XL picture"],
   [4, "JXL ", "a JPEG XL picture"],
@@ -37,13 +36,31 @@ const OTHERS: readonly (readonly [number, string, string])[] = [
 
 /** What kind of picture a file is, by its first bytes and whatever its name says; undefined for one that is not decoded here. */
 export function kindOf(bytes: Uint8Array): Kind | undefined {
-  return KINDS.find(([offset, text]) => startsWith(bytes, text, offset))?.[2];
+  return KINDS.find(([offset, text]) => startsWith(bytes, text, offset))?.[2] ?? codingOf(bytes);
+}
+
+/** AVIF and HEIC are one container, and tell their coding by the brands in their first box; some say only there. */
+function codingOf(bytes: Uint8Array): Kind | undefined {
+  if (!startsWith(bytes, "ftyp", 4)) return undefined;
+  const length = Math.min(bytes.length, (bytes[2] << 8) | bytes[3], 256);
+  for (let at = 8; at + 4 <= length; at += at === 8 ? 8 : 4) {
+    const brand = String.fromCharCode(...bytes.subarray(at, at + 4));
+    if (brand.startsWith("avi")) return "avif";
+    if (/^he[iv][cxms]$/.test(brand)) return "heic";
+  }
+  return undefined;
 }
 
 /** The error for a file of another kind. */
 export function unknownKind(bytes: Uint8Array, name: string): SiglipError {
   const [code, found] = describe(bytes);
-  return mismatch(code, name, "a PNG or JPEG picture", found, "convert it to PNG or JPEG");
+  return mismatch(
+    code,
+    name,
+    "a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture",
+    found,
+    "convert it to PNG or JPEG",
+  );
 }
 
 /** What else a file is, and whether that is a sound kind of picture which is only not read here. */

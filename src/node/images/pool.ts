@@ -28,22 +28,46 @@ export function run(task: { picture: PictureFile }, signal?: AbortSignal): Promi
 export function run(task: { picture: PictureFile | Pixels; recipe: Recipe }, signal?: AbortSignal): Promise<Patches>;
 export async function run(task: Task, signal?: AbortSignal): Promise<Made> {
   signal?.throwIfAborted();
-  let abort: (() => void) | undefined;
+  let job: Job | undefined;
   try {
     return await new Promise<Made>((resolve, reject) => {
-      const job = { task, resolve, reject };
-      abort = () => {
-        const at = queue.indexOf(job);
-        if (at >= 0) queue.splice(at, 1);
-        reject(signal!.reason);
-      };
-      signal?.addEventListener("abort", abort, { once: true });
+      job = { task, resolve, reject };
+      if (signal) heed(signal, job);
       queue.push(job);
       distribute();
     });
   } finally {
-    if (abort) signal?.removeEventListener("abort", abort);
+    if (signal && job) forget(signal, job);
   }
+}
+
+/** Whose jobs a signal aborts. One listener for all of them: Node warns of more than ten. */
+const heeded = new Map<AbortSignal, { readonly jobs: Set<Job>; readonly abort: () => void }>();
+
+function heed(signal: AbortSignal, job: Job): void {
+  let entry = heeded.get(signal);
+  if (!entry) {
+    const jobs = new Set<Job>();
+    const abort = () => {
+      for (const one of jobs) {
+        const at = queue.indexOf(one);
+        if (at >= 0) queue.splice(at, 1);
+        one.reject(signal.reason);
+      }
+    };
+    entry = { jobs, abort };
+    heeded.set(signal, entry);
+    signal.addEventListener("abort", abort, { once: true });
+  }
+  entry.jobs.add(job);
+}
+
+function forget(signal: AbortSignal, job: Job): void {
+  const { jobs, abort } = heeded.get(signal)!;
+  jobs.delete(job);
+  if (jobs.size > 0) return;
+  heeded.delete(signal);
+  signal.removeEventListener("abort", abort);
 }
 
 /** Gives out what waits, to the thread that has least; starts one where too much waits. */

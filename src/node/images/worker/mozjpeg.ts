@@ -1,5 +1,6 @@
 import { compile, instantiate, KEPT_HEAP, type Kept, keep } from "./codec.ts";
 import * as embedded from "./mozjpeg.generated.ts";
+import { PlainImageData } from "./plain-image-data.ts";
 
 /** What mozjpeg made of a file: four bytes a pixel, RGBA or CMYK, row-major; `warning` is the first it gave, "" for none. */
 export interface Decoded {
@@ -60,15 +61,4 @@ function askForCmyk(program: Buffer): void {
   const at = program.indexOf(store);
   if (at < 0 || program.indexOf(store, at + 1) >= 0) throw new Error("another version of mozjpeg");
   program[at + 1] = 4;
-}
-
-class PlainImageData {
-  readonly data: Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-  constructor(data: Uint8ClampedArray, width: number, height: number) {
-    this.data = data;
-    this.width = width;
-    this.height = height;
-  }
 }
