@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { pathToFileURL } from "node:url";
+import { createRequire } from "node:module";
 import { damaged } from "../../../image/damaged.ts";
 import { orient } from "../../../image/exif.ts";
 import { readHeifBoxes } from "../../../image/heif-boxes.ts";
@@ -18,7 +18,7 @@ let codec: Kept<Codec> | undefined;
 
 /** Loads what @jsquash/avif has for its users' bundlers, which fetch the WebAssembly beside it. */
 async function load(script: string): Promise<Codec> {
-  const { default: make } = await import(pathToFileURL(script).href);
+  const { default: make } = createRequire(script)(script);
   program ??= keep(() => WebAssembly.compile(readFileSync(script.replace(/js$/, "wasm"))));
   const compiled = await program.get();
   Object.assign(globalThis, { ImageData: PlainImageData });
