@@ -1,0 +1,43 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, describe, expect } from "vitest";
+import { tallied } from "../harness/cases.ts";
+import { siglip, temporaryFolder } from "../harness/cli.ts";
+
+const folder = temporaryFolder();
+afterAll(folder.remove);
+const at = (name: string) => join(folder.path, name);
+
+const scenes = fileURLToPath(new URL("../../weights/demo/eval", import.meta.url));
+const captions = readFileSync(join(scenes, "captions.jsonl"), "utf8");
+
+describe("siglip eval", () => {
+  tallied("zeroshot compares two backends in a table", { backend: "cpu", precision: "f32" }, async () => {
+    const rows = captions
+      .trim()
+      .split("\n")
+      .map((line): { file: string; caption: string } => JSON.parse(line));
+    mkdirSync(at("classes"));
+    for (const { file, caption } of rows) {
+      const name = /^an? ([a-z]+)$/.exec(caption)?.[1];
+      if (!name) continue;
+      mkdirSync(at(`classes/${name}`), { recursive: true });
+      writeFileSync(at(`classes/${name}/${file}`), readFileSync(join(scenes, file)));
+    }
+    writeFileSync(at("classes/bucket/notes.txt"), "no picture");
+    writeFileSync(at("templates.txt"), "a photo of a {label}\n\n{label}\n");
+    const args = ["eval", "zeroshot", at("classes"), "--backend", "wasm", "cpu", "--dtype", "f32", "i8"];
+    const { code, stdout, stderr } = await siglip([...args, "--templates", at("templates.txt")]);
+    // The cpu has no i8: that is told, the others are measured all the same.
+    expect(stderr).toMatch(
+      /^siglip: dtype: [^\n]+found "i8"; [^\n]+\nsiglip: [^\n]+wanted all 4 combinations .*found 3 /,
+    );
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/classes: \d+ pictures of \d+ classes, 2 templates\n/);
+    expect(stdout).toMatch(
+      /\ntop-1 +f32 on wasm +100\.0 +\[\d\d\.\d, 100\.0\]\n +i8 on wasm .*\n +f32 on cpu +100\.0 .* 0\.0 +\[0\.0, 0\.0\]\n/,
+    );
+    expect(stdout).toMatch(/\nProbabilities: mean 0\.\d+ of true pairs, .*\n$/);
+  });
+});

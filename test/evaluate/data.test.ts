@@ -1,0 +1,172 @@
+import { describe, expect, it } from "vitest";
+import { parseCaptions } from "../../src/evaluate/captions.ts";
+import { formatCsv, parseCsv } from "../../src/evaluate/csv.ts";
+import { nameClasses, parseLabelled } from "../../src/evaluate/labelled.ts";
+import { SiglipError } from "../../src/support/error.ts";
+
+/** Something is refused in one sentence. */
+function refuses(call: () => unknown, message: RegExp): void {
+  let error: unknown;
+  try {
+    call();
+  } catch (thrown) {
+    error = thrown;
+  }
+  expect(error).toBeInstanceOf(SiglipError);
+  expect((error as Error).message).toMatch(message);
+  expect((error as Error).message).toMatch(/^[^\n]+\.$/);
+}
+
+describe("captions", () => {
+  const sentences = (...raw: string[]) => raw.map((one) => ({ raw: one, tokens: one.split(" "), sentid: 1 }));
+  const karpathy = {
+    dataset: "coco",
+    images: [
+      { filepath: "val2014", filename: "1.jpg", split: "test", sentences: sentences("a", "b", "c", "d", "e", "f") },
+      { filename: "2.jpg", split: "train", sentences: sentences("g") },
+      { filename: "3.jpg", split: "test", sentences: sentences("h") },
+    ],
+  };
+
+  it("of Karpathy's are those of the test split, the first five of each picture", () => {
+    for (const text of [
+      JSON.stringify(karpathy),
+      JSON.stringify(karpathy, undefined, 2),
+      `${JSON.stringify(karpathy)}\n`,
+    ]) {
+      expect(parseCaptions("coco.json", text)).toEqual({
+        pictures: [
+          { image: "val2014/1.jpg", captions: ["a", "b", "c", "d", "e"] },
+          { image: "3.jpg", captions: ["h"] },
+        ],
+        without: 0,
+      });
+    }
+    expect(parseCaptions("coco.json", JSON.stringify(karpathy), "train").pictures).toEqual([
+      { image: "2.jpg", captions: ["g"] },
+    ]);
+  });
+
+  it("of COCO's are put to their pictures, those without one left out", () => {
+    const coco = {
+      info: {},
+      images: [
+        { id: 7, file_name: "7.jpg" },
+        { id: 9, file_name: "9.jpg" },
+        { id: 8, file_name: "8.jpg" },
+      ],
+      annotations: [
+        { image_id: 8, id: 1, caption: "x" },
+        { image_id: 7, id: 2, caption: "y" },
+        { image_id: 8, id: 3, caption: "z" },
+      ],
+    };
+    expect(parseCaptions("captions.json", JSON.stringify(coco))).toEqual({
+      pictures: [
+        { image: "7.jpg", captions: ["y"] },
+        { image: "8.jpg", captions: ["x", "z"] },
+      ],
+      without: 1,
+    });
+    refuses(() => parseCaptions("captions.json", JSON.stringify(coco), "test"), /leave out --split/);
+    const stray = { ...coco, annotations: [{ image_id: 1, caption: "x" }] };
+    refuses(
+      () => parseCaptions("captions.json", JSON.stringify(stray)),
+      /annotation 1: wanted the image_id of an image/,
+    );
+  });
+
+  it("are read by lines or as a list, by any usual name, lines of one picture joined", () => {
+    const rows = [
+      { image: "1.jpg", caption: "a" },
+      { file: "2.jpg", captions: ["b", "c"] },
+      { file_name: "1.jpg", text: "d" },
+    ];
+    const pictures = [
+      { image: "1.jpg", captions: ["a", "d"] },
+      { image: "2.jpg", captions: ["b", "c"] },
+    ];
+    const lines = rows.map((row) => JSON.stringify(row));
+    for (const text of [
+      lines.join("\n"),
+      `\ufeff${lines.join("\r\n")}\r\n\r\n`,
+      `[${lines}]`,
+      JSON.stringify(rows, undefined, 1),
+    ]) {
+      expect(parseCaptions("captions.jsonl", text)).toEqual({ pictures, without: 0 });
+    }
+    const split = `{"image":"1.jpg","caption":"a","split":"val"}\n{"image":"2.jpg","caption":"b","split":"test"}`;
+    expect(parseCaptions("c.jsonl", split).pictures).toHaveLength(2);
+    expect(parseCaptions("c.jsonl", split, "val").pictures).toEqual([{ image: "1.jpg", captions: ["a"] }]);
+    refuses(() => parseCaptions("c.jsonl", split, "train"), /of split "train", found "val", "test"; name one/);
+  });
+
+  for (const [what, text, message] of [
+    ["nothing", "", /wanted JSON/],
+    ["a cut file", JSON.stringify(karpathy).slice(0, 90), /wanted JSON/],
+    ["a line that is none", '{"image":"1.jpg","caption":"a"}\n{"image":', /^c\.json, line 2: wanted JSON/],
+    ["an empty list", "[]", /captions of pictures, found none/],
+    ["numbers", "[1]", /an object as row 1, found 1/],
+    ["null", "null", /an object as row 1, found null/],
+    ["another object", '{"images":{}}', /a list of images, found object/],
+    ["a row without a picture", '{"caption":"a"}', /row 1: wanted image as a string, found none/],
+    ["a caption that is no text", '{"image":"1.jpg","caption":5}', /row 1: wanted caption as a string, found 5/],
+    ["sentences that are none", '{"images":[{"filename":"1","split":"test","sentences":[null]}]}', /a sentence's raw/],
+    ["pictures without a caption", '{"image":"1.jpg"}', /captions of pictures, found none/],
+  ] as const) {
+    it(`refuses ${what} in one sentence`, () => refuses(() => parseCaptions("c.json", text), message));
+  }
+});
+
+describe("CSV", () => {
+  it("is read with quotes, line ends of any kind, and empty lines left out", () => {
+    const text = '\ufeffa,b\r\n"x, ""y""\nz",\n\r\n"",1\rlast,"q"';
+    expect(parseCsv("x.csv", text)).toEqual([
+      ["a", "b"],
+      ['x, "y"\nz', ""],
+      ["", "1"],
+      ["last", "q"],
+    ]);
+    expect(parseCsv("x.csv", "")).toEqual([]);
+    expect(parseCsv("x.csv", "a,")).toEqual([["a", ""]]);
+    refuses(() => parseCsv("x.csv", 'a,b\nc"d,e'), /x\.csv, row 2: wanted fields of CSV, found a stray quote/);
+    refuses(() => parseCsv("x.csv", '"open,b'), /row 1/);
+  });
+
+  it("is written so that it is read back, and runs in no spreadsheet", () => {
+    const rows = [
+      ["a", 'x, "y"', "z\nz"],
+      ["", "0.5", "é"],
+    ];
+    expect(parseCsv("x.csv", formatCsv(rows))).toEqual(rows);
+    expect(formatCsv([["=1+1", "@a", -1, Number.NaN]])).toBe("'=1+1,'@a,-1,\r\n");
+  });
+});
+
+describe("labelled pictures", () => {
+  it("are the columns that the first row names, or the first two", () => {
+    const wanted = [{ image: "1.jpg", label: "cat" }];
+    for (const text of ["1.jpg,cat", "path,label\n1.jpg,cat", "id,Label,File_Name\n5,cat,1.jpg", "1.jpg,cat,more"]) {
+      expect(parseLabelled("l.csv", text)).toEqual(wanted);
+    }
+    refuses(() => parseLabelled("l.csv", "path,label\n1.jpg,cat\n2.jpg"), /l\.csv, row 3: wanted a path and a label/);
+    refuses(() => parseLabelled("l.csv", "path,label\n"), /rows of path and label/);
+  });
+
+  it("have classes sorted by key, with names from the keys, an object or a list", () => {
+    const labels = ["n2", "n1_x", "n2", "n3"];
+    expect(nameClasses(labels)).toEqual({ keys: ["n1_x", "n2", "n3"], names: ["n1 x", "n2", "n3"] });
+    const named = (value: unknown) => nameClasses(labels, { file: "names.json", text: JSON.stringify(value) });
+    expect(named(["a", "b", "c"])).toEqual({ keys: ["n1_x", "n2", "n3"], names: ["a", "b", "c"] });
+    expect(named({ n3: "c", n2: "b", n1_x: "a", n0: "no pictures" })).toEqual({
+      keys: ["n0", "n1_x", "n2", "n3"],
+      names: ["no pictures", "a", "b", "c"],
+    });
+    refuses(() => named(["a", "b"]), /wanted 3 names, one a class, found 2/);
+    refuses(() => named({ n2: "b" }), /wanted a name for "n1_x", found none/);
+    refuses(() => named([1, 2, 3]), /names of classes, found other values/);
+    refuses(() => named(null), /names of classes, found other values/);
+    refuses(() => nameClasses(labels, { file: "names.json", text: "{" }), /^names\.json: wanted JSON/);
+    refuses(() => nameClasses(["one"]), /wanted at least two, found 1/);
+  });
+});
