@@ -1,16 +1,18 @@
-import { readdir, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { stat } from "node:fs/promises";
+import { dirname, relative, sep } from "node:path";
 import type { Command } from "commander";
+import { isPictureName } from "../bulk/sources/endings.ts";
+import { walk } from "../bulk/sources/folder.ts";
 import { CosineBlocks } from "../evaluate/cosines.ts";
 import { type Classes, type Labelled, nameClasses, parseLabelled } from "../evaluate/labelled.ts";
 import { zeroshotMetrics } from "../evaluate/metrics.ts";
 import { Pairs } from "../evaluate/pairs.ts";
 import { firstOf, noPredictions, predict } from "../evaluate/zeroshot.ts";
-import { attempt, readFile } from "../node/file.ts";
+import { readFile } from "../node/file.ts";
 import type { Siglip } from "../node.ts";
 import type { Embeddings } from "../siglip/embeddings.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
-import { mismatch } from "../support/error.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
 import { joinFloats } from "../support/numbers.ts";
 import { addEvalOptions, checkEvalOptions, type EvalOptions } from "./eval-options.ts";
 import { EvalPictures, locate } from "./eval-pictures.ts";
@@ -37,8 +39,6 @@ const LIMIT = 2 ** 29;
 
 /** Sentences that are embedded together, beyond one class's. */
 const SENTENCES = 1024;
-
-const PICTURE = /\.(png|jpe?g|jfif|webp|gif|bmp|tiff?|avif|hei[cf])$/i;
 
 /** `siglip eval zeroshot`: how often a picture's class is the one whose sentence fits best. */
 export function addZeroShot(group: Command, signal: AbortSignal): void {
@@ -112,23 +112,16 @@ async function readTemplates(
 /** The pictures below a folder, in an order of their names; each is of the class of the first folder on its way. */
 async function listFolder(folder: string, signal: AbortSignal): Promise<Labelled[]> {
   const found: Labelled[] = [];
-  const walk = async (path: string, label: string | undefined, depth: number): Promise<void> => {
-    signal.throwIfAborted();
-    const names = (await attempt(path, "read", () => readdir(path))).filter((name) => !name.startsWith(".")).sort();
-    for (const name of names) {
-      const image = join(path, name);
-      const kind = await stat(image).catch(() => undefined);
-      if (kind?.isDirectory() && depth < DEEPEST) await walk(image, label ?? name, depth + 1);
-      else if (label !== undefined && PICTURE.test(name)) found.push({ image, label });
-    }
+  const accept = (path: string) => path.includes("/") && isPictureName(path);
+  const report = (error: SiglipError) => {
+    throw error;
   };
-  await walk(folder, undefined, 0);
+  for await (const image of walk(folder, { accept }, { keep: () => true, report, signal })) {
+    found.push({ image, label: relative(folder, image).split(sep)[0] });
+  }
   if (found.length > 0) return found;
   throw mismatch("bad-input", folder, "a folder of pictures for each class", "none", "name another, or a .csv");
 }
-
-/** Folders are followed no deeper, for links may lead in circles. */
-const DEEPEST = 16;
 
 async function measure(
   model: Siglip,
