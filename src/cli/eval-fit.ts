@@ -51,8 +51,10 @@ export function showFit(fit: Fit, path: string): string {
   const rows: [string, (of: Assessment) => number][] = [
     ["loss", ({ loss }) => loss],
     ["calibration error", ({ calibrationError }) => calibrationError],
-    ["mean probability of true pairs", ({ matching }) => matching],
-    ["mean probability of the others", ({ others }) => others],
+    ["true pairs: mean probability", ({ matching }) => matching.mean],
+    ["true pairs: share over one half", ({ matching }) => matching.overHalf],
+    ["others: mean probability", ({ others }) => others.mean],
+    ["others: share over one half", ({ others }) => others.overHalf],
   ];
   const values = (name: string, was: number, is: number) => [name, was.toPrecision(4), is.toPrecision(4)];
   const table = aligned([
@@ -62,15 +64,15 @@ export function showFit(fit: Fit, path: string): string {
     ...rows.map(([name, of]) => values(name, of(before), of(after))),
   ]);
   const lines = [
-    `Fitted on ${device.dtype} to ${pairs.matching} true pairs and ${pairs.others} others, on which the figures are, too:`,
-    `${steps} Newton steps, to a gradient of ${gradient.toExponential(1)}.`,
+    `Fitted on ${device.dtype} to ${pairs.matching} true pairs and ${pairs.others} others, the figures on these, too:`,
+    `${steps} Newton steps, to a gradient of ${gradient.toExponential(1)}:`,
     table,
     `${plain(path)}: for siglip classify --calibration.`,
   ];
   if (bounded) {
     lines.push(
-      "Every true pair scores above all others, which bounds no fit: it was bounded as if of each kind one more pair had",
-      "been seen either way. Labels that are nearly right would tell more.",
+      "Every true pair scores above all others, which bounds no fit: it was bounded as if of each kind one",
+      "more pair had been seen either way. Labels that are nearly right would tell more.",
     );
   }
   return lines.join("\n");

@@ -24,8 +24,8 @@ export class EvalPictures<Picture extends { readonly image: string }> {
   }
 
   /**
-   * Embeds them in their order and gives each to `take`, numbered without gaps. The first model leaves out those that cannot
-   * be read; later a picture that cannot rejects, for models are compared on the same ones.
+   * Embeds them in their order and gives each to `take`, numbered without gaps. The first model leaves out those that
+   * cannot be read; later a picture that cannot rejects, for models are compared on the same ones.
    */
   async each(
     model: Siglip,
@@ -73,8 +73,9 @@ export class EvalPictures<Picture extends { readonly image: string }> {
 }
 
 /**
- * The same pictures by paths that begin in `folder`, URLs apart. Where they do not lie as the data say, but by their last names alone in
- * that folder, that is how they are taken. Rejects with a SiglipError where none of the first few is there.
+ * The same pictures by paths that begin in `folder`, URLs apart. Where they do not lie as the data say, but by their
+ * last names alone in that folder, that is how they are taken. Rejects with a SiglipError where none of the first few
+ * is there.
  */
 export async function locate<Picture extends { readonly image: string }>(
   pictures: readonly Picture[],

@@ -1,5 +1,5 @@
 import type { Interval } from "../evaluate/bootstrap.ts";
-import { assess } from "../evaluate/calibration.ts";
+import { assess, type Probabilities } from "../evaluate/calibration.ts";
 import { formatCsv } from "../evaluate/csv.ts";
 import type { Classes } from "../evaluate/labelled.ts";
 import { type Difference, difference, type Metric } from "../evaluate/metrics.ts";
@@ -131,8 +131,11 @@ function classTables({ classes }: Report, predictions: Predictions): string[] {
 
 function probabilities({ result, calibration }: Run<Measured>, { prior }: EvalOptions): string {
   const { loss, calibrationError, matching, others } = assess(result.pairs, calibration, { prior });
-  const means = `${matching.toPrecision(3)} of true pairs, ${others.toPrecision(3)} of the others`;
-  return `Probabilities: mean ${means}; loss ${loss.toPrecision(4)}, calibration error ${calibrationError.toPrecision(3)}.`;
+  const over = ({ overHalf }: Probabilities) => `${Number((100 * overHalf).toPrecision(3))}%`;
+  return aligned([
+    ["probability over one half", `of ${over(matching)} of true pairs and ${over(others)} of the others`],
+    ["calibration error, loss", `${calibrationError.toPrecision(3)}, ${loss.toPrecision(4)}`],
+  ]);
 }
 
 function asJson(report: Report, fit: Fit | undefined): unknown {

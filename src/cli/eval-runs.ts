@@ -17,8 +17,8 @@ export interface Run<Result> {
 }
 
 /**
- * Measures on every backend in every precision that were asked for, one after another. Of several, one that cannot be had
- * here is told and left out, and counted in `missing`; rejects where that is true of all.
+ * Measures on every backend in every precision that were asked for, one after another. Of several, one that cannot be
+ * had here is told and left out, and counted in `missing`; rejects where that is true of all.
  */
 export async function measureAll<Result>(
   options: EvalOptions,
@@ -41,6 +41,10 @@ export async function measureAll<Result>(
       const { device, dim, calibration } = model;
       const result = await measure(model);
       runs.push({ device, dim, calibration, result, seconds: (performance.now() - began) / 1000 });
+    } catch (error) {
+      // What others have found, perhaps in hours, is not thrown away.
+      if (runs.length === 0 || !(error instanceof SiglipError) || signal.aborted) throw error;
+      failed.push(error);
     } finally {
       model.dispose();
     }

@@ -86,7 +86,8 @@ async function evaluate(data: string, options: ZeroShotOptions, signal: AbortSig
   const set = new EvalPictures(folder ? pictures : await locate(pictures, options.images ?? dirname(data)));
   const task = { set, classes, templates };
   const { runs, missing } = await measureAll(options, signal, (model) => measure(model, task, options, signal));
-  const size = `${set.pictures.length} pictures of ${classes.keys.length} classes, ${templates.length} templates`;
+  const several = templates.length === 1 ? "" : `, ${templates.length} templates`;
+  const size = `${set.pictures.length} pictures of ${classes.keys.length} classes${several}`;
   const counts = { pictures: set.pictures.length, classes: classes.keys.length, templates };
   await finish({ data, size, counts, set, missing, runs, options, classes }, signal);
 }

@@ -17,8 +17,8 @@ const TAIL = 0.025;
 /**
  * The bootstrap: each statistic of data drawn anew from `units` units with replacement, `resamples` times. The draws
  * depend on the seed and the number of units alone, so that those of two models over the same data can be subtracted,
- * pair by pair. Where nothing is drawn with all of a statistic's units missing, the statistic may give NaN: it is left out
- * by `interval`. [Efron 1979]
+ * pair by pair. Where nothing is drawn with all of a statistic's units missing, the statistic may give NaN: it is
+ * left out by `interval`. [Efron 1979]
  */
 export function bootstrap(
   units: number,
@@ -43,8 +43,8 @@ export function interval(samples: Float64Array): Interval {
 }
 
 /**
- * The same of a share, of `units` units. All or none of them say nothing to the bootstrap, for every draw gives the same;
- * there it is the exact interval of a binomial share. [Clopper and Pearson 1934]
+ * The same of a share, of `units` units. All or none of them say nothing to the bootstrap, for every draw gives the
+ * same; there it is the exact interval of a binomial share. [Clopper and Pearson 1934]
  */
 export function shareInterval(value: number, samples: Float64Array, units: number): Interval {
   const room = 1 - TAIL ** (1 / units);

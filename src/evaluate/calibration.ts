@@ -33,12 +33,22 @@ export interface Fitted extends Scaling {
 export interface Assessment {
   /** Mean of -log sigmoid(±logit) over pairs: what SigLIP is trained on, but for the mean in place of a sum. */
   readonly loss: number;
-  /** Expected calibration error: of pairs in ten equal steps of probability, how far its mean is from the share that match. */
+  /**
+   * Expected calibration error: of pairs in ten equal steps of probability, how far its mean is from the share that
+   * match.
+   */
   readonly calibrationError: number;
-  /** Mean probability of the pairs that match. */
-  readonly matching: number;
-  /** Mean probability of the others. */
-  readonly others: number;
+  /** Of the pairs that match. */
+  readonly matching: Probabilities;
+  /** Of those that do not. */
+  readonly others: Probabilities;
+}
+
+/** Probabilities of one kind of pairs. */
+export interface Probabilities {
+  readonly mean: number;
+  /** The share of pairs that are called more likely to match than not. */
+  readonly overHalf: number;
 }
 
 /** Pairs as a logistic regression takes them. */
@@ -63,9 +73,9 @@ const TOLERANCE = 1e-9;
 const BINS = 10;
 
 /**
- * The scale and bias of least mean sigmoid loss over labelled pairs, by damped Newton steps. The loss is convex, so there
- * is one such scaling; it is only given when the gradient has vanished. Throws a SiglipError where pairs of one kind are
- * missing, all cosines are equal, or matching pairs do not score higher on average.
+ * The scale and bias of least mean sigmoid loss over labelled pairs, by damped Newton steps. The loss is convex, so
+ * there is one such scaling; it is only given when the gradient has vanished. Throws a SiglipError where pairs of one
+ * kind are missing, all cosines are equal, or matching pairs do not score higher on average.
  */
 export function fitScaling(pairs: Pairs, { prior }: CalibrationOptions = {}): Fitted {
   const { matching, others } = pairs.counts;
@@ -113,7 +123,7 @@ export function assess(
   const weigh = weights(pairs, prior);
   const scale = Math.exp(logitScale);
   const bins = Array.from({ length: BINS }, () => ({ weight: 0, probability: 0, matching: 0 }));
-  const kinds = [0, 1].map(() => ({ weight: 0, probability: 0 }));
+  const kinds = [0, 1].map(() => ({ weight: 0, probability: 0, over: 0 }));
   let loss = 0;
   for (const cell of pairs.cells()) {
     const weight = weigh(cell);
@@ -127,10 +137,13 @@ export function assess(
     const kind = kinds[cell.matches ? 1 : 0];
     kind.weight += weight;
     kind.probability += weight * probability;
+    if (probability > 0.5) kind.over += weight;
   }
   const total = bins.reduce((sum, { weight }) => sum + weight, 0);
   const apart = bins.reduce((sum, { probability, matching }) => sum + Math.abs(probability - matching), 0);
-  const [others, matching] = kinds.map(({ weight, probability }) => probability / weight);
+  const [others, matching] = kinds.map(({ weight, probability, over }) => {
+    return { mean: probability / weight, overHalf: over / weight };
+  });
   return { loss: loss / total, calibrationError: apart / total, matching, others };
 }
 

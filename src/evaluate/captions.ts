@@ -25,11 +25,12 @@ type Fields = Readonly<Record<string, unknown>>;
  *
  * - Karpathy's JSON of Flickr30k and COCO: `images` of `{ filename, filepath?, split, sentences: [{ raw }] }`;
  * - COCO's captions: `images` of `{ id, file_name }` and `annotations` of `{ image_id, caption }`;
- * - one JSON object a line, or a JSON list of them: `{ image, caption or captions, split? }`, where the picture may also be
- *   called `file`, `file_name`, `filename` or `path`, and its captions `text` or `texts`; lines of one picture are joined.
+ * - one JSON object a line, or a JSON list of them: `{ image, caption or captions, split? }`, where the picture may
+ *   also be called `file`, `file_name`, `filename` or `path`, and its captions `text` or `texts`; lines of one picture are
+ *   joined.
  *
- * `split` takes one part of what names parts; Karpathy's is "test" by default. `name` is the file's, for errors. Throws a
- * SiglipError for anything else.
+ * `split` takes one part of what names parts; Karpathy's is "test" by default. `name` is the file's, for errors.
+ * Throws a SiglipError for anything else.
  */
 export function parseCaptions(name: string, text: string, split?: string): CaptionData {
   const rows = readRows(name, text);

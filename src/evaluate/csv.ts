@@ -24,7 +24,10 @@ export function parseCsv(name: string, text: string): string[][] {
   return rows;
 }
 
-/** Rows as CSV with line ends as RFC 4180 wants them. A text that a spreadsheet would run as a formula gets a quote before it. */
+/**
+ * Rows as CSV with line ends as RFC 4180 wants them. A text that a spreadsheet would run as a formula gets a quote
+ * before it.
+ */
 export function formatCsv(rows: readonly (readonly (string | number)[])[]): string {
   const shown = (field: string | number) => {
     if (typeof field === "number") return Number.isNaN(field) ? "" : String(field);

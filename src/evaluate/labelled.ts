@@ -17,8 +17,8 @@ const IMAGE = /^(image|path|file|file_?name|filepath|image_path)$/i;
 const LABEL = /^(label|class|class_?name|category)$/i;
 
 /**
- * Pictures and labels of a CSV: two columns, or those that a first row calls by names such as `path` and `label`. Throws a
- * SiglipError for a row that lacks one.
+ * Pictures and labels of a CSV: two columns, or those that a first row calls by names such as `path` and `label`.
+ * Throws a SiglipError for a row that lacks one.
  */
 export function parseLabelled(name: string, text: string): Labelled[] {
   const rows = parseCsv(name, text);
@@ -38,9 +38,10 @@ export function parseLabelled(name: string, text: string): Labelled[] {
 }
 
 /**
- * The classes of labelled pictures, sorted by their keys: each is called by its key, with spaces for underscores, unless
- * a JSON text gives other names: an object from keys to names, which may hold classes that no picture is of, or a list of
- * names in the order of the sorted keys. Throws a SiglipError for names that do not fit, and for less than two classes.
+ * The classes of labelled pictures, sorted by their keys: each is called by its key, with spaces for underscores,
+ * unless a JSON text gives other names: an object from keys to names, which may hold classes that no picture is of,
+ * or a list of names in the order of the sorted keys. Throws a SiglipError for names that do not fit, and for less
+ * than two classes.
  */
 export function nameClasses(
   labels: Iterable<string>,

@@ -16,7 +16,10 @@ export function noPlaces(count: number): Places {
   return { best: new Uint32Array(count), place: new Uint32Array(count), worst: new Uint32Array(count) };
 }
 
-/** Counts one more candidate against a query's right one: by its score, and by whether it stands before it in the data. */
+/**
+ * Counts one more candidate against a query's right one: by its score, and by whether it stands before it in the
+ * data.
+ */
 export function countIn(places: Places, query: number, score: number, right: number, before: boolean): void {
   if (score < right) return;
   places.worst[query]++;
@@ -27,7 +30,9 @@ export function countIn(places: Places, query: number, score: number, right: num
 /** A share of queries whose right one is among the first so many. */
 export interface Share {
   readonly value: number;
-  /** The same if every equal score fell out against the right one, and for it; as `value` where nothing hangs on that. */
+  /**
+   * The same if every equal score fell out against the right one, and for it; as `value` where nothing hangs on that.
+   */
   readonly ties: readonly [low: number, high: number];
 }
 

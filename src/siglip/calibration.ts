@@ -3,7 +3,8 @@ import type { Towers } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
 
 /**
- * How a model's cosines become logits in place of the checkpoint's own `logit_scale` and `logit_bias`: what `siglip eval
+ * How a model's cosines become logits in place of the checkpoint's own `logit_scale` and `logit_bias`: what `siglip
+ * eval
  * --fit` writes, parsed, or two numbers.
  */
 export interface Calibration {
@@ -27,7 +28,9 @@ export interface Calibration {
 /** How far the own scale and bias of a model may lie from those that a calibration names, for their digits in JSON. */
 const CLOSE = 1e-5;
 
-/** The towers with a calibration in place of their own scale and bias. Throws a SiglipError for one of another model. */
+/**
+ * The towers with a calibration in place of their own scale and bias. Throws a SiglipError for one of another model.
+ */
 export function calibrated(
   towers: Towers,
   name: string,

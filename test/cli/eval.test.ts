@@ -16,7 +16,7 @@ const wasm = ["--backend", "wasm", "--dtype", "f32"];
 
 describe("siglip eval", () => {
   tallied(
-    "retrieval gives the demo's reference figures, leaves a bad picture out, and fits probabilities that classify takes",
+    "retrieval gives the reference figures, leaves a bad picture out, and fits probabilities that classify takes",
     { backend: "wasm", precision: "f32" },
     async () => {
       writeFileSync(at("scenes.jsonl"), `${JSON.stringify({ image: "nowhere.png", caption: "a cat" })}\n${captions}`);
@@ -50,7 +50,10 @@ describe("siglip eval", () => {
       });
       expect(written.gradient).toBeLessThan(1e-10);
       expect(written.after.loss).toBeLessThan(written.before.loss);
-      expect(run.probabilities.loss).toBe(written.before.loss);
+      const { loss, matching, others } = run.probabilities;
+      expect(loss).toBe(written.before.loss);
+      expect(matching.overHalf).toBe(reference["true pairs over 0.5"]);
+      expect(others.overHalf).toBeCloseTo(reference["false pairs over 0.5"], 5);
 
       const { file, labels, logits } = JSON.parse(readFileSync("weights/demo/examples/examples.json", "utf8"))
         .examples[0];

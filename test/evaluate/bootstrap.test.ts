@@ -17,8 +17,8 @@ describe("the bootstrap", () => {
   });
 
   it("finds the distribution that can be worked out by hand", () => {
-    // Of two units, worth 0 and 1, two are drawn: their mean is 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4. Four times the
-    // deviation of 4,000 draws is 0.032.
+    // Of two units, worth 0 and 1, two are drawn: their mean is 0, 1/2, 1 with probabilities 1/4, 1/2, 1/4. Four
+    // times the deviation of 4,000 draws is 0.032.
     const [samples] = bootstrap(2, [mean([0, 1])], { resamples: 4000, seed: 1 });
     for (const [value, probability] of [
       [0, 0.25],

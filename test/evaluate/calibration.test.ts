@@ -13,9 +13,9 @@ function pairsOf(rows: readonly (readonly [cosine: number, matching: number, oth
 }
 
 describe("a calibration's fit", () => {
-  // At 0.1 one of four pairs matches, at 0.3 three of four: two parameters give both shares exactly. Logits are -ln 3 and
-  // ln 3, so the scale is 2 ln 3 / 0.2 = 10.986 and the bias -ln 3 - 0.1 * 10.986 = -2.1972. The loss is the entropy of
-  // 1/4: -(1/4 ln 1/4 + 3/4 ln 3/4) = 0.56234.
+  // At 0.1 one of four pairs matches, at 0.3 three of four: two parameters give both shares exactly. Logits are -ln 3
+  // and ln 3, so the scale is 2 ln 3 / 0.2 = 10.986 and the bias -ln 3 - 0.1 * 10.986 = -2.1972. The loss is the
+  // entropy of 1/4: -(1/4 ln 1/4 + 3/4 ln 3/4) = 0.56234.
   const four = pairsOf([
     [0.1, 1, 3],
     [0.3, 3, 1],
@@ -31,8 +31,9 @@ describe("a calibration's fit", () => {
     expect(loss).toBeCloseTo(0.562335, 6);
     expect(calibrationError).toBeCloseTo(0, 9);
     // Of those that match 1/4 of the weight has probability 1/4, 3/4 has 3/4: 0.625; of the others the reverse.
-    expect(matching).toBeCloseTo(0.625, 9);
-    expect(others).toBeCloseTo(0.375, 9);
+    // Over one half is what lies at 0.3: three of four, and one of four.
+    expect(matching).toEqual({ mean: expect.closeTo(0.625, 9), overHalf: 0.75 });
+    expect(others).toEqual({ mean: expect.closeTo(0.375, 9), overHalf: 0.25 });
   });
 
   it("moves with the share of true pairs that is taken for granted", () => {
@@ -44,8 +45,8 @@ describe("a calibration's fit", () => {
   });
 
   it("is assessed as worked out by hand", () => {
-    // Scale 1 and bias 0 give 0.52498 and 0.57444 where the shares are 1/4 and 3/4; both lie in the step from 0.5 to 0.6: the
-    // mean probability there is 0.54971 and the share 0.5, so the error is 0.04971.
+    // Scale 1 and bias 0 give 0.52498 and 0.57444 where the shares are 1/4 and 3/4; both lie in the step from 0.5 to
+    // 0.6: the mean probability there is 0.54971 and the share 0.5, so the error is 0.04971.
     const { loss, calibrationError } = assess(four, { logitScale: 0, logitBias: 0 });
     expect(calibrationError).toBeCloseTo(0.04971, 5);
     // (1/4 ln 1/0.52498 + 3/4 ln 1/0.47502 + 3/4 ln 1/0.57444 + 1/4 ln 1/0.42556) / 2 = 0.67438.

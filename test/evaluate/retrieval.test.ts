@@ -32,10 +32,10 @@ describe("retrieval", () => {
   //  A    .9   .1   .8   .2   .3   .2
   //  B    .5   .2   .7   .1   .75  .3
   //  C    .4   .3   .6   .3   .5   .4
-  // Text to image, the place of the own picture in its column: a1 0 (.9 is best), a2 2 (.2 and .3 are better), b1 1 (.8),
-  // b2 2 (.2 and .3), c1 1 (.75), c2 0. Two of six are first: R@1 = 1/3.
-  // Image to text, the place of the best own caption in its row: A 0 (.9), B 1 (.7 after .75), C 1 (.5 after .6): R@1 = 1/3;
-  // all are among the first five: R@5 = 1.
+  // Text to image, the place of the own picture in its column: a1 0 (.9 is best), a2 2 (.2 and .3 are better), b1 1
+  // (.8), b2 2 (.2 and .3), c1 1 (.75), c2 0. Two of six are first: R@1 = 1/3.
+  // Image to text, the place of the best own caption in its row: A 0 (.9), B 1 (.7 after .75), C 1 (.5 after .6):
+  // R@1 = 1/3; all are among the first five: R@5 = 1.
   const scores = [
     [0.9, 0.1, 0.8, 0.2, 0.3, 0.2],
     [0.5, 0.2, 0.7, 0.1, 0.75, 0.3],
@@ -56,8 +56,8 @@ describe("retrieval", () => {
   });
 
   it("takes equal scores in the order of the data, and tells what hangs on it", async () => {
-    // Every score is the same: by order the first picture is found by its captions, and finds the first of them; all fail if
-    // equals come before, and all succeed if they come after.
+    // Every score is the same: by order the first picture is found by its captions, and finds the first of them; all
+    // fail if equals come before, and all succeed if they come after.
     const same = await measure(
       scores.map((row) => row.map(() => 0.5)),
       owner,

@@ -7,8 +7,8 @@ describe("zero-shot classification", () => {
   //  a1 .9 .1 .0 -> a      a2 .2 .5 .1 -> b, a second     a3 .1 .8 .3 -> b, a third
   //  b1 .1 .7 .2 -> b      b2 .6 .6 .1 -> a by order, b second
   //  c1 .3 .2 .1 -> a, c third
-  // Top-1: a1 and b1, 2/6. Recall: a 1/3, b 1/2, c 0; their mean is 5/18. Precision: a is said of a1, b2, c1: 1/3; b of a2,
-  // a3, b1: 1/3; c of none.
+  // Top-1: a1 and b1, 2/6. Recall: a 1/3, b 1/2, c 0; their mean is 5/18. Precision: a is said of a1, b2, c1: 1/3; b of
+  // a2, a3, b1: 1/3; c of none.
   const rows: [number, number[]][] = [
     [0, [0.9, 0.1, 0]],
     [0, [0.2, 0.5, 0.1]],
