@@ -47,11 +47,19 @@ const WORST = 10;
  */
 export async function finish(report: Report, signal: AbortSignal): Promise<void> {
   const { options, set, data, runs, missing } = report;
-  const fit = options.fit === undefined ? undefined : await fitTo(options.fit, runs[0], report, signal);
+  let unfit: unknown;
+  const fit =
+    options.fit === undefined
+      ? undefined
+      : await fitTo(options.fit, runs[0], report, signal).catch((error) => {
+          unfit = error;
+          return undefined;
+        });
   if (options.json) printJson(asJson(report, fit));
   else if (options.csv) process.stdout.write(formatCsv(csvRows(report)));
   else print(asText(report, fit));
   set.tellFailed();
+  if (unfit) throw unfit;
   const incomplete = set.incomplete(data);
   if (incomplete) throw incomplete;
   if (missing === 0) return;

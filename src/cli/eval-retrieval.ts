@@ -7,6 +7,7 @@ import { Pairs } from "../evaluate/pairs.ts";
 import { retrievalPlaces } from "../evaluate/retrieval.ts";
 import { readFile } from "../node/file.ts";
 import type { Siglip } from "../node.ts";
+import type { Embeddings } from "../siglip/embeddings.ts";
 import { SiglipError } from "../support/error.ts";
 import { addEvalOptions, checkEvalOptions, type EvalOptions } from "./eval-options.ts";
 import { EvalPictures, locate } from "./eval-pictures.ts";
@@ -93,27 +94,33 @@ async function measure(
   }
 }
 
+/** Captions, one a row. Twins are embedded once, so that they tie to the last digit wherever they stand in a batch. */
 async function embedCaptions(
   model: Siglip,
   pictures: readonly Captioned[],
   count: number,
   signal: AbortSignal,
-): Promise<{ data: Float32Array; shape: readonly [number, number] }> {
-  const data = new Float32Array(count * model.dim);
-  const progress = new Progress("captions", signal, count);
-  const all = function* () {
-    for (const { captions } of pictures) yield* captions;
-  };
+): Promise<Embeddings> {
+  const { dim } = model;
+  const data = new Float32Array(count * dim);
+  const rows = new Map<string, number[]>();
+  let row = 0;
+  for (const caption of pictures.flatMap(({ captions }) => captions)) {
+    const twins = rows.get(caption);
+    if (twins) twins.push(row++);
+    else rows.set(caption, [row++]);
+  }
+  const progress = new Progress("captions", signal, rows.size);
   try {
-    for await (const { first, embeddings } of model.embedStream(all(), { kind: "text", signal })) {
+    for await (const { first, items, embeddings } of model.embedStream(rows.keys(), { kind: "text", signal })) {
       for (const [index, embedding] of embeddings.entries()) {
         if (embedding instanceof SiglipError) throw embedding;
-        data.set(embedding, (first + index) * model.dim);
+        for (const twin of rows.get(items[index])!) data.set(embedding, twin * dim);
       }
-      progress.update(first + embeddings.length, count);
+      progress.update(first + embeddings.length, rows.size);
     }
   } finally {
     progress.stop();
   }
-  return { data, shape: [count, model.dim] };
+  return { data, shape: [count, dim] };
 }
