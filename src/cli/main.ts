@@ -16,6 +16,7 @@ import { readPackageFile } from "./package-file.ts";
 import { addPlan } from "./plan.ts";
 import { addSearch } from "./search.ts";
 import { addServe } from "./serve.ts";
+import { addSort } from "./sort.ts";
 import { tell } from "./terminal.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
@@ -50,6 +51,7 @@ addPlan(program, interrupt.signal);
 addMerge(program, interrupt.signal);
 addSearch(program, interrupt.signal);
 addDedupe(program, interrupt.signal);
+addSort(program, interrupt.signal);
 addServe(program, interrupt.signal);
 addEval(program, interrupt.signal);
 addInfo(program, interrupt.signal);

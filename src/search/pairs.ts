@@ -39,7 +39,7 @@ const AT_ONCE = 64;
 /** With fewer columns than this none are left out. */
 const NARROW = 512;
 
-/** All pairs of rows whose score is at least `above`, some at a time: those of a block with itself and those before it. */
+/** All pairs of rows whose score is at least `above`, some at a time: those of a block and it or one before it. */
 export async function* findPairs(rows: Rows, query: PairQuery): AsyncGenerator<Pair[], void, undefined> {
   const { signal, above, onProgress } = query;
   const { size: count, width } = rows;

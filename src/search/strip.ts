@@ -53,8 +53,8 @@ export class Strip {
   }
 
   /**
-   * The pairs of one of these rows, which have been held before, and one that is held, whose dot product may reach `above`:
-   * their places among these and among those, one after the other. Undefined where there are more than `most`.
+   * The pairs of one of these rows, which have been held before, and one that is held, whose dot product may reach
+   * `above`: their places among these and among those, one after the other. Undefined where there are more than `most`.
    */
   async likely(
     from: number,

@@ -145,8 +145,8 @@ export abstract class VectorIndex {
   }
 
   /**
-   * Embeddings joined into groups wherever two are near each other, so that the ends of a chain may be further apart: in each
-   * the first is the one added first, and the score of all is that with it. Those that are near no other are in no group.
+   * Embeddings joined into groups wherever two are near each other, so that the ends of a chain may be further apart. In
+   * each the one added first is the first, and the scores are those with it. Those near no other are in no group.
    */
   async groups(options: NearOptions): Promise<Hit[][]> {
     const { Groups } = await import("./groups.ts");

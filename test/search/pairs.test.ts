@@ -4,8 +4,11 @@ import type { Pair } from "../../src/search/pairs.ts";
 import { mismatch } from "../../src/support/error.ts";
 
 /** Numbers that look random and are the same at every run, from -1 to 1. */
-function noise(count: number, seed = 1): Float32Array {
-  return Float32Array.from({ length: count }, (_, i) => (Math.imul(i + seed, 0x9e3779b1) >> 8) / 2 ** 23);
+function noise(count: number, seed: number): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => {
+    const mixed = Math.imul(i ^ (i >>> 7) ^ seed, 0x9e3779b1);
+    return (Math.imul(mixed ^ (mixed >>> 15), 0x85ebca6b) >> 8) / 2 ** 23;
+  });
 }
 
 /** Rows of length 1, each some of the one so many before it and of what is common to all. */
@@ -46,8 +49,8 @@ async function sorted(pairs: AsyncIterable<Pair>): Promise<Pair[]> {
 describe("pairs", () => {
   for (const [what, count, width, period, common, above] of [
     ["of few, in loops", 300, 24, 7, 0, 0.9],
-    ["of several blocks", 4300, 16, 1000, 1, 0.97],
-    ["by some columns", 700, 520, 40, 1, 0.95],
+    ["of several blocks", 4300, 16, 1000, 0.3, 0.97],
+    ["by some columns", 700, 520, 40, 0.5, 0.95],
     ["by all columns, since some leave too many", 700, 520, 40, 3, 0.93],
   ] as const) {
     it(`are those that comparing every two in float64 finds: ${what}`, async () => {
@@ -55,7 +58,7 @@ describe("pairs", () => {
       const rows = near(count, width, period, common);
       index.add(rows);
       const wanted = bruteForce(rows, width, above);
-      expect(wanted.length).toBeGreaterThan(count / 10);
+      expect(wanted.length).toBeGreaterThan(count / 20);
       expect(await sorted(index.pairs({ above }))).toEqual(wanted);
     });
   }
