@@ -3,6 +3,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { checkWritable, writeFileAtomic } from "../node/file.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
+import { addCalibrationOption } from "./calibration.ts";
 import { copyPicture, makeFolder } from "./copy-picture.ts";
 import { csvLine } from "./csv.ts";
 import { encoded } from "./encoded.ts";
@@ -41,7 +42,7 @@ export function addSort(program: Command, signal: AbortSignal): void {
     .option("--out <file>", "a CSV file to be written (default: printed, unless pictures are copied)")
     .option("--copy-to <folder>", "copy each picture into the folder of its most probable label in this one")
     .option("--above <probability>", "below this a picture has no label", parseProbability, 0);
-  addRunOptions(addIndexModelOption(command)).addHelpText(
+  addRunOptions(addIndexModelOption(addCalibrationOption(command))).addHelpText(
     "after",
     `
 The pictures are not looked at again: their embeddings are compared with the labels'. Every
