@@ -86,8 +86,8 @@ export async function readBody(request: Request, { maxBody, bodyTime }: BodyLimi
 async function within<R>(promise: Promise<R>, milliseconds: number): Promise<R> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<never>((_, reject) => {
-    const refusal = bad("body", "all of it in time", "a slow one", "send it faster, or in parts", 408);
-    timer = setTimeout(() => reject(refusal), Math.max(0, milliseconds));
+    const onLate = () => reject(bad("body", "all of it in time", "a slow one", "send it faster, or in parts", 408));
+    timer = setTimeout(onLate, Math.max(0, milliseconds));
   });
   try {
     return await Promise.race([promise, late]);

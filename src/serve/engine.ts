@@ -64,22 +64,19 @@ export class Engine {
 
   /** Embeddings [dim] in the order of the inputs; rejects as `Batcher.add` does, with the number of a bad input. */
   async embed(inputs: readonly Input[], signal: AbortSignal): Promise<Float32Array[]> {
+    const items = await this.fetchAll(inputs, signal);
+    const kinds = (["image", "text"] as const).map((kind) => ({
+      kind,
+      indices: [...items.keys()].filter((index) => (typeof items[index] === "string") === (kind === "text")),
+    }));
     const rows: Float32Array[] = new Array(inputs.length);
-    await this.together(signal, async (both) => {
-      const items = await this.fetchAll(inputs, both);
-      const parts = (["image", "text"] as const).map((kind) => ({
-        kind,
-        indices: [...items.keys()].filter((index) => (typeof items[index] === "string") === (kind === "text")),
-      }));
-      const run = async ({ kind, indices }: (typeof parts)[number]) => {
-        if (indices.length === 0) return;
-        const part = indices.map((index) => items[index]);
-        const found = await this.batchers[kind].add(part, both).catch((error) => {
-          throw error instanceof ItemError ? new ItemError(indices[error.index], error.cause) : error;
-        });
-        for (const [at, index] of indices.entries()) rows[index] = found[at];
-      };
-      await Promise.all(parts.map(run));
+    const parts = kinds.filter(({ indices }) => indices.length > 0);
+    await together(parts, signal, async ({ kind, indices }, both) => {
+      const part = indices.map((index) => items[index]);
+      const found = await this.batchers[kind].add(part, both).catch((error) => {
+        throw error instanceof ItemError ? new ItemError(indices[error.index], error.cause) : error;
+      });
+      for (const [at, index] of indices.entries()) rows[index] = found[at];
     });
     return rows;
   }
@@ -124,30 +121,42 @@ export class Engine {
   /** Texts, and pictures' bytes; those named by a URL are fetched. */
   private async fetchAll(inputs: readonly Input[], signal: AbortSignal): Promise<(Uint8Array | string)[]> {
     const items: (Uint8Array | string)[] = new Array(inputs.length);
-    const queue = inputs.entries();
-    const work = async (both: AbortSignal) => {
-      for (const [index, input] of queue) {
-        if (input.kind === "text") items[index] = input.text;
-        else if (input.kind === "image") items[index] = input.bytes;
-        else {
-          items[index] = await this.fetchPicture!(input.url, both).catch((error) => {
-            throw both.aborted ? error : new ItemError(index, error);
-          });
-        }
+    const places: [index: number, url: URL][] = [];
+    for (const [index, input] of inputs.entries()) {
+      if (input.kind === "url") places.push([index, input.url]);
+      else items[index] = input.kind === "text" ? input.text : input.bytes;
+    }
+    const queue = places.values();
+    const workers = Array.from({ length: Math.min(FETCHES, places.length) });
+    await together(workers, signal, async (_, all) => {
+      for (const [index, url] of queue) {
+        items[index] = await this.fetchPicture!(url, all).catch((error) => {
+          throw all.aborted ? error : new ItemError(index, error);
+        });
       }
-    };
-    await this.together(signal, (both) => Promise.all(Array.from({ length: FETCHES }, () => work(both))));
+    });
     return items;
   }
+}
 
-  /** Runs parts of one request; where one fails the others are aborted. */
-  private async together(signal: AbortSignal, run: (both: AbortSignal) => Promise<unknown>): Promise<void> {
-    const own = new AbortController();
-    try {
-      await run(AbortSignal.any([signal, own.signal]));
-    } catch (error) {
-      own.abort();
-      throw error;
-    }
+/** Runs the parts of one request at a time; where one fails the others are aborted. */
+async function together<Part>(
+  parts: readonly Part[],
+  signal: AbortSignal,
+  run: (part: Part, all: AbortSignal) => Promise<void>,
+): Promise<void> {
+  if (parts.length === 0) return;
+  if (parts.length === 1) return run(parts[0], signal);
+  const own = new AbortController();
+  const relay = () => own.abort(signal.reason);
+  if (signal.aborted) relay();
+  signal.addEventListener("abort", relay);
+  try {
+    await Promise.all(parts.map((part) => run(part, own.signal)));
+  } catch (error) {
+    own.abort(error);
+    throw error;
+  } finally {
+    signal.removeEventListener("abort", relay);
   }
 }
