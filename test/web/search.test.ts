@@ -1,10 +1,11 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import type { BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, Download, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect } from "vitest";
+import { Siglip, VectorIndex } from "../../src/node.ts";
 import { inChromium } from "../browser/setup.ts";
 import { keepScreenshots, openWebsite, phoneWidths, type Website } from "../browser/website.ts";
 
@@ -17,10 +18,12 @@ const scenes = captions.slice(0, 24);
 
 let website: Website;
 let folder: string;
+let indexFile: string;
 let context: BrowserContext;
 beforeAll(async () => {
   website = await openWebsite();
   folder = mkdtempSync(join(tmpdir(), "photos-"));
+  indexFile = join(mkdtempSync(join(tmpdir(), "index-")), "pictures.safetensors");
   mkdirSync(join(folder, "inner"));
   for (const [index, { file }] of scenes.entries()) {
     cpSync(join(samples, file), join(folder, index % 2 ? "inner" : "", file), { preserveTimestamps: true });
@@ -30,7 +33,7 @@ beforeAll(async () => {
 });
 afterAll(async () => {
   await website?.[Symbol.asyncDispose]();
-  if (folder) rmSync(folder, { recursive: true });
+  if (folder) for (const made of [folder, dirname(indexFile)]) rmSync(made, { recursive: true });
 });
 
 /** Waits until the status says something, and gives all that it says. */
@@ -62,6 +65,12 @@ async function seek(page: Page, text: string, file: string): Promise<void> {
   );
 }
 
+/** What a button has the browser save. */
+async function download(page: Page, button: string): Promise<Download> {
+  const [saved] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  return saved;
+}
+
 describe("a folder of photos", () => {
   inChromium("is embedded, paused and resumed, and searched by text and by picture", "cpu", async () => {
     context = await website.newContext();
@@ -76,11 +85,9 @@ describe("a folder of photos", () => {
     const [reason] = await page.locator("#unread-list li").allTextContents();
     expect(reason).toMatch(/^broken.png: wanted [^:]*, found .*; .*\.$/);
     await page.click("text=1 picture could not be read");
-    const saving = page.waitForEvent("download");
-    await page.click("#save-unread");
-    const saved = await saving;
-    expect(saved.suggestedFilename()).toBe("not-read.txt");
-    expect(await text(await saved.createReadStream())).toBe(`${reason}\n`);
+    const list = await download(page, "#save-unread");
+    expect(list.suggestedFilename()).toBe("not-read.txt");
+    expect(await text(await list.createReadStream())).toBe(`${reason}\n`);
 
     for (const { file, caption } of scenes.filter((_, index) => index % 5 === 3)) await seek(page, caption, file);
     await page.setInputFiles("#query-file", join(samples, scenes[6].file));
@@ -118,7 +125,39 @@ describe("a folder of photos", () => {
     await page.waitForFunction(() => document.querySelectorAll("#grid li").length === 24);
     const { wide, contents } = await phoneWidths(page);
     expect(contents).toBe(wide);
+    const saved = await download(page, "#save-index");
+    expect(saved.suggestedFilename()).toBe("pictures.safetensors");
+    await saved.saveAs(indexFile);
     await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.close();
+  });
+
+  inChromium("is saved as an index, which opens elsewhere without the pictures", "cpu", async () => {
+    using index = await VectorIndex.load(indexFile);
+    expect(index.origin).toMatchObject({ model: "demo", dtype: "f16" });
+    using model = await Siglip.load("demo", { dtype: "f16", towers: ["text"] });
+    const { file, caption } = scenes[8];
+    const [hit] = await index.search(await model.embedTexts([caption]), { most: 1 });
+    expect(hit.name).toBe(`${basename(folder)}/${file}`);
+
+    const { page, faults } = await website.visit();
+    await page.click("nav a[href='#search']");
+    await status(page, "No pictures yet");
+    await page.waitForFunction(() => document.querySelector("#model-button")!.textContent!.includes("f16"));
+    await page.setInputFiles("#index-file", { name: "bad.safetensors", mimeType: "", buffer: Buffer.from("{") });
+    await page.waitForSelector("#search-status.failed");
+    expect(await page.textContent("#search-status")).toMatch(/^bad\.safetensors: wanted .*, found .*; .*\.$/);
+    await page.setInputFiles("#index-file", indexFile);
+    await status(page, "24 pictures added from pictures.safetensors.");
+    await keepScreenshots(page, "index");
+    expect(await page.innerText("#grid li:first-child button")).toContain(`${basename(folder)}/`);
+    await seek(page, caption, file);
+    // Once the folder is at hand its pictures are known by size and date, and shown.
+    await page.setInputFiles("#folder-input", folder);
+    await status(page, "24 pictures to search");
+    await page.waitForFunction(() => document.querySelector<HTMLImageElement>("#grid img")!.naturalWidth > 0);
+    expect(await page.textContent("#unread summary")).toBe("1 picture could not be read");
+    expect(faults).toEqual([]);
     await page.close();
   });
 

@@ -39,6 +39,8 @@ export class RemoteModel {
   readonly towers: readonly ("image" | "text")[];
   /** What was odd but harmless while it loaded. */
   readonly warnings: readonly string[];
+  /** What it says of itself in a file of its embeddings. */
+  readonly origin: Facts["origin"];
   private readonly version: string | undefined;
   private readonly logit: Facts["logit"];
   private readonly worker: ModelWorker;
@@ -49,6 +51,7 @@ export class RemoteModel {
     this.towers = towers;
     this.dim = facts.dim;
     this.device = facts.device;
+    this.origin = facts.origin;
     this.version = facts.version;
     this.warnings = facts.warnings;
     this.logit = facts.logit;

@@ -1,6 +1,7 @@
 // The worker that a model lives in: the library's calls, for the page to call.
 import { expose } from "comlink";
 import { type Embeddings, type LoadProgress, Siglip, SiglipError } from "../../index.ts";
+import { originOf } from "./origin.ts";
 import type { ModelOptions, ModelSource, NextPicture, Picture, TakeResults } from "./remote.ts";
 
 let model: Siglip;
@@ -11,7 +12,8 @@ const calls = {
     const warnings: string[] = [];
     const onWarning = (warning: string) => void warnings.push(warning);
     model = await Siglip.load(source, { ...options, onProgress, onWarning });
-    return { dim: model.dim, device: model.device, version: model.version, logit: readLogit(model), warnings };
+    const { dim, device, version } = model;
+    return { dim, device, version, origin: originOf(source, model), logit: readLogit(model), warnings };
   },
   embedImages: (images: readonly Picture[]) => model.embedImages(images),
   /** Resolves once `next` has no more pictures and `take` has what became of all. */

@@ -1,4 +1,4 @@
-import type { Kept } from "./store.ts";
+import { idOf, type Kept } from "./store.ts";
 
 /** A picture that can be read. */
 export interface Found extends Kept {
@@ -79,7 +79,9 @@ function isPicture({ name, type }: File): boolean {
 }
 
 function found(folder: string, path: string, file: File): Found {
-  return { id: `${folder}/${path} ${file.size} ${file.lastModified}`, folder, path, open: async () => file };
+  // As siglip embed stamps files, so that a file of embeddings is recognised on either side.
+  const id = idOf(`${folder}/${path}`, `${file.size}-${file.lastModified}`);
+  return { id, folder, path, open: async () => file };
 }
 
 function sorted(pictures: Found[]): Found[] {

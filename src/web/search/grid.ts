@@ -4,6 +4,8 @@ import { make } from "../dom.ts";
 export interface Cell {
   readonly id: string;
   readonly name: string;
+  /** What stands for the picture where there is none to show: its whole path. */
+  readonly path: string;
   readonly note: string;
   readonly action: string;
 }
@@ -18,7 +20,7 @@ export class Grid {
   private readonly root: HTMLElement;
   private readonly pictureOf: (id: string) => Promise<string | undefined>;
   private count = 0;
-  private cellAt: (index: number) => Cell = () => ({ id: "", name: "", note: "", action: "" });
+  private cellAt: (index: number) => Cell = () => ({ id: "", name: "", path: "", note: "", action: "" });
   private readonly drawn = new Map<number, HTMLElement>();
   private asked = 0;
 
@@ -83,11 +85,12 @@ export class Grid {
     }
   }
 
-  private fill(cell: HTMLElement, { id, name, note, action }: Cell): void {
+  private fill(cell: HTMLElement, { id, name, path, note, action }: Cell): void {
     const [button, caption] = cell.children as unknown as HTMLElement[];
     caption.children[0].textContent = name;
     caption.children[1].textContent = note;
     const image = button.firstElementChild as HTMLImageElement;
+    button.children[1].textContent = path;
     if (cell.dataset.id !== id) {
       cell.dataset.id = id;
       button.setAttribute("aria-label", action);
@@ -101,6 +104,6 @@ export class Grid {
 }
 
 function emptyCell(): HTMLElement {
-  const button = make("button", { type: "button" }, make("img", { alt: "" }));
+  const button = make("button", { type: "button" }, make("img", { alt: "" }), make("span", { "aria-hidden": "true" }));
   return make("li", {}, button, make("div", { class: "caption" }, make("span"), make("span")));
 }

@@ -1,14 +1,16 @@
-import { duration } from "../../support/units.ts";
 import { formatPercent } from "../classify/bars.ts";
 import type { AppContext } from "../context.ts";
 import { byId, sentence } from "../dom.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import { TextCache } from "../models/texts.ts";
+import { describe } from "./describe.ts";
+import { startExchange } from "./exchange-buttons.ts";
 import { type Folder, fromDrop, fromFiles, fromHandle, fromSamples } from "./files.ts";
 import { type Cell, Grid } from "./grid.ts";
 import { LargeView, type Shown } from "./large.ts";
 import { Library, type Match } from "./library.ts";
 import { type Cut, cutByPicture, cutByText } from "./relevant.ts";
+import { nameOf } from "./store.ts";
 import { countUnread, UnreadList } from "./unread.ts";
 
 /** How long typing rests before the text is embedded, in milliseconds. */
@@ -24,6 +26,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   const progress = byId("index-progress", HTMLProgressElement);
   const pause = byId("pause", HTMLButtonElement);
   const forget = byId("forget", HTMLButtonElement);
+  const saveIndex = byId("save-index", HTMLButtonElement);
   const folderInput = byId("folder-input", HTMLInputElement);
   const sought = byId("sought", HTMLElement);
   const showAll = byId("show-all", HTMLButtonElement);
@@ -32,7 +35,8 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   let texts: TextCache | undefined;
   let query: Query | undefined;
   let turn = 0;
-  let problem = "";
+  /** What was last done with a folder or a file, as long as it is to be read. */
+  let note = { text: "", failed: false };
   /** What stands in the grid. */
   let shown: readonly (Pick<Match, "id"> & Partial<Match>)[] = [];
   /** Whether what does not fit the query is shown as well. */
@@ -47,6 +51,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   );
   const large = new LargeView(largeAt);
   const unread = new UnreadList();
+  const openIndex = startExchange({ library, model: () => model, tell });
 
   /** Shows how far things are, and what the query finds by now. */
   function refresh(): void {
@@ -54,36 +59,27 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     const running = indexer?.running ?? false;
     progress.hidden = pause.hidden = !running;
     forget.hidden = library.pictures.size === 0;
+    saveIndex.hidden = library.size === 0;
     if (indexer) {
       progress.max = indexer.total;
       progress.value = indexer.done;
       pause.textContent = indexer.paused ? "Go on" : "Pause";
     }
     unread.show([...library.unread.values()]);
-    if (wasRunning && !running) context.announce(`${describe()} ${countUnread(library.unread.size)}`);
+    if (wasRunning && !running) context.announce(`${describe(library)} ${countUnread(library.unread.size)}`);
     wasRunning = running;
     void search();
-  }
-
-  function describe(): string {
-    const { indexer, size, pictures, unread } = library;
-    if (indexer?.problem) return indexer.problem;
-    if (indexer?.running) {
-      const left = indexer.paused ? ", paused" : indexer.left === undefined ? "" : `, ${duration(indexer.left)} left`;
-      return `${indexer.done} of ${indexer.total} pictures embedded${left}.`;
-    }
-    if (library.full) return library.full;
-    if (pictures.size === 0) return "No pictures yet: choose a folder, or drop one here.";
-    if (!library.ready)
-      return `${pictures.size} pictures are kept here; they can be searched once the model is loaded.`;
-    const missing = pictures.size - size - unread.size;
-    const kept = `${size} ${size === 1 ? "picture" : "pictures"} to search`;
-    return missing > 0 ? `${kept}; ${missing} more once their folder is chosen again for this model.` : `${kept}.`;
   }
 
   function say(text: string, failed = false): void {
     status.textContent = text;
     status.classList.toggle("failed", failed);
+  }
+
+  function tell(text: string, failed = false): void {
+    note = { text, failed };
+    context.announce(text);
+    refresh();
   }
 
   async function search(byUser = false): Promise<void> {
@@ -99,7 +95,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
       show(matches, all ? undefined : cut);
       if (byUser && cut) context.announce(inWords(cut));
       const found = matches ? ` ${cut ? `${fitting(cut)} ` : ""}Searched in ${took.toFixed(1)} ms.` : "";
-      say(problem || describe() + found, Boolean(problem || library.indexer?.problem));
+      say(note.text || describe(library) + found, note.text ? note.failed : Boolean(library.indexer?.problem));
     } catch (error) {
       if (mine === turn) say(sentence(error), true);
     }
@@ -117,7 +113,10 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     showAll.textContent = `Show all ${matches?.length ?? ""}`;
     grid.show(shown.length, (index): Cell => {
       const name = nameAt(index);
-      return { id: shown[index].id, name, note: noteAt(index), action: `${name}: open large` };
+      const { id } = shown[index];
+      const picture = library.pictures.get(id);
+      const path = picture ? nameOf(picture) : "";
+      return { id, name, path, note: noteAt(index), action: `${name}: open large` };
     });
   }
 
@@ -160,13 +159,13 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   async function take(folder: Promise<Folder>): Promise<void> {
     try {
       const found = await folder;
-      problem = found.pictures.length === 0 ? `No pictures were found in ${found.name}; choose another folder.` : "";
+      const none = `No pictures were found in ${found.name}; choose another folder.`;
+      note = found.pictures.length === 0 ? { text: none, failed: true } : { text: "", failed: false };
       await library.add(found);
     } catch (error) {
       // Whoever closes the browser's own dialog wants nothing.
       if ((error as Error).name === "AbortError") return;
-      problem = sentence(error);
-      refresh();
+      tell(sentence(error), true);
     }
   }
 
@@ -193,6 +192,7 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
   input.addEventListener("input", () => {
     clearPicture();
     all = false;
+    note = { text: "", failed: false };
     const text = input.value.trim();
     query = text === "" ? undefined : { text };
     clearTimeout(typing);
@@ -234,13 +234,15 @@ export async function mountSearch(root: HTMLElement, context: AppContext): Promi
     if (!confirm("Forget all pictures, thumbnails and embeddings that this browser keeps?")) return;
     clearPicture();
     input.value = "";
+    note = { text: "", failed: false };
     await library.forget();
   });
   addEventListener("dragover", (event) => root.hidden || event.preventDefault());
   addEventListener("drop", (event) => {
     if (root.hidden || !event.dataTransfer) return;
     event.preventDefault();
-    void take(fromDrop(event.dataTransfer));
+    const [file] = event.dataTransfer.files;
+    void (file?.name.endsWith(".safetensors") ? openIndex(file) : take(fromDrop(event.dataTransfer)));
   });
 
   context.onModel(async (loaded) => {

@@ -2,7 +2,8 @@ import { VectorIndex } from "../../browser/vector-index.ts";
 import type { RemoteModel } from "../models/remote.ts";
 import type { Folder, Found } from "./files.ts";
 import { Indexer } from "./indexer.ts";
-import { type Entry, type Kept, PictureStore } from "./store.ts";
+import { type Entry, type Kept, nameOf, PictureStore } from "./store.ts";
+import { makeThumbnail } from "./thumbnail.ts";
 
 /** Most addresses of thumbnails that are held; far more than a window shows. */
 const ADDRESSES = 2000;
@@ -54,6 +55,11 @@ export class Library {
     return this.embedded.size;
   }
 
+  /** Those that can be searched, by id. */
+  get searchable(): string[] {
+    return this.ids.filter((id) => this.pictures.has(id));
+  }
+
   /** All pictures by id that are not known to be no good. */
   get readable(): string[] {
     return [...this.pictures.keys()].filter((id) => !this.unread.has(id));
@@ -102,6 +108,37 @@ export class Library {
     else this.start();
   }
 
+  /**
+   * Adds pictures that come with embeddings by the model in use, part by part, but for those of a name that is there.
+   * Resolves with how many; ends early where another model comes.
+   */
+  async addEmbedded(parts: AsyncIterable<readonly Entry[]>): Promise<number> {
+    const { model } = this;
+    this.indexer?.stop();
+    const ids = new Map([...this.pictures.values()].map((picture) => [nameOf(picture), picture.id]));
+    const isTaken = (id: string) => this.embedded.has(id) || this.found.has(id);
+    let added = 0;
+    try {
+      for await (const part of parts) {
+        if (this.model !== model) break;
+        const fresh = part.filter(({ picture }) => {
+          const { id } = picture;
+          const there = ids.get(nameOf(picture));
+          if (this.embedded.has(id) || (there !== undefined && there !== id && isTaken(there))) return false;
+          ids.set(nameOf(picture), id);
+          this.pictures.set(id, picture);
+          return true;
+        });
+        await this.keep(fresh);
+        added += fresh.length;
+        this.onChange();
+      }
+    } finally {
+      if (this.model === model) this.start();
+    }
+    return added;
+  }
+
   /** The pictures nearest to an embedding, best first. */
   async search(query: Float32Array): Promise<Match[]> {
     // Another model may come, and pictures may go, while this one's are searched.
@@ -128,7 +165,7 @@ export class Library {
   async thumbnail(id: string): Promise<string | undefined> {
     const known = this.addresses.get(id);
     if (known) return known;
-    const blob = await this.store?.thumbnail(id).catch(() => undefined);
+    const blob = (await this.store?.thumbnail(id).catch(() => undefined)) ?? (await this.makeUp(id));
     return blob && this.remember(id, blob);
   }
 
@@ -141,6 +178,15 @@ export class Library {
     this.full = undefined;
     await this.store?.clear();
     if (this.model) await this.use(this.model);
+  }
+
+  /** The thumbnail of a picture whose embedding came in a file, once its folder has been chosen. */
+  private async makeUp(id: string): Promise<Blob | undefined> {
+    if (!this.embedded.has(id)) return undefined; // it is made beside the embedding
+    const original = await this.original(id);
+    const thumbnail = original && (await makeThumbnail(original));
+    if (thumbnail) await this.store?.addThumbnail(id, thumbnail).catch(() => {});
+    return thumbnail;
   }
 
   private start(): void {

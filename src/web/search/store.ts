@@ -3,9 +3,24 @@ import { type DBSchema, type IDBPDatabase, openDB } from "idb";
 /** A picture as it lies in its folder; another size or date makes another picture of it. */
 export interface Kept {
   readonly id: string;
-  /** The chosen folder's name, and the path below it. */
+  /** The chosen folder's name, and the path below it. Without a folder the path is all that is known. */
   readonly folder: string;
   readonly path: string;
+}
+
+/** What a file of embeddings calls a picture. */
+export function nameOf({ folder, path }: Pick<Kept, "folder" | "path">): string {
+  return folder === "" ? path : `${folder}/${path}`;
+}
+
+/** A picture by its name and by what changes with its content, if that is known. */
+export function idOf(name: string, stamp: string): string {
+  return stamp === "" ? name : `${name} ${stamp}`;
+}
+
+/** The stamp in a picture's id. */
+export function stampOf(picture: Kept): string {
+  return picture.id.slice(nameOf(picture).length + 1);
 }
 
 /** What is kept of a picture once it has been embedded. */
@@ -75,6 +90,11 @@ export class PictureStore {
       ];
     });
     await Promise.all([...puts, transaction.done]);
+  }
+
+  /** Adds the thumbnail of a picture that came without. */
+  async addThumbnail(id: string, thumbnail: Blob): Promise<void> {
+    await this.database.put("thumbnails", await thumbnail.arrayBuffer(), id);
   }
 
   /** Removes pictures and their thumbnails; embeddings go with them. */
