@@ -1,0 +1,111 @@
+import type { Job } from "bullmq";
+import { connect } from "./open.ts";
+import type { ShardDone, ShardProgress, ShardTask } from "./shard-queue.ts";
+
+/** Does one shard; rejects where it cannot, with the signal's reason once that is aborted. */
+export type DoShard = (
+  task: ShardTask,
+  onProgress: (progress: ShardProgress) => void,
+  signal: AbortSignal,
+) => Promise<ShardDone>;
+
+/** Options of a worker. */
+export interface WorkOptions {
+  readonly name: string;
+  /** Seconds after which a worker that says nothing is taken for dead and its shard given to another. */
+  readonly lock: number;
+  /** Whether to end once nothing waits and nothing is in work. */
+  readonly untilEmpty: boolean;
+  /** Gives the shard in work back and ends; it is no failure of that shard. */
+  readonly signal: AbortSignal;
+  /** Told of each shard that is done, given back or has failed. */
+  readonly onShard: (task: ShardTask, outcome: ShardDone | Error) => void;
+}
+
+/** How often a shard may die with its worker: machines that are taken away are common where there are many. */
+const DEATHS = 100;
+
+/** How often progress is told, in milliseconds. */
+const TELL = 2000;
+
+/** Shards done and failed by this worker. */
+export interface Worked {
+  readonly done: number;
+  readonly failed: number;
+}
+
+/**
+ * Takes shards from a queue, one at a time, until the signal or, where it is to, until there are none. The lock on a shard
+ * is renewed while it is in work; who was held up for longer than it lasts finishes all the same, and what two have done
+ * is one file. Rejects where the queue cannot be reached at the beginning.
+ */
+export async function work(url: string, options: WorkOptions, doShard: DoShard): Promise<Worked> {
+  const { bullmq, redis, close } = await connect(url);
+  const { name, lock, untilEmpty, signal, onShard } = options;
+  let done = 0;
+  let failed = 0;
+  const run = async (job: Job<ShardTask, ShardDone>, token?: string): Promise<ShardDone> => {
+    let told = 0;
+    const tell = (progress: ShardProgress) => {
+      if (Date.now() - told < TELL) return;
+      told = Date.now();
+      job.updateProgress({ ...progress }).catch(() => {});
+    };
+    try {
+      const result = await doShard(job.data, tell, signal);
+      done++;
+      onShard(job.data, result);
+      return result;
+    } catch (error) {
+      if (signal.aborted) {
+        await job.moveToDelayed(Date.now(), token).catch(() => {});
+        throw new bullmq.DelayedError();
+      }
+      failed++;
+      onShard(job.data, error as Error);
+      throw error;
+    }
+  };
+  const worker = new bullmq.Worker<ShardTask, ShardDone>(name, run, {
+    connection: redis,
+    concurrency: 1,
+    lockDuration: lock * 1000,
+    stalledInterval: lock * 1000,
+    maxStalledCount: DEATHS,
+    drainDelay: 1,
+  });
+  // A lock that was lost, a connection that was: the shard is tried again by whoever has it now.
+  worker.on("error", () => {});
+  const queue = new bullmq.Queue<ShardTask, ShardDone>(name, { connection: redis });
+  queue.on("error", () => {});
+  try {
+    for (;;) {
+      await pause(signal, 500);
+      if (signal.aborted) break;
+      if (untilEmpty && (await isEmpty(queue))) break;
+    }
+  } finally {
+    await worker.close().catch(() => {});
+    await queue.close().catch(() => {});
+    close();
+  }
+  return { done, failed };
+}
+
+async function isEmpty(queue: import("bullmq").Queue): Promise<boolean> {
+  const { wait, prioritized, delayed, active } = await queue.getJobCounts();
+  return wait + (prioritized ?? 0) + delayed + active === 0;
+}
+
+function pause(signal: AbortSignal, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = () => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+      resolve();
+    };
+    const timer = setTimeout(end, milliseconds);
+    signal.addEventListener("abort", end);
+    if (signal.aborted) end();
+  });
+}
