@@ -1,0 +1,120 @@
+import { type Command, InvalidArgumentError } from "commander";
+import type { ShardDone, ShardTask } from "../bulk/queue/shard-queue.ts";
+import { type DoShard, work } from "../bulk/queue/work.ts";
+import { parseShard } from "../bulk/shard.ts";
+import { formatOf } from "../node/formats/formats.ts";
+import type { VectorDType } from "../search/vectors.ts";
+import { mismatch, type SiglipError } from "../support/error.ts";
+import { duration } from "../support/units.ts";
+import { EmbedModels } from "./embed-models.ts";
+import { embedSources } from "./embed-sources.ts";
+import { addCacheOption, addRunOptions, type RunOptions } from "./model.ts";
+import { plain, print, tell } from "./terminal.ts";
+
+interface WorkOptions extends Omit<RunOptions, "model"> {
+  readonly queue: string;
+  readonly name: string;
+  readonly lock: number;
+  readonly untilEmpty?: boolean;
+}
+
+/** The option of every command that asks a queue. */
+export function addQueueOptions(command: Command): Command {
+  return command
+    .requiredOption("--queue <url>", "a Redis that keeps the queue: redis://host:port")
+    .option("--name <name>", "of the queue, where one Redis keeps several", "siglip");
+}
+
+/** `siglip work`: shards of a queue, one after another. */
+export function addWork(program: Command, signal: AbortSignal): void {
+  const command = addQueueOptions(
+    program.command("work").description("Embed the shards that a queue hands out, one after another."),
+  )
+    .option("--lock <seconds>", "how long a worker may be silent before its shard goes to another", parseSeconds, 30)
+    .option("--until-empty", "end when nothing is left to do, instead of waiting for more");
+  addRunOptions(addCacheOption(command)).addHelpText(
+    "after",
+    `
+siglip plan --queue fills the queue, siglip status shows how it does. Each shard becomes
+one file. A worker that dies costs nothing: another goes on where it was. A shard that
+fails is tried three times and then left, with its reason. Ctrl-C or SIGTERM gives the
+shard in work back. Needs the packages bullmq and ioredis.
+
+Example: siglip work --queue redis://10.0.0.5 --backend webgpu`,
+  );
+  command.action(async (options: WorkOptions) => {
+    const shards = new Shards(options, signal);
+    const { queue, name, lock, untilEmpty = false } = options;
+    const settings = { name, lock, untilEmpty, signal, onShard: (task: ShardTask, outcome: ShardDone | Error) => say(task, outcome, options.json) };
+    try {
+      const { failed } = await work(queue, settings, shards.run);
+      signal.throwIfAborted();
+      if (failed > 0) throw mismatch("bad-input", "siglip work", "every shard done", `${failed} tries that failed`, "see siglip status");
+    } finally {
+      shards.dispose();
+    }
+  });
+}
+
+function parseSeconds(text: string): number {
+  const seconds = Number(text);
+  if (seconds >= 1 && seconds <= 86_400) return seconds;
+  throw new InvalidArgumentError("Wanted a number of seconds from 1.");
+}
+
+/** Embeds shards; a model stays loaded from one to the next. */
+class Shards {
+  private readonly options: WorkOptions;
+  private readonly signal: AbortSignal;
+  private loaded: { readonly name: string; readonly models: EmbedModels } | undefined;
+
+  constructor(options: WorkOptions, signal: AbortSignal) {
+    this.options = options;
+    this.signal = signal;
+  }
+
+  readonly run: DoShard = async (task, onProgress, signal) => {
+    const began = performance.now();
+    const format = formatOf(task.out);
+    if (!format) throw mismatch("bad-input", task.out, "a file of embeddings", "another ending", "plan the shards again");
+    const problems: SiglipError[] = [];
+    const { counts, failures } = await embedSources({
+      ...{ words: task.sources, texts: [], shard: parseShard(task.shard), models: this.modelsOf(task) },
+      ...{ out: { path: task.out, format }, vectors: vectorsOf(task), signal },
+      onProblem: (error) => problems.push(error),
+      onProgress: (done, _made, total) => onProgress({ done, total }),
+    });
+    const reasons = [...problems.map(({ message }) => message), ...failures.messages].slice(0, 10);
+    const failed = failures.count + problems.length;
+    return { rows: counts.image + counts.text, failed, reasons, seconds: (performance.now() - began) / 1000 };
+  };
+
+  dispose(): void {
+    this.loaded?.models.dispose();
+    this.loaded = undefined;
+  }
+
+  private modelsOf({ model }: ShardTask): EmbedModels {
+    if (this.loaded?.name !== model) {
+      this.dispose();
+      this.loaded = { name: model, models: new EmbedModels({ ...this.options, model }, [], this.signal) };
+    }
+    return this.loaded!.models;
+  }
+}
+
+function vectorsOf({ vectors }: ShardTask): VectorDType {
+  return vectors === "int8" ? "i8" : vectors;
+}
+
+/** Tells what became of a shard, a line each. */
+function say({ out, shard }: ShardTask, outcome: ShardDone | Error, json?: boolean): void {
+  if (json) {
+    const result = outcome instanceof Error ? { error: outcome.message } : outcome;
+    print(JSON.stringify({ out, shard, ...result }));
+  } else if (outcome instanceof Error) tell(`shard ${shard}: ${outcome.message}`);
+  else {
+    const bad = outcome.failed > 0 ? `, ${outcome.failed} left out` : "";
+    print(`${plain(out)}: ${outcome.rows} embeddings${bad}, in ${duration(outcome.seconds)}.`);
+  }
+}
