@@ -13,6 +13,7 @@ const MORE = "test/**/*.more.ts";
 // integration runs beside the quick tests, `long` is both and what takes hours, the others want the real size or real checkpoints.
 const SUITES: Readonly<Record<string, readonly string[]>> = {
   more: [MORE],
+  scale: ["test/scale/*.scale.ts"],
   long: [QUICK, MORE, "test/**/*.long.ts"],
   full: ["test/long/full.real.ts"],
   published: ["test/long/published.real.ts"],

@@ -25,6 +25,7 @@ export class EmbedModels {
   loading = false;
   /** Called when one begins to be loaded. */
   onLoading: () => void = () => {};
+  private found: Promise<Provenance> | undefined;
 
   /** `together` are the kinds that are certain to come. */
   constructor(options: ModelOptions, together: readonly Kind[], signal: AbortSignal) {
@@ -35,13 +36,9 @@ export class EmbedModels {
   }
 
   /** What the embeddings are made by, before anything is loaded. */
-  async provenance(): Promise<Provenance> {
-    const { model, maxPatches, cache } = this.options;
-    const { signal } = this;
-    const dtype = this.options.dtype!;
-    const found = await readProvenance(model, { dtype, maxPatches, cache, signal, onWarning: tell });
-    this.revision = found.origin.revision;
-    return found;
+  provenance(): Promise<Provenance> {
+    this.found ??= this.readProvenance();
+    return this.found;
   }
 
   /** What it runs on; undefined where nothing had to be loaded. */
@@ -69,6 +66,15 @@ export class EmbedModels {
 
   dispose(): void {
     for (const model of this.opened) model.dispose();
+  }
+
+  private async readProvenance(): Promise<Provenance> {
+    const { model, maxPatches, cache } = this.options;
+    const { signal } = this;
+    const dtype = this.options.dtype!;
+    const found = await readProvenance(model, { dtype, maxPatches, cache, signal, onWarning: tell });
+    this.revision = found.origin.revision;
+    return found;
   }
 
   private async *stream(kind: Kind, items: AsyncIterable<NodeImage | string>): ReturnType<EmbedItems> {

@@ -1,16 +1,14 @@
 import { type Command, InvalidArgumentError } from "commander";
-import type { Source } from "../bulk/entry.ts";
 import { Failures } from "../bulk/failures.ts";
-import { type EmbedOutcome, embedInto } from "../bulk/run.ts";
-import { type AskedShard, isInShard, parseShard, showShard } from "../bulk/shard.ts";
-import { textEntry } from "../bulk/sources/items.ts";
-import { openSources } from "../bulk/sources/open.ts";
+import type { EmbedOutcome } from "../bulk/run.ts";
+import { type AskedShard, parseShard } from "../bulk/shard.ts";
 import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
 import type { Kind, VectorDType } from "../search/vectors.ts";
 import { SiglipError } from "../support/error.ts";
 import { embedLines } from "./embed-filter.ts";
 import { EmbedModels, type ModelOptions } from "./embed-models.ts";
 import { reportEmbedding, tellFailures } from "./embed-report.ts";
+import { embedSources } from "./embed-sources.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
@@ -123,44 +121,28 @@ async function embed(
   const began = performance.now();
   const lines = options.texts === undefined ? [] : await readLines(options.texts, signal);
   const problems = new Failures();
-  const onProblem = (error: SiglipError) => problems.add(error);
-  const sources = await openSources(words, { shard: options.shard, signal, onProblem });
-  const { shard } = sources;
-  const texts = [...(options.text ?? []), ...lines].filter((text) => !shard || isInShard(text, shard));
+  const texts = [...(options.text ?? []), ...lines];
   const kinds: Kind[] = words.some(isPictures) && texts.length > 0 ? ["image", "text"] : [];
   const models = new EmbedModels(options, kinds, signal);
-  const { origin, width } = await models.provenance();
   let progress: Progress | undefined;
   models.onLoading = () => progress?.pause();
-  let total = 0;
-  // Files are counted meanwhile; where that fails it will be told otherwise.
-  const count = (found: number | undefined) => {
-    total = found === undefined ? 0 : found + texts.length;
-  };
-  sources.count().then(count, () => {});
   const rate = new Rate();
   let outcome: EmbedOutcome;
   try {
-    outcome = await embedInto({
-      ...out,
-      source: joined(sources, texts),
-      header: { width, dtype: vectors, origin: shard ? { ...origin, shard: showShard(shard) } : origin },
-      embed: (kind, items) => models.embed(kind, items),
-      overwrite,
-      mayBeEmpty: shard !== undefined,
-      lacking: () => problems.count > 0,
-      onProgress(done, made) {
+    outcome = await embedSources({
+      ...{ words, texts, shard: options.shard, models, out, vectors, overwrite, problems, signal },
+      onProgress(done, made, total) {
         if (models.loading) return;
         progress ??= new Progress(words.length > 0 ? "images" : "texts", signal);
         progress.update(done, total, rate.at(made));
       },
-      signal,
     });
   } finally {
     progress?.stop();
     models.dispose();
   }
   const seconds = (performance.now() - began) / 1000;
+  const { width } = await models.provenance();
   const report = { ...outcome, path: out.path, model: options.model, dim: width, device: models.device, seconds };
   reportEmbedding(report, outcome.failures.count + problems.count, options.json);
   tellFailures(out.path, outcome, problems);
@@ -169,11 +151,6 @@ async function embed(
 /** Whether a word names pictures, and not a list of whatever. */
 function isPictures(word: string): boolean {
   return word !== "-" && !/\.(txt|jsonl)$/i.test(word);
-}
-
-async function* joined(sources: Source, texts: readonly string[]): Source {
-  yield* sources;
-  for (const text of texts) yield textEntry(text);
 }
 
 /** How many a second, since the first of them. */

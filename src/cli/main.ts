@@ -17,7 +17,9 @@ import { addPlan } from "./plan.ts";
 import { addSearch } from "./search.ts";
 import { addServe } from "./serve.ts";
 import { addSort } from "./sort.ts";
+import { addStatus } from "./status.ts";
 import { tell } from "./terminal.ts";
+import { addWork } from "./work.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
 const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -52,6 +54,8 @@ addMerge(program, interrupt.signal);
 addSearch(program, interrupt.signal);
 addDedupe(program, interrupt.signal);
 addSort(program, interrupt.signal);
+addWork(program, interrupt.signal);
+addStatus(program);
 addServe(program, interrupt.signal);
 addEval(program, interrupt.signal);
 addInfo(program, interrupt.signal);

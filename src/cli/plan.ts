@@ -1,7 +1,13 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, resolve } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { writePlan } from "../bulk/plan.ts";
+import { ShardQueue, type ShardTask } from "../bulk/queue/shard-queue.ts";
 import { openSources } from "../bulk/sources/open.ts";
 import { checkWritable } from "../node/file.ts";
+import { ENDINGS, formatOf } from "../node/formats/formats.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { duration } from "../support/units.ts";
 import { Progress } from "./progress.ts";
@@ -11,6 +17,11 @@ interface PlanCommand {
   readonly out: string;
   readonly perShard: number;
   readonly json?: boolean;
+  readonly queue?: string;
+  readonly name: string;
+  readonly to?: string;
+  readonly model: string;
+  readonly vectors: ShardTask["vectors"];
 }
 
 /** So many things that cannot be read are named. */
@@ -27,6 +38,19 @@ export function addPlan(program: Command, signal: AbortSignal): void {
     )
     .requiredOption("--out <file>", "the manifest, a name that ends in .jsonl", parseOut)
     .option("--per-shard <n>", "pictures and texts in a shard", parseCount, 10_000)
+    .option("--queue <url>", "hand the shards out by a Redis, redis://host:port, for siglip work")
+    .option("--name <name>", "of the queue, where one Redis keeps several", "siglip")
+    .option(
+      "--to <files>",
+      "with --queue: a file for each shard, {} for its number (default: NAME-{}.safetensors)",
+      parseTo,
+    )
+    .option("--model <model>", "with --queue: what embeds them", "demo")
+    .addOption(
+      new Option("--vectors <dtype>", "with --queue: how they are stored")
+        .choices(["f32", "f16", "int8"])
+        .default("f32"),
+    )
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -35,17 +59,33 @@ Each machine then reads its own lines of the manifest and lists nothing:
   siglip embed manifest.jsonl --shard 3 --out part-3.safetensors
 and siglip merge joins the parts. Shards are numbered from 0. Paths are taken from the
 folder that a command runs in. A picture that has changed since is refused.
-With --json: { out, shards, perShard, images, texts, seconds }.
+With --json: { out, shards, perShard, images, texts, queued, seconds }.
 
-Example: siglip plan /data/photos --out manifest.jsonl --per-shard 10000`,
+Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000
+          siglip plan /data/photos --out /data/photos.jsonl --queue redis://host`,
     )
     .action((words: string[], options: PlanCommand) => plan(words, options, signal));
 }
 
 async function plan(words: readonly string[], options: PlanCommand, signal: AbortSignal): Promise<void> {
+  const { out, queue: url } = options;
+  await checkWritable(out);
+  const queue = url === undefined ? undefined : await ShardQueue.open(url, options.name);
+  try {
+    await planInto(queue, words, options, signal);
+  } finally {
+    await queue?.close();
+  }
+}
+
+async function planInto(
+  queue: ShardQueue | undefined,
+  words: readonly string[],
+  options: PlanCommand,
+  signal: AbortSignal,
+): Promise<void> {
   const { out, perShard, json } = options;
   const began = performance.now();
-  await checkWritable(out);
   const problems: SiglipError[] = [];
   let count = 0;
   const onProblem = (error: SiglipError) => {
@@ -61,11 +101,13 @@ async function plan(words: readonly string[], options: PlanCommand, signal: Abor
     for (const { message } of problems) tell(message);
   }
   const { shards, images, texts } = planned;
+  const queued = queue && (await enqueue(queue, shards, options));
   const seconds = (performance.now() - began) / 1000;
-  if (json) printJson({ out, shards, perShard, images, texts, seconds });
+  if (json) printJson({ out, shards, perShard, images, texts, queued, seconds });
   else {
     const what = `${shards} shards of up to ${perShard}: ${images} images and ${texts} texts`;
-    print(`${plain(out)}: ${what}, in ${duration(seconds)}.`);
+    const added = queued === undefined ? "" : `, ${queued} of them new in the queue`;
+    print(`${plain(out)}: ${what}${added}, in ${duration(seconds)}.`);
   }
   if (count === 0) return;
   const more = count > NAMED ? ` and ${count - NAMED} more` : "";
@@ -76,6 +118,27 @@ async function plan(words: readonly string[], options: PlanCommand, signal: Abor
     `what is told above${more} left out`,
     "mend that and plan again",
   );
+}
+
+/** Puts the shards into the queue; says how many were not there. A manifest of other contents is another one. */
+async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand): Promise<number> {
+  const { model, vectors } = options;
+  const manifest = resolve(options.out);
+  const files = resolve(options.to ?? manifest.replace(/\.jsonl$/i, "-{}.safetensors"));
+  await mkdir(dirname(files), { recursive: true });
+  const digest = createHash("sha256");
+  for await (const chunk of createReadStream(manifest)) digest.update(chunk);
+  const plan = digest.digest("hex");
+  const tasks = Array.from({ length: shards }, (_, index): ShardTask => {
+    const out = files.replaceAll("{}", `${index}`.padStart(`${shards - 1}`.length, "0"));
+    return { plan, sources: [manifest], shard: `${index}/${shards}`, out, model, vectors };
+  });
+  return queue.add(tasks);
+}
+
+function parseTo(files: string): string {
+  if (files.includes("{}") && formatOf(files)) return files;
+  throw new InvalidArgumentError(`Wanted a name with {} in it that ends in ${ENDINGS.join(" or ")}.`);
 }
 
 function parseOut(path: string): string {

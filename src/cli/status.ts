@@ -35,7 +35,9 @@ export function addStatus(program: Command): void {
 function show({ counts, workers, rows, skipped, rate, left, failures }: QueueStatus, retried: number): void {
   const { waiting, active, done, failed } = counts;
   if (retried > 0) print(`${retried} tried again`);
-  print(`${done} of ${waiting + active + done + failed} shards done, ${active} in work by ${workers} workers, ${failed} failed`);
+  print(
+    `${done} of ${waiting + active + done + failed} shards done, ${active} in work by ${workers} workers, ${failed} failed`,
+  );
   const pace = rate === undefined ? "" : `, ${rate.toPrecision(3)} a second`;
   const rest = left === undefined || waiting + active === 0 ? "" : `, ${duration(left)} left`;
   print(`${rows} embeddings${skipped > 0 ? `, ${skipped} left out` : ""}${pace}${rest}`);

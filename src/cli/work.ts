@@ -1,10 +1,11 @@
 import { type Command, InvalidArgumentError } from "commander";
+import { Failures } from "../bulk/failures.ts";
 import type { ShardDone, ShardTask } from "../bulk/queue/shard-queue.ts";
 import { type DoShard, work } from "../bulk/queue/work.ts";
 import { parseShard } from "../bulk/shard.ts";
 import { formatOf } from "../node/formats/formats.ts";
 import type { VectorDType } from "../search/vectors.ts";
-import { mismatch, type SiglipError } from "../support/error.ts";
+import { mismatch } from "../support/error.ts";
 import { duration } from "../support/units.ts";
 import { EmbedModels } from "./embed-models.ts";
 import { embedSources } from "./embed-sources.ts";
@@ -45,11 +46,24 @@ Example: siglip work --queue redis://10.0.0.5 --backend webgpu`,
   command.action(async (options: WorkOptions) => {
     const shards = new Shards(options, signal);
     const { queue, name, lock, untilEmpty = false } = options;
-    const settings = { name, lock, untilEmpty, signal, onShard: (task: ShardTask, outcome: ShardDone | Error) => say(task, outcome, options.json) };
+    const settings = {
+      name,
+      lock,
+      untilEmpty,
+      signal,
+      onShard: (task: ShardTask, outcome: ShardDone | Error) => say(task, outcome, options.json),
+    };
     try {
       const { failed } = await work(queue, settings, shards.run);
       signal.throwIfAborted();
-      if (failed > 0) throw mismatch("bad-input", "siglip work", "every shard done", `${failed} tries that failed`, "see siglip status");
+      if (failed > 0)
+        throw mismatch(
+          "bad-input",
+          "siglip work",
+          "every shard done",
+          `${failed} tries that failed`,
+          "see siglip status",
+        );
     } finally {
       shards.dispose();
     }
@@ -74,20 +88,31 @@ class Shards {
   }
 
   readonly run: DoShard = async (task, onProgress, signal) => {
+    try {
+      return await this.embed(task, onProgress, signal);
+    } catch (error) {
+      // A model that did not load, or not whole, is no model for the next shard.
+      this.dispose();
+      throw error;
+    }
+  };
+
+  private async embed(...[task, onProgress, signal]: Parameters<DoShard>): Promise<ShardDone> {
     const began = performance.now();
     const format = formatOf(task.out);
-    if (!format) throw mismatch("bad-input", task.out, "a file of embeddings", "another ending", "plan the shards again");
-    const problems: SiglipError[] = [];
+    if (!format)
+      throw mismatch("bad-input", task.out, "a file of embeddings", "another ending", "plan the shards again");
+    const problems = new Failures();
     const { counts, failures } = await embedSources({
       ...{ words: task.sources, texts: [], shard: parseShard(task.shard), models: this.modelsOf(task) },
       ...{ out: { path: task.out, format }, vectors: vectorsOf(task), signal },
-      onProblem: (error) => problems.push(error),
+      problems,
       onProgress: (done, _made, total) => onProgress({ done, total }),
     });
-    const reasons = [...problems.map(({ message }) => message), ...failures.messages].slice(0, 10);
-    const failed = failures.count + problems.length;
+    const reasons = [...problems.messages, ...failures.messages].slice(0, 10);
+    const failed = failures.count + problems.count;
     return { rows: counts.image + counts.text, failed, reasons, seconds: (performance.now() - began) / 1000 };
-  };
+  }
 
   dispose(): void {
     this.loaded?.models.dispose();

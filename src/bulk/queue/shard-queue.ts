@@ -1,8 +1,11 @@
+import { createHash } from "node:crypto";
 import type { Job, Queue } from "bullmq";
 import { type Connection, connect } from "./open.ts";
 
 /** A shard that somebody is to embed: what `siglip embed` is told in words. */
 export interface ShardTask {
+  /** What was planned, as a digest. */
+  readonly plan: string;
   /** The manifest or the sources, as every worker finds them. */
   readonly sources: readonly string[];
   /** `i/n`. */
@@ -76,7 +79,7 @@ export class ShardQueue {
     const options = { attempts: ATTEMPTS, backoff: { type: "exponential", delay: 1000 } as const };
     for (let from = 0; from < tasks.length; from += MOST) {
       const jobs = tasks.slice(from, from + MOST).map((data) => {
-        return { name: "shard", data, opts: { ...options, jobId: `${data.out} ${data.shard}`.replaceAll(":", "_") } };
+        return { name: "shard", data, opts: { ...options, jobId: idOf(data) } };
       });
       await this.queue.addBulk(jobs);
     }
@@ -85,7 +88,7 @@ export class ShardQueue {
 
   async status(): Promise<QueueStatus> {
     const { queue } = this;
-    const { wait, prioritized, delayed, active, completed, failed } = await queue.getJobCounts();
+    const { waiting, prioritized, delayed, active, completed, failed } = await queue.getJobCounts();
     const [working, lost, workers] = await Promise.all([
       queue.getActive(),
       queue.getFailed(0, MOST - 1),
@@ -103,7 +106,7 @@ export class ShardQueue {
       }
     }
     const inWork = working.reduce((sum, job) => sum + ((job?.progress as ShardProgress)?.done || 0), 0);
-    const counts = { waiting: wait + (prioritized ?? 0) + delayed, active, done: completed, failed };
+    const counts = { waiting: waiting + prioritized + delayed, active, done: completed, failed };
     return {
       ...{ counts, workers, rows: rows + inWork, skipped },
       ...paceOf(recent, inWork, counts.waiting + counts.active),
@@ -126,6 +129,11 @@ export class ShardQueue {
   private async total(): Promise<number> {
     return Object.values(await this.queue.getJobCounts()).reduce((sum, count) => sum + count, 0);
   }
+}
+
+/** The same for the same shard of the same plan, by the same model into the same file. */
+function idOf(task: ShardTask): string {
+  return createHash("sha256").update(JSON.stringify(task)).digest("hex");
 }
 
 /** The rate of late, and how long the rest takes at it. */

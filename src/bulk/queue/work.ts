@@ -93,8 +93,8 @@ export async function work(url: string, options: WorkOptions, doShard: DoShard):
 }
 
 async function isEmpty(queue: import("bullmq").Queue): Promise<boolean> {
-  const { wait, prioritized, delayed, active } = await queue.getJobCounts();
-  return wait + (prioritized ?? 0) + delayed + active === 0;
+  const { waiting, prioritized, delayed, active } = await queue.getJobCounts();
+  return waiting + prioritized + delayed + active === 0;
 }
 
 function pause(signal: AbortSignal, milliseconds: number): Promise<void> {
