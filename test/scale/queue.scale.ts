@@ -9,7 +9,7 @@ import { bundleCommand, makePictures, type Running, start } from "./command.ts";
 import { missing, Redis } from "./engines.ts";
 import { rowsOf } from "./rows.ts";
 
-const PICTURES = Number(process.env.SIGLIP_SCALE ?? 20_000);
+const PICTURES = Number(process.env.SIGLIP_SCALE_PICTURES ?? 20_000);
 const PER_SHARD = 250;
 /** Seconds that a lock lasts. */
 const LOCK = 4;
@@ -60,7 +60,7 @@ describe("a queue of shards", () => {
     const began = Date.now();
     let [killed, stopped, restarted] = [0, false, false];
     for (let turn = 0; ; turn++) {
-      await sleep(1500);
+      await sleep(3000);
       const { counts } = await status();
       if (counts.waiting + counts.active === 0) break;
       expect(Date.now() - began).toBeLessThan(1_800_000);
