@@ -382,4 +382,25 @@ export const MUTANTS: readonly Mutant[] = [
     replace: "if (model === null) {",
     killedBy: ["test/siglip/calibration.test.ts", "knows a model by its own scale"],
   },
+  {
+    name: "journal: a record is believed whatever its digest",
+    file: "src/bulk/record.ts",
+    find: "bytes.subarray(DIGEST, HEAD)) !== 0)",
+    replace: "bytes.subarray(DIGEST, HEAD)) > 1)",
+    killedBy: ["test/bulk/run.test.ts", "believes nothing of a journal"],
+  },
+  {
+    name: "journal: what two towers write at once lies in one place",
+    file: "src/bulk/record-file.ts",
+    find: "this.last.catch(() => {}).then(() => this.write(records))",
+    replace: "this.write(records)",
+    killedBy: ["test/bulk/run.test.ts", "does only what is new or changed"],
+  },
+  {
+    name: "ledger: another order is no change",
+    file: "src/bulk/ledger.ts",
+    find: "this.before.get(row++) !== number",
+    replace: "this.before.get(row++) < 0",
+    killedBy: ["test/bulk/run.test.ts", "carries the rest over in a new order"],
+  },
 ];
