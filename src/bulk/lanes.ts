@@ -62,7 +62,6 @@ export class Lanes {
   }
 
   private async take(entry: Entry, number: number): Promise<void> {
-    const lane = this.lanes.get(entry.kind) ?? (await this.open(entry.kind));
     let item: Awaited<ReturnType<Entry["load"]>>;
     try {
       item = await entry.load(this.job.signal);
@@ -71,6 +70,7 @@ export class Lanes {
       this.fail(number, error);
       return;
     }
+    const lane = this.lanes.get(entry.kind) ?? (await this.open(entry.kind));
     lane.pending.push({ number, key: keyText(entry) });
     await Promise.race([lane.items.push(item), lane.done]);
   }

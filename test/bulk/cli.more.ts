@@ -57,6 +57,11 @@ it("siglip embed gives the same bytes however often it is killed, also when pict
     ]);
   }
   expect(killed).toBeGreaterThan(0);
+  const again = await siglip([...args("killed.safetensors"), "--json"]);
+  expect(JSON.parse(again.stdout)).toMatchObject({ images: 290, texts: 1, made: 0, kept: 291, written: false });
+  expect(JSON.parse(again.stdout)).not.toHaveProperty("backend");
+  const other = await siglip([...args("killed.safetensors"), "--dtype", "q8"]);
+  expect(other.stderr).toMatch(/wanted embeddings of dtype q8, found f16; choose another name, or --overwrite\.\n$/);
 });
 
 it("siglip embed - --out - answers stdin's lines in order, and names a failure by its exit code", async () => {

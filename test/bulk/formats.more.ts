@@ -53,4 +53,9 @@ it.for(cases)("a file that ends in %s, of %s, is gone on from", async ([ending, 
   const changed = [entry("new", "x"), ...all.slice(10).reverse()];
   expect(await embedInto(job(path, changed, { header }))).toMatchObject({ made: 1, written: true });
   await expectRows(path, dtype, changed);
+  const nothing = { header, mayBeEmpty: true };
+  const empty = join(folder.path, `empty-${dtype}${ending}`);
+  expect(await embedInto(job(empty, [], nothing))).toMatchObject({ written: true, counts: { image: 0, text: 0 } });
+  expect(await embedInto(job(empty, [], nothing))).toMatchObject({ written: false });
+  await expect(embedInto(job(empty, [], { header }))).rejects.toThrow(/wanted something to embed, found nothing/);
 });

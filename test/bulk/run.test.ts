@@ -143,6 +143,8 @@ describe("embedding into a file", () => {
     const { items, embed } = noting();
     expect(await embedInto(job(path, wanted, { embed }))).toMatchObject({ made: 0, written: false });
     expect(items).toEqual(["bad 1"]);
+    const embedNone = () => expect.unreachable("no model is needed to say that a file is gone");
+    await embedInto(job(path, [gone, entry("one"), entry("two")], { embed: embedNone }));
     const nothing = await embedInto(job(path, [entry("bad 2")]));
     expect(nothing).toMatchObject({ written: false, failures: { count: 1 } });
     expectRows(path, [entry("one"), entry("two")]);
