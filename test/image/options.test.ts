@@ -1,23 +1,9 @@
-import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { decode } from "../../src/node/images/decode.ts";
 import { Siglip } from "../../src/node.ts";
 import { rgbPng, synthetic } from "../harness/pictures.ts";
 
 const picture = synthetic(40, 30);
 const load = (options: object) => Siglip.load("demo", { backend: "cpu", dtype: "f32", towers: ["image"], ...options });
-
-it("one signal ends many pictures, without a warning", async () => {
-  const warnings: Error[] = [];
-  const onWarning = (warning: Error) => void warnings.push(warning);
-  process.on("warning", onWarning);
-  const { signal } = new AbortController();
-  const file = readFileSync(new URL("../../weights/demo/examples/plane.jpg", import.meta.url));
-  await Promise.all(Array.from({ length: 12 }, () => decode(file, undefined, { signal })));
-  await new Promise((resolve) => setTimeout(resolve));
-  process.off("warning", onWarning);
-  expect(warnings).toEqual([]);
-});
 
 describe("Siglip.load", () => {
   it("with maxPixels refuses larger pictures", async () => {
