@@ -131,6 +131,11 @@ describe("CSV", () => {
     expect(parseCsv("x.csv", "a,")).toEqual([["a", ""]]);
     refuses(() => parseCsv("x.csv", 'a,b\nc"d,e'), /x\.csv, row 2: wanted fields of CSV, found a stray quote/);
     refuses(() => parseCsv("x.csv", '"open,b'), /row 1/);
+    refuses(() => parseCsv("x.csv", 'a\n"b"c'), /row 2/);
+    // Longer than any pattern follows.
+    const long = "a".repeat(1e7);
+    expect(parseCsv("x.csv", `"${long}",b`)[0][0]).toHaveLength(1e7);
+    refuses(() => parseCsv("x.csv", `"${long}`), /a stray quote/);
   });
 
   it("is written so that it is read back, and runs in no spreadsheet", () => {
