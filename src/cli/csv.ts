@@ -3,10 +3,10 @@ const FORMULA = /^[=+\-@\t\r\n|%\uff0b\uff0d\uff1d\uff20]/;
 
 /**
  * Cells as a line of CSV [RFC 4180]. A text that a spreadsheet would calculate has an apostrophe put before it; numbers
- * are as they are.
+ * are as they are, and undefined leaves a cell empty.
  */
-export function csvLine(cells: readonly (string | number)[]): string {
-  return `${cells.map((cell) => (typeof cell === "number" ? String(cell) : csvText(cell))).join(",")}\r\n`;
+export function csvLine(cells: readonly (string | number | undefined)[]): string {
+  return `${cells.map((cell) => (typeof cell === "string" ? csvText(cell) : (cell ?? ""))).join(",")}\r\n`;
 }
 
 function csvText(text: string): string {

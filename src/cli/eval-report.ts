@@ -1,12 +1,12 @@
 import type { Interval } from "../evaluate/bootstrap.ts";
 import { assess, type Probabilities } from "../evaluate/calibration.ts";
-import { formatCsv } from "../evaluate/csv.ts";
 import type { Classes } from "../evaluate/labelled.ts";
 import { type Difference, difference, type Metric } from "../evaluate/metrics.ts";
 import type { Pairs } from "../evaluate/pairs.ts";
 import { confusions, type Predictions, perClass } from "../evaluate/zeroshot.ts";
 import { mismatch } from "../support/error.ts";
 import { duration } from "../support/units.ts";
+import { csvLine } from "./csv.ts";
 import { type Fit, fitTo, showFit } from "./eval-fit.ts";
 import type { EvalOptions } from "./eval-options.ts";
 import type { EvalPictures } from "./eval-pictures.ts";
@@ -56,7 +56,7 @@ export async function finish(report: Report, signal: AbortSignal): Promise<void>
           return undefined;
         });
   if (options.json) printJson(asJson(report, fit));
-  else if (options.csv) process.stdout.write(formatCsv(csvRows(report)));
+  else if (options.csv) process.stdout.write(csvRows(report).map(csvLine).join(""));
   else print(asText(report, fit));
   set.tellFailed();
   if (unfit) throw unfit;
@@ -184,20 +184,20 @@ function classFields(predictions: Predictions, { keys, names }: Classes): object
 }
 
 /** A line for each figure of each model; shares lie between 0 and 1. */
-function csvRows(report: Report): (string | number)[][] {
+function csvRows(report: Report): (string | number | undefined)[][] {
   const head = ["backend", "dtype", "metric", "class", "value", "low", "high", "difference", "from", "to"];
   const rows = report.runs.flatMap((run) => {
     const { metrics, predictions } = run.result;
     const { backend, dtype } = run.device;
     const shares = metrics.map(({ name, value, interval }, at) => {
       const less = differenceOf(report, run, at);
-      const rest = less ? [less.value, ...less.interval] : ["", "", ""];
-      return [backend, dtype, name, "", value, ...interval, ...rest];
+      return [backend, dtype, name, undefined, value, ...interval, less?.value, less?.interval[0], less?.interval[1]];
     });
     const keys = report.classes?.keys ?? [];
     const classes = (predictions ? perClass(predictions, keys.length) : []).flatMap(({ index, recall, precision }) =>
       Object.entries({ recall, precision }).map(([name, value]) => {
-        return [backend, dtype, name, keys[index], value, "", "", "", "", ""];
+        const blanks = Array.from({ length: 5 }, () => undefined);
+        return [backend, dtype, name, keys[index], Number.isNaN(value) ? undefined : value, ...blanks];
       }),
     );
     return [...shares, ...classes];

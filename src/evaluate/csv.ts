@@ -1,8 +1,5 @@
 import { mismatch } from "../support/error.ts";
 
-/** Fields that begin as a formula does: a spreadsheet would run them. */
-const FORMULA = /^[=+\-@\t\r]/;
-
 /** Rows of a CSV file [RFC 4180], its line ends of any kind; empty lines are left out. `name` is for errors. */
 export function parseCsv(name: string, text: string): string[][] {
   const rows: string[][] = [];
@@ -40,17 +37,4 @@ function endOfQuotes(text: string, at: number): number {
     if (text[quote + 1] !== '"') return quote + 1;
   }
   return -1;
-}
-
-/**
- * Rows as CSV with line ends as RFC 4180 wants them. A text that a spreadsheet would run as a formula gets a quote
- * before it.
- */
-export function formatCsv(rows: readonly (readonly (string | number)[])[]): string {
-  const shown = (field: string | number) => {
-    if (typeof field === "number") return Number.isNaN(field) ? "" : String(field);
-    const safe = FORMULA.test(field) ? `'${field}` : field;
-    return /[",\r\n]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
-  };
-  return rows.map((row) => `${row.map(shown).join(",")}\r\n`).join("");
 }
