@@ -16,6 +16,8 @@ export interface Pair {
 
 /** What pairs are looked for. */
 export interface PairQuery {
+  /** How many of the rows are compared: those that came first. */
+  readonly count: number;
   /** The least score of a pair. */
   readonly above: number;
   /** Whether the score of a pair is worth finding out. */
@@ -39,10 +41,10 @@ const AT_ONCE = 64;
 /** With fewer columns than this none are left out. */
 const NARROW = 512;
 
-/** All pairs of rows whose score is at least `above`, some at a time: those of a block and it or one before it. */
+/** All pairs of the rows whose score is at least `above`, some at a time: those of a block and it or one before it. */
 export async function* findPairs(rows: Rows, query: PairQuery): AsyncGenerator<Pair[], void, undefined> {
-  const { signal, above, onProgress } = query;
-  const { size: count, width } = rows;
+  const { count, signal, above, onProgress } = query;
+  const { width } = rows;
   const blocks = Math.ceil(count / BLOCK);
   let done = 0;
   const compare = query.backend ? inIntegers(query.backend, count, width, above) : inFloats(width);

@@ -277,13 +277,15 @@ export abstract class VectorIndex {
       throw mismatch("bad-input", "above", "the least score of a pair", `${above}`, "pass 0.97, say");
     }
     signal?.throwIfAborted();
+    // As it is now, whatever becomes of it meanwhile.
     const removed = new Set(this.removed);
-    const many = (this.rows.size ** 2 / 2) * this.width >= MANY;
+    const count = this.rows.size;
+    const many = (count ** 2 / 2) * this.width >= MANY;
     const [{ findPairs }, { openThreads }] = await Promise.all([import("./pairs.ts"), import("./open-scan.ts")]);
     const opened = many ? await openThreads(this.options.threads, this.runtime) : undefined;
     try {
       yield* findPairs(this.rows, {
-        ...{ above, onProgress, signal, backend: opened?.backend },
+        ...{ count, above, onProgress, signal, backend: opened?.backend },
         wanted: (first, second) => !(removed.has(first) || removed.has(second)) && wanted(first, second),
       });
     } finally {

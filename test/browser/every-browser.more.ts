@@ -19,7 +19,7 @@ const json = (name: string, base: URL) => JSON.parse(readFileSync(new URL(name, 
 const examples: { file: string; labels: string[] }[] = json("examples/examples.json", demo).examples;
 let site: Site;
 beforeAll(async () => {
-  const { scripts } = await bundle(["page.ts", "golden.ts", "worker.ts"]);
+  const { scripts } = await bundle(["page.ts", "golden.ts", "worker.ts", "search.ts"]);
   site = await serveSite(scripts, folders);
 });
 afterAll(async () => site?.[Symbol.asyncDispose]());
@@ -170,5 +170,30 @@ inEveryBrowser((browser) => {
     expect(first.warnings).toEqual([
       expect.stringMatching(/: wanted to keep the weights .* found a page without private/),
     ]);
+  });
+
+  browser.test("an index of many and of few: searched while it is saved, loaded, and damaged", "f32", async () => {
+    const page = await browser.openPage();
+    await loadScripts(page, site.url, { "/search.js": "inSearch" });
+    for (const [count, width] of [
+      [300, 48],
+      [16_500, 1024],
+    ] as const) {
+      const { sizes, found, pairs, failures } = await page.evaluate(
+        ([count, width]) => inSearch.useIndex(count, width),
+        [count, width] as const,
+      );
+      expect(sizes).toEqual([count - 1, count - 1, count - 1]);
+      const scores = found.map((hits) => hits.map(({ score }) => score));
+      expect(scores[1]).toEqual(scores[0]);
+      expect(scores[2]).toEqual(scores[0]);
+      expect(found[1].map(({ name }) => name)).toEqual(found[0].map(({ name }) => name));
+      expect(found[0].map(({ name }) => name)).not.toContain("3.jpg");
+      expect(pairs).toContainEqual([5, count]);
+      for (const failure of failures)
+        expect(failure).toMatch(/^SiglipError: [^;]*: wanted [^;]*, found [^;]*; [^;]*\.$/);
+      expect(failures).toHaveLength(3);
+    }
+    await page.close();
   });
 });

@@ -237,6 +237,25 @@ describe("an index in a file", () => {
     expect(await readdir(folder)).not.toContainEqual(expect.stringContaining(".tmp"));
   });
 
+  it("is saved as it was asked, over the file that it lies in, while others search that", async () => {
+    const path = join(folder, "over.safetensors");
+    const made = new VectorIndex(2);
+    made.add(Float32Array.of(1, 0, 0, 1, -1, 0), ["a", "b", "b"]);
+    await made.save(path);
+    using one = await VectorIndex.load(path, { inFileFrom: 0 });
+    using other = await VectorIndex.load(path, { inFileFrom: 0 });
+    one.remove(0);
+    const saving = one.save(path);
+    one.remove(1);
+    one.add(Float32Array.of(0, 1), ["b"]);
+    await saving;
+    const names = async (index: VectorIndex) => (await index.search(Float32Array.of(1, 2))).map(({ name }) => name);
+    expect(await names(other)).toEqual(["b", "a", "b"]);
+    expect(await names(one)).toEqual(["b", "b"]);
+    expect(await one.search(Float32Array.of(0, 1), { most: 1 })).toEqual([{ index: 3, score: 1, name: "b" }]);
+    expect(await names(await VectorIndex.load(path))).toEqual(["b", "b"]);
+  });
+
   it("is refused where it is damaged or something else, in one sentence", async () => {
     const path = join(folder, "damaged.safetensors");
     const index = new VectorIndex(4);
