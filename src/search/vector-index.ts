@@ -141,7 +141,9 @@ export abstract class VectorIndex {
    * integers first where they are many. Those that are added or taken out meanwhile do not count.
    */
   async *pairs(options: NearOptions): AsyncGenerator<Pair, void, undefined> {
-    for await (const some of this.near(options, () => true)) yield* some;
+    const removed = new Set(this.removed);
+    const kept = (first: number, second: number) => !(removed.has(first) || removed.has(second));
+    for await (const some of this.near(options, this.rows.size, kept)) yield* some;
   }
 
   /**
@@ -149,10 +151,13 @@ export abstract class VectorIndex {
    * each the one added first is the first, and the scores are those with it. Those near no other are in no group.
    */
   async groups(options: NearOptions): Promise<Hit[][]> {
+    const count = this.rows.size;
+    const removed = new Set(this.removed);
     const { Groups } = await import("./groups.ts");
-    const groups = new Groups(this.rows.size);
-    const apart = (first: number, second: number) => groups.of(first) !== groups.of(second);
-    for await (const some of this.near(options, apart)) {
+    const groups = new Groups(count);
+    const apart = (first: number, second: number) =>
+      !(removed.has(first) || removed.has(second)) && groups.of(first) !== groups.of(second);
+    for await (const some of this.near(options, count, apart)) {
       for (const { first, second } of some) groups.join(first, second);
     }
     const found: Hit[][] = [];
@@ -268,26 +273,21 @@ export abstract class VectorIndex {
     }
   }
 
-  /** Pairs whose score is at least `above`, as far as they are wanted. */
+  /** Pairs of the first `count` whose score is at least `above`, as far as they are wanted. */
   private async *near(
     { above, onProgress, signal }: NearOptions,
+    count: number,
     wanted: (first: number, second: number) => boolean,
   ): AsyncGenerator<Pair[], void, undefined> {
     if (!Number.isFinite(above)) {
       throw mismatch("bad-input", "above", "the least score of a pair", `${above}`, "pass 0.97, say");
     }
     signal?.throwIfAborted();
-    // As it is now, whatever becomes of it meanwhile.
-    const removed = new Set(this.removed);
-    const count = this.rows.size;
     const many = (count ** 2 / 2) * this.width >= MANY;
     const [{ findPairs }, { openThreads }] = await Promise.all([import("./pairs.ts"), import("./open-scan.ts")]);
     const opened = many ? await openThreads(this.options.threads, this.runtime) : undefined;
     try {
-      yield* findPairs(this.rows, {
-        ...{ count, above, onProgress, signal, backend: opened?.backend },
-        wanted: (first, second) => !(removed.has(first) || removed.has(second)) && wanted(first, second),
-      });
+      yield* findPairs(this.rows, { count, above, onProgress, signal, wanted, backend: opened?.backend });
     } finally {
       opened?.close();
     }
