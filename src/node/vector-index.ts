@@ -11,7 +11,7 @@ export class VectorIndex extends AnyVectorIndex {
 
   /**
    * An index from a file that `save` or `siglip embed` wrote, of whichever format its name ends in: .safetensors, or any
-   * other name, .npy, .jsonl, .parquet, .sqlite. Embeddings are held as float32, which takes 4 bytes a value; of a large
+   * other name, .npy, .jsonl, .parquet, .sqlite, .lance. Embeddings are held as float32, which takes 4 bytes a value; of a large
    * .safetensors or .npy they stay in the file, which must not change until `dispose`. Rejects with a SiglipError for a file that is damaged or
    * holds something else.
    */

@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { lstat, open, rename, rm } from "node:fs/promises";
+import { lstat, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { attempt } from "../file.ts";
 import { linkTarget } from "../link-target.ts";
@@ -7,35 +7,30 @@ import { linkTarget } from "../link-target.ts";
 /**
  * Makes a file, or a folder, beside where it shall stand, and puts it in place when it is whole and on disk. Until then,
  * and for ever when that fails, what stood there stays; nothing is left beside it. A folder takes the place of one in two
- * steps: between these there is none at the path, and the old one beside it under a name that ends in .old.
+ * steps: between these there is none at the path, and the old one beside it under a name that ends in .old. `ending` is
+ * that of the name under which it is made.
  */
 export async function putInPlace(
   path: string,
   make: (temporary: string) => Promise<void>,
   signal?: AbortSignal,
+  ending = "",
 ): Promise<void> {
   const target = await attempt(path, "write", () => linkTarget(path));
   const name = join(dirname(target), `.siglip-${randomUUID()}`);
-  const temporary = `${name}.tmp`;
+  const temporary = `${name}.tmp${ending}`;
   try {
     signal?.throwIfAborted();
     await make(temporary);
     signal?.throwIfAborted();
     await attempt(path, "write", async () => {
       if ((await lstat(temporary)).isDirectory()) {
-        const old = `${name}.old`;
-        const stood = await rename(target, old).then(
-          () => true,
-          () => false,
-        );
-        await rename(temporary, target).catch(async (error) => {
-          if (stood) await rename(old, target);
-          throw error;
-        });
-        await rm(old, { recursive: true, force: true });
+        for (const entry of await readdir(temporary, { recursive: true, withFileTypes: true })) {
+          if (entry.isFile()) await sync(join(entry.parentPath, entry.name));
+        }
+        await putFolder(temporary, target, `${name}.old`);
       } else {
-        const file = await open(temporary, "r+");
-        await file.sync().finally(() => file.close());
+        await sync(temporary);
         await rename(temporary, target);
       }
     });
@@ -43,4 +38,23 @@ export async function putInPlace(
     await rm(temporary, { recursive: true, force: true });
     await rm(`${temporary}-journal`, { force: true });
   }
+}
+
+async function sync(path: string): Promise<void> {
+  const file = await open(path, "r+");
+  await file.sync().finally(() => file.close());
+}
+
+async function putFolder(temporary: string, target: string, old: string): Promise<void> {
+  const stood = await rename(target, old).then(
+    () => true,
+    () => false,
+  );
+  try {
+    await rename(temporary, target);
+  } catch (error) {
+    if (stood) await rename(old, target);
+    throw error;
+  }
+  await rm(old, { recursive: true, force: true });
 }

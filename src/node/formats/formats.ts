@@ -32,6 +32,7 @@ const FORMATS: readonly Format[] = [
   lazy(".jsonl", () => import("./jsonl.ts")),
   lazy(".parquet", () => import("./parquet.ts")),
   lazy(".sqlite", () => import("./sqlite.ts")),
+  lazy(".lance", () => import("./lance.ts")),
 ];
 
 /** How the names of files of embeddings end. */

@@ -2,12 +2,13 @@ import { createRequire } from "node:module";
 import { mismatch } from "../../support/error.ts";
 
 /**
- * A package that is installed only where its format is used: beside this one, or in a folder of NODE_PATH. Throws a
- * SiglipError that says what to install where there is none, and why where one does not load.
+ * A package that is installed only where its format is used: beside this one, or in a folder of NODE_PATH; or one that
+ * `owner` has. Throws a SiglipError that says what to install where there is none, and why where one does not load.
  */
-export function peer<T>(name: string, file: string): T {
+export function peer<T>(name: string, file: string, owner?: string): T {
   try {
-    return createRequire(import.meta.url)(name);
+    const require = createRequire(import.meta.url);
+    return owner === undefined ? require(name) : createRequire(require.resolve(owner))(name);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const [said] = message.split("\n");

@@ -1,0 +1,114 @@
+// LanceDB, with packages of its own that are found through NODE_PATH.
+import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { Module } from "node:module";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { formatOf } from "../../../src/node/formats/formats.ts";
+import { LanceIndex } from "../../../src/node/formats/lance-index.ts";
+import { VectorIndex } from "../../../src/node/vector-index.ts";
+import { random } from "../../judge/reference.ts";
+import { packagesFolder } from "./packages.ts";
+import { contents, DTYPES, make } from "./vectors.ts";
+
+let folder: string;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "siglip-lance-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+const oneSentence = /^[^\n]+: wanted .*, found .*; .*\.$/s;
+
+/** Makes what package.json beside this file names known, as a user's own installation is. */
+async function usePackages(context: TestContext): Promise<void> {
+  process.env.NODE_PATH = await packagesFolder(context);
+  (Module as unknown as { _initPaths(): void })._initPaths();
+}
+
+async function read(path: string) {
+  const vectors = await formatOf(path)!.open(path);
+  return await contents(vectors).finally(() => vectors.close());
+}
+
+describe("embeddings in a LanceDB table", () => {
+  it("are what they were, to the bit", async (context) => {
+    await usePackages(context);
+    const path = join(folder, "vectors.lance");
+    const format = formatOf(path)!;
+    for (const dtype of DTYPES) {
+      for (const counts of [
+        { image: 0, text: 0 },
+        { image: 300, text: 30 },
+        { image: 0, text: 3 },
+      ]) {
+        await format.check(path);
+        await format.write(path, make(counts, dtype));
+        expect(await read(path)).toEqual(await contents(make(counts, dtype)));
+      }
+    }
+    expect(await readdir(folder)).toEqual(["vectors.lance"]);
+    const failing = make({ image: 3, text: 0 });
+    failing.rows = async function* () {
+      yield* make({ image: 1, text: 0 }).rows();
+      throw new Error("no more");
+    };
+    await expect(format.write(path, failing)).rejects.toThrow("no more");
+    expect(await readdir(folder)).toEqual(["vectors.lance"]);
+    expect(await read(path)).toEqual(await contents(make({ image: 0, text: 3 }, "i8")));
+  });
+
+  it("are refused where they are something else, which is left alone", async (context) => {
+    await usePackages(context);
+    const path = join(folder, "pictures.lance");
+    await mkdir(path);
+    await writeFile(join(path, "a.jpg"), "picture");
+    const format = formatOf(path)!;
+    await expect(format.check(path)).rejects.toThrow(oneSentence);
+    await expect(format.write(path, make({ image: 1, text: 0 }))).rejects.toThrow(oneSentence);
+    await expect(format.open(path)).rejects.toThrow(oneSentence);
+    expect(await readdir(path)).toEqual(["a.jpg"]);
+    await expect(format.open(join(folder, "nowhere.lance"))).rejects.toThrow(oneSentence);
+    await expect(format.check(join(folder, "a b.lance"))).rejects.toThrow(oneSentence);
+    await expect(format.check(join(folder, "nowhere/a.lance"))).rejects.toThrow(oneSentence);
+  });
+
+  it("are searched as they lie, with an index and without", async (context) => {
+    await usePackages(context);
+    const path = join(folder, "many.lance");
+    const width = 32;
+    const normal = (values: Float32Array) => values.map((value) => value / Math.hypot(...values));
+    const unit = (seed: number) => normal(random(width, seed));
+    const wanted = make(
+      { image: 4000, text: 50 },
+      "f32",
+      width,
+      {},
+      (row) => `${row}.jpg`,
+      (_, seed) => unit(seed),
+    );
+    await formatOf(path)!.write(path, wanted);
+    const exact = await VectorIndex.load(path);
+    using index = await LanceIndex.open(path);
+    expect([index.size, index.width, await index.built()]).toEqual([4050, width, false]);
+    const near = async (query: Float32Array) => (await exact.search(query)).map(({ name }) => name);
+    /** Near one of the pictures, as what is sought is. */
+    const sought = (seed: number) => normal(unit(seed).map((value, d) => value + 0.5 * unit(seed + 1e6)[d]));
+    const query = sought(70);
+    const hits = await index.search(query);
+    expect(hits.map(({ name }) => name)).toEqual(await near(query));
+    expect(hits[0].score).toBeCloseTo((await exact.search(query))[0].score, 5);
+    await index.build();
+    expect(await index.built()).toBe(true);
+    using again = await LanceIndex.open(path);
+    let found = 0;
+    for (let seed = 0; seed < 20; seed++) {
+      const query = sought(100 * seed + 1);
+      const names = new Set((await again.search(query)).map(({ name }) => name));
+      for (const name of await near(query)) found += Number(names.has(name));
+    }
+    expect(found / 200).toBeGreaterThan(0.95);
+    expect((await again.search(query, { kind: "text", most: 3 })).every(({ index }) => index >= 4000)).toBe(true);
+    expect(await again.search(query, { most: 0 })).toEqual([]);
+    await expect(again.search(new Float32Array(3))).rejects.toThrow(oneSentence);
+  });
+});
