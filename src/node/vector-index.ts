@@ -10,10 +10,10 @@ export class VectorIndex extends AnyVectorIndex {
   private close: (() => Promise<void>) | undefined;
 
   /**
-   * An index from a file that `save` or `siglip embed` wrote, of whichever format its name ends in: .safetensors, or any
-   * other name, .npy, .jsonl, .parquet, .sqlite, .lance. Embeddings are held as float32, which takes 4 bytes a value; of a large
-   * .safetensors or .npy they stay in the file, which must not change until `dispose`. Rejects with a SiglipError for a file that is damaged or
-   * holds something else.
+   * An index from a file that `save` or `siglip embed` wrote, of whichever format its name ends in: .safetensors (or any
+   * other name), .npy, .jsonl, .parquet, .sqlite, .lance. Embeddings are held as float32, which takes 4 bytes a value; of
+   * a large .safetensors or .npy they stay in the file, which must not change until `dispose`. Rejects with a SiglipError
+   * for a file that is damaged or holds something else.
    */
   static async load(path: string | URL, options: IndexOptions & LoadIndexOptions = {}): Promise<VectorIndex> {
     const file = path instanceof URL ? filePath(path) : path;

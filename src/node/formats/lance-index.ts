@@ -16,7 +16,7 @@ export interface LanceSearchOptions extends SearchOptions {
 export interface LanceBuildOptions {
   /** Parts, by default one for each 4096 embeddings: a quarter of the time that the square root of a million takes. */
   readonly partitions?: number;
-  /** Bytes that stand for an embedding, a divisor of its width: by default an eighth of it where that is one. */
+  /** Bytes that stand for an embedding, a divisor of its width: by default an eighth of it, of a short one a quarter, where that is one. */
   readonly subVectors?: number;
 }
 
@@ -107,7 +107,8 @@ export class LanceIndex {
       const advice = dtype === "i8" ? "write them with --vectors f32 or f16" : "search without one";
       throw mismatch("unsupported", this.path, `${LEAST} embeddings of floats or more to index`, found, advice);
     }
-    const numSubVectors = subVectors ?? [8, 4, 2, 1].map((size) => width / size).find(Number.isInteger)!;
+    const sizes = width >= 512 ? [8, 4, 2, 1] : [4, 2, 1];
+    const numSubVectors = subVectors ?? sizes.map((size) => width / size).find(Number.isInteger)!;
     if (!Number.isInteger(width / numSubVectors)) {
       const found = `${numSubVectors}`;
       throw mismatch("bad-input", this.path, `sub-vectors that divide ${width}`, found, "leave their number out");
