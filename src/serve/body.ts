@@ -40,8 +40,11 @@ export interface Body {
   free(): void;
 }
 
+/** Bodies up to so many times the limit are read to their end before they are refused: who is cut off hears no answer. */
+const HEARD = 4;
+
 /**
- * A request's body, read piece by piece and no further than the limits. Throws a Refusal: 413 for too many bytes, 408 for
+ * A request's body, read piece by piece and kept no further than the limits. Throws a Refusal: 413 for too many bytes, 408 for
  * one that comes too slowly, 415 for a compressed one, 429 where others' bodies leave no room.
  */
 export async function readBody(request: Request, { maxBody, bodyTime }: BodyLimits, room: Room): Promise<Body> {
@@ -49,35 +52,35 @@ export async function readBody(request: Request, { maxBody, bodyTime }: BodyLimi
   if (coding !== "identity") {
     throw bad("Content-Encoding", "a body as it is", JSON.stringify(coding), "send it uncompressed", 415);
   }
-  const large = () => bad("body", `at most ${maxBody} bytes`, "more", "send fewer or smaller pictures at a time", 413);
   const announced = Number(request.headers.get("Content-Length") ?? Number.NaN);
-  if (announced > maxBody) throw large();
-  const pieces: Uint8Array[] = [];
-  let [length, taken] = [0, 0];
+  let taken = 0;
   const take = (bytes: number) => {
     room.take(bytes);
     taken += bytes;
   };
+  const free = () => room.free(taken);
   try {
     // The server holds a body to the length that was announced.
-    if (announced >= 0) {
+    if (announced <= maxBody) {
       take(announced);
-      const bytes = new Uint8Array(await within(request.arrayBuffer(), bodyTime));
-      return { bytes, free: () => room.free(taken) };
+      return { bytes: new Uint8Array(await within(request.arrayBuffer(), bodyTime)), free };
     }
+    const pieces: Uint8Array[] = [];
     const until = performance.now() + bodyTime;
     const reader = request.body?.getReader();
-    for (;;) {
+    let length = announced > HEARD * maxBody ? announced : 0;
+    while (length <= HEARD * maxBody) {
       const piece = await within(Promise.resolve(reader?.read()), until - performance.now());
       if (!piece?.value) break;
       length += piece.value.length;
-      if (length > maxBody) throw large();
+      if (length > maxBody || announced > maxBody) continue;
       take(piece.value.length);
       pieces.push(piece.value);
     }
-    return { bytes: concatenate(pieces), free: () => room.free(taken) };
+    if (length <= maxBody) return { bytes: concatenate(pieces), free };
+    throw bad("body", `at most ${maxBody} bytes`, "more", "send fewer or smaller pictures at a time", 413);
   } catch (error) {
-    room.free(taken);
+    free();
     throw error;
   }
 }

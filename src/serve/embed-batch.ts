@@ -5,6 +5,9 @@ import { SiglipError } from "../support/error.ts";
 /** What one item may do to a whole batch: a picture too large for what is left of the memory, values that overflow. */
 const CONTAGIOUS: readonly string[] = ["out-of-memory", "bad-checkpoint"];
 
+/** In Deno, whose event loop looks after connections in turns that only timers give it, lets it do so. */
+const turn = () => ("Deno" in globalThis ? new Promise((resolve) => setTimeout(resolve)) : undefined);
+
 /**
  * Embeds items as one batch, again on a new device where that was lost: for each its embedding [dim] or what is wrong with
  * it. Where the batch fails as one bad item would make it, each is tried by itself, so that it costs the others nothing.
@@ -26,6 +29,7 @@ export async function embedBatch(
     return found;
   };
   const isContagious = (error: unknown) => error instanceof SiglipError && CONTAGIOUS.includes(error.code);
+  await turn();
   try {
     return await run(items);
   } catch (error) {
