@@ -1,10 +1,8 @@
 // `siglip serve` as a process, in every runtime.
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
+import { execFile } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { build } from "esbuild";
@@ -12,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished, type TestCon
 import { temporaryFolder } from "../harness/cli.ts";
 import { RUNTIMES, type RuntimeName, runtime } from "../harness/runtimes.ts";
 import { type FileServer, serveFiles } from "../harness/server.ts";
+import { embed, headers, KEY, metric, type Running, startService } from "./process.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const picture = readFileSync(new URL("../fixtures/images/small-97x61.png", import.meta.url));
@@ -32,48 +31,14 @@ afterAll(async () => {
 });
 
 const dataUrl = `data:image/png;base64,${picture.toString("base64")}`;
-const KEY = "a-key-of-the-tests";
-
 const SOON = { timeout: 10_000, interval: 5 };
 
-/** A running service. */
-interface Running {
-  readonly url: string;
-  readonly child: ChildProcess;
-  /** Resolves with the exit code. */
-  readonly ended: Promise<number | null>;
-  /** All that it printed so far. */
-  readonly output: () => string;
-}
-
+/** Starts the service in a runtime, for one test. */
 async function start(name: RuntimeName, context: TestContext, args: readonly string[] = []): Promise<Running> {
   const [binary, ...flags] = await runtime(name, context);
-  if (name === "this Node") flags.push("--import", "tsx");
-  const run = [...flags, "src/cli/main.ts", "serve", "--port", "0", "--json", "--backend", "wasm", "--threads", "1"];
-  const env = { ...process.env, SIGLIP_API_KEY: KEY };
-  const child = spawn(binary, [...run, ...args], { cwd: root, env, stdio: ["ignore", "pipe", "pipe"] });
-  onTestFinished(() => void child.kill("SIGKILL"));
-  let output = "";
-  child.stderr!.on("data", (text) => {
-    output += text;
-  });
-  const ended = once(child, "exit").then(([code]) => code as number | null);
-  let json = "";
-  for await (const line of createInterface({ input: child.stdout! })) {
-    json += line;
-    if (line === "}") break;
-  }
-  if (json === "") throw new Error(`the service ended with ${await ended}: ${output}`);
-  output += json;
-  return { url: JSON.parse(json).url, child, ended, output: () => output };
-}
-
-const headers = { "Content-Type": "application/json", Authorization: `Bearer ${KEY}` };
-const embed = (url: string, input: unknown) =>
-  fetch(`${url}/v1/embeddings`, { method: "POST", headers, body: JSON.stringify({ input }) });
-async function metric(url: string, series: string): Promise<number> {
-  const lines = (await (await fetch(`${url}/metrics`)).text()).split("\n");
-  return Number(lines.find((line) => line.startsWith(`${series} `))?.slice(series.length));
+  const running = await startService([binary, ...flags, ...(name === "this Node" ? ["--import", "tsx"] : [])], args);
+  onTestFinished(() => void running.child.kill("SIGKILL"));
+  return running;
 }
 
 describe.each(RUNTIMES)("%s", (name) => {
