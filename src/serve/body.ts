@@ -68,16 +68,17 @@ export async function readBody(request: Request, { maxBody, bodyTime }: BodyLimi
     const pieces: Uint8Array[] = [];
     const until = performance.now() + bodyTime;
     const reader = request.body?.getReader();
+    const tooLong = announced > maxBody;
     let length = announced > HEARD * maxBody ? announced : 0;
     while (length <= HEARD * maxBody) {
       const piece = await within(Promise.resolve(reader?.read()), until - performance.now());
       if (!piece?.value) break;
       length += piece.value.length;
-      if (length > maxBody || announced > maxBody) continue;
+      if (tooLong || length > maxBody) continue;
       take(piece.value.length);
       pieces.push(piece.value);
     }
-    if (length <= maxBody) return { bytes: concatenate(pieces), free };
+    if (!tooLong && length <= maxBody) return { bytes: concatenate(pieces), free };
     throw bad("body", `at most ${maxBody} bytes`, "more", "send fewer or smaller pictures at a time", 413);
   } catch (error) {
     free();
