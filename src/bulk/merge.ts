@@ -3,6 +3,7 @@ import type { VectorHeader, VectorKey, Vectors } from "../search/vectors.ts";
 import { mismatch } from "../support/error.ts";
 import { checkAlike, checkComplete } from "./merge-checks.ts";
 import { findLeftOut, findRepeated, type Passed } from "./repeated.ts";
+import { readShard } from "./shard.ts";
 
 /** A file of embeddings that is open only while it is gone through, lest thousands be open at once. */
 export interface MergePart {
@@ -21,14 +22,14 @@ export interface MergeOptions {
 const KINDS = ["image", "text"] as const;
 
 /**
- * Parts as one, in their order. What stands in two of them (a kind, name and stamp) is taken once where its embeddings
- * are equal. Rejects with a SiglipError for parts of other models, preprocessing, dtypes or widths, for embeddings that
- * differ under one key, and where the parts say that they are shards and others are missing. Holds eight bytes a row,
- * and the keys of those that stand in two parts.
+ * Parts as one, in the order of shards where all of them are, else in their own. What stands in two of them (a kind,
+ * name and stamp) is taken once where its embeddings are equal. Rejects with a SiglipError for parts of other models,
+ * preprocessing, dtypes or widths, for embeddings that differ under one key, and where the parts say that they are
+ * shards and others are missing. Holds eight bytes a row, and the keys of those that stand in two parts.
  */
-export async function mergeVectors(parts: readonly MergePart[], options: MergeOptions = {}): Promise<Vectors> {
+export async function mergeVectors(given: readonly MergePart[], options: MergeOptions = {}): Promise<Vectors> {
   const { partial = false, signal } = options;
-  const headers = await readHeaders(parts, signal);
+  const { parts, headers } = inOrder(given, await readHeaders(given, signal));
   if (!partial) checkComplete(headers);
   const counts = { image: 0, text: 0 };
   for (const kind of KINDS) for (const header of headers) counts[kind] += header.counts[kind];
@@ -66,6 +67,14 @@ async function readHeaders(parts: readonly MergePart[], signal?: AbortSignal): P
     checkAlike(parts[0].name, headers[0], name, vectors.header);
   }
   return headers;
+}
+
+/** Shards in the order of their numbers: a shell gives part-10 before part-2. */
+function inOrder(parts: readonly MergePart[], headers: readonly VectorHeader[]) {
+  const shards = headers.map(({ origin }) => readShard(origin.shard)?.index ?? Number.NaN);
+  const order = [...parts.keys()];
+  if (!shards.some(Number.isNaN)) order.sort((a, b) => shards[a] - shards[b]);
+  return { parts: order.map((index) => parts[index]), headers: order.map((index) => headers[index]) };
 }
 
 /** All items of the pictures, part by part, then those of the texts. */

@@ -68,13 +68,20 @@ async function merged(made: readonly Made[], options?: MergeOptions) {
 
 describe("parts", () => {
   it("are joined in their order, pictures first", async () => {
+    const { names } = await merged([{ names: ["b"], texts: ["x"], shard: "1 of 2" }, { names: ["a"] }], {
+      partial: true,
+    });
+    expect(names).toEqual(["b", "a", "x"]);
+  });
+
+  it("are joined in the order of shards where they are such", async () => {
     const { header, names } = await merged([
       { names: ["b", "a"], texts: ["x"], shard: "1 of 3" },
-      { names: [], shard: "0 of 3" },
+      { names: ["d"], shard: "0 of 3" },
       { names: ["c"], texts: ["z", "y"], shard: "2 of 3" },
     ]);
-    expect(names).toEqual(["b", "a", "c", "x", "z", "y"]);
-    expect(header).toEqual({ width: 1, dtype: "f32", counts: { image: 3, text: 3 }, origin: ORIGIN });
+    expect(names).toEqual(["d", "b", "a", "c", "x", "z", "y"]);
+    expect(header).toEqual({ width: 1, dtype: "f32", counts: { image: 4, text: 3 }, origin: ORIGIN });
   });
 
   it("may have the same in common, which is taken once, but for what one part has twice", async () => {

@@ -1,4 +1,5 @@
 import { stat } from "node:fs/promises";
+import { addAbortSignal } from "node:stream";
 import { asUrl } from "../../node/address.ts";
 import { attempt, filePath } from "../../node/file.ts";
 import { mismatch, type SiglipError, shorten } from "../../support/error.ts";
@@ -46,7 +47,7 @@ export interface OpenSource extends Source {
  * a picture's: that is an entry which says so.
  */
 export async function openSources(words: readonly string[], options: SourceOptions = {}): Promise<OpenSource> {
-  const { onProblem = () => {}, signal, stdin = process.stdin } = options;
+  const { onProblem = () => {}, signal, stdin = ownStdin(signal) } = options;
   if (words.filter((word) => word === "-").length > 1) {
     throw mismatch("bad-input", "-", "one list on stdin", "more", "name it once");
   }
@@ -72,6 +73,11 @@ export async function openSources(words: readonly string[], options: SourceOptio
       return sum;
     },
   };
+}
+
+/** The process's stdin, which an abort ends although nobody writes to it. */
+async function* ownStdin(signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+  yield* signal ? addAbortSignal(signal, process.stdin) : process.stdin;
 }
 
 /** The shard asked for, of as many as there are in a manifest, which is split as it was planned. */
