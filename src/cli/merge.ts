@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { type MergePart, mergeVectors } from "../bulk/merge.ts";
 import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
 import type { Kind } from "../search/vectors.ts";
-import { duration } from "../support/units.ts";
+import { counted, duration } from "../support/units.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson } from "./terminal.ts";
 
@@ -59,8 +59,8 @@ async function merge(files: readonly File[], options: MergeCommand, signal: Abor
     const seconds = (performance.now() - began) / 1000;
     const { image: images, text: texts } = counts;
     if (json) return printJson({ out: out.path, parts: parts.length, dim: width, images, texts, seconds });
-    const what = `${images} images and ${texts} texts of ${parts.length} parts, ${width} values each`;
-    print(`${plain(out.path)}: ${what}, in ${duration(seconds)}.`);
+    const what = `${counted(images, "image")} and ${counted(texts, "text")} of ${counted(parts.length, "part")}`;
+    print(`${plain(out.path)}: ${what}, ${width} values each, in ${duration(seconds)}.`);
   } finally {
     progress.stop();
   }

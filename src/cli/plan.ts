@@ -9,7 +9,8 @@ import { openSources } from "../bulk/sources/open.ts";
 import { checkWritable } from "../node/file.ts";
 import { ENDINGS, formatOf } from "../node/formats/formats.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
-import { duration } from "../support/units.ts";
+import { counted, duration } from "../support/units.ts";
+import { parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
 
@@ -105,9 +106,9 @@ async function planInto(
   const seconds = (performance.now() - began) / 1000;
   if (json) printJson({ out, shards, perShard, images, texts, queued, seconds });
   else {
-    const what = `${shards} shards of up to ${perShard}: ${images} images and ${texts} texts`;
+    const what = `${counted(images, "image")} and ${counted(texts, "text")}`;
     const added = queued === undefined ? "" : `, ${queued} of them new in the queue`;
-    print(`${plain(out)}: ${what}${added}, in ${duration(seconds)}.`);
+    print(`${plain(out)}: ${counted(shards, "shard")} of up to ${perShard}: ${what}${added}, in ${duration(seconds)}.`);
   }
   if (count === 0) return;
   const more = count > NAMED ? ` and ${count - NAMED} more` : "";
@@ -144,10 +145,4 @@ function parseTo(files: string): string {
 function parseOut(path: string): string {
   if (/\.jsonl$/i.test(path)) return path;
   throw new InvalidArgumentError("Wanted a name that ends in .jsonl.");
-}
-
-function parseCount(text: string): number {
-  const count = Number(text);
-  if (Number.isSafeInteger(count) && count >= 1) return count;
-  throw new InvalidArgumentError("Wanted a whole number from 1.");
 }

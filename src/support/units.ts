@@ -18,3 +18,8 @@ export function duration(seconds: number): string {
 export function grouped(count: number): string {
   return count.toLocaleString("en-US");
 }
+
+/** So many of something, by its name in the singular: "1 image", "3 images". */
+export function counted(count: number, name: string): string {
+  return `${count} ${name}${count === 1 ? "" : "s"}`;
+}

@@ -140,7 +140,7 @@ describe("siglip merge", () => {
     const out = join(folder, "all.safetensors");
     const { code, stdout, stderr } = await siglip(["merge", ...files, "--out", out]);
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toMatch(/all\.safetensors: 6 images and 1 texts of 2 parts, 24 values each, in .*\.\n$/);
+    expect(stdout).toMatch(/all\.safetensors: 6 images and 1 text of 2 parts, 24 values each, in .*\.\n$/);
     const read = await formatOf(out)!.open(out);
     const { header, rows } = await contents(read);
     await read.close();
