@@ -1,6 +1,6 @@
 import { mismatch } from "../support/error.ts";
 import type { Pixels } from "./pixels.ts";
-import type { ImageProcessing, levels, resizeInSlices } from "./preprocess.ts";
+import { type ImageProcessing, levels, resizeInSlices } from "./preprocess.ts";
 
 /** Patches of a picture: how many one under the other, and side by side. */
 export type Grid = readonly [rows: number, columns: number];
@@ -48,15 +48,6 @@ export interface FlexibleShape {
   readonly stride: number;
 }
 
-/**
- * What `preprocess.ts` does; this module is loaded on demand, and what it shared with others would be a script of its
- * own.
- */
-export interface Steps {
-  readonly resizeInSlices: typeof resizeInSlices;
-  readonly levels: typeof levels;
-}
-
 /** Throws a SiglipError for a `maxPatches` out of range and for a model that is no NaFlex one. */
 export function checkMaxPatches(p: ImageProcessing, maxPatches: number): void {
   if (p.maxPatches === undefined) {
@@ -74,7 +65,6 @@ export async function flexiblePatches(
   picture: Pixels,
   p: ImageProcessing,
   { patch, maxPatches = p.maxPatches!, stride }: FlexibleShape,
-  { resizeInSlices, levels }: Steps,
 ): Promise<FlexiblePictures> {
   const grid = gridOf(picture.height, picture.width, patch, maxPatches);
   const { data } = await resizeInSlices(picture, [grid[0] * patch, grid[1] * patch], p.resample);

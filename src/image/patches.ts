@@ -1,6 +1,6 @@
-import type { Grid } from "./naflex.ts";
+import { flexiblePatches, type Grid } from "./naflex.ts";
 import type { Pixels } from "./pixels.ts";
-import { type ImageProcessing, levels, preprocessPatches, resizeInSlices } from "./preprocess.ts";
+import { type ImageProcessing, preprocessPatches } from "./preprocess.ts";
 
 /** How a picture becomes what an image tower takes; plain data, which threads can be given. */
 export interface Recipe {
@@ -25,9 +25,6 @@ export interface Patches {
 /** A picture resized, normalised and cut as the recipe says; gives way to the event loop. */
 export async function toPatches(pixels: Pixels, recipe: Recipe): Promise<Patches> {
   const { processing, patch, stride } = recipe;
-  if (processing.maxPatches) {
-    const { flexiblePatches } = await import("./naflex.ts");
-    return flexiblePatches(pixels, processing, recipe, { resizeInSlices, levels });
-  }
+  if (processing.maxPatches) return flexiblePatches(pixels, processing, recipe);
   return { patches: await preprocessPatches(pixels, processing, patch, stride) };
 }

@@ -1,6 +1,7 @@
-import type { Program, Recorder } from "../tensor/program.ts";
-import type { ForwardOptions, Pass, PassOptions, PreparedPictures, Values } from "./towers.ts";
-import type { pool, probe, VisionTower, visionTower } from "./vision.ts";
+import { type Program, Recorder } from "../tensor/program.ts";
+import type { Pass, PassOptions } from "./pass.ts";
+import type { ForwardOptions, PreparedPictures, Values } from "./towers.ts";
+import { pool, probe, type VisionTower, visionTower } from "./vision.ts";
 
 /**
  * What can be had of an image tower beside its pooled output; pictures are in patches, as `Towers.patches` takes them.
@@ -14,31 +15,25 @@ export interface TowerParts {
   pool(attended: Float32Array, options?: ForwardOptions): Promise<Values>;
 }
 
-/**
- * What `towers.ts` has; this module is loaded on demand, and what it shared with others would be a script of its own.
- */
-interface Means {
+/** How a tower's programs are run on the backend that holds its weights. */
+interface Runner {
   passOf(program: PassOptions["program"]): Pass;
   runImages(pictures: PreparedPictures, options?: ForwardOptions, pass?: Pass): Promise<Values>;
-  readonly Recorder: typeof Recorder;
-  readonly visionTower: typeof visionTower;
-  readonly probe: typeof probe;
-  readonly pool: typeof pool;
 }
 
 const made = new WeakMap<VisionTower, TowerParts>();
 
 /** The parts of a tower that has been loaded; each of its programs is made once. */
-export function partsOf(tower: VisionTower, means: Means): TowerParts {
+export function partsOf(tower: VisionTower, runner: Runner): TowerParts {
   let parts = made.get(tower);
   if (!parts) {
-    parts = makeParts(tower, means);
+    parts = makeParts(tower, runner);
     made.set(tower, parts);
   }
   return parts;
 }
 
-function makeParts(tower: VisionTower, { passOf, runImages, Recorder, visionTower, probe, pool }: Means): TowerParts {
+function makeParts(tower: VisionTower, { passOf, runImages }: Runner): TowerParts {
   const { hidden, channels, patchSize } = tower.config;
   const passes = new Map<number | string, Pass>();
   const pass = (key: number | string, program: PassOptions["program"]) => {

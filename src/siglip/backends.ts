@@ -1,6 +1,7 @@
 import { mismatch } from "../support/error.ts";
 import type { Open, OpenedBackend, OpenOptions } from "../tensor/open.ts";
 import { open as openWebGpu } from "../tensor/webgpu/open.ts";
+import { noBackend } from "./option-advice.ts";
 
 /** What a user can name a backend by. */
 export type BackendName = "webgpu" | "wasm" | "cpu";
@@ -21,7 +22,7 @@ export async function openBackend(
   options: Omit<OpenOptions, "named">,
 ): Promise<OpenedBackend> {
   if (name !== "auto" && !BACKEND_NAMES.includes(name)) {
-    throw (await import("./option-advice.ts")).noBackend(name, BACKEND_NAMES);
+    throw noBackend(name, BACKEND_NAMES);
   }
   for (const candidate of name === "auto" ? BACKEND_NAMES : [name]) {
     const opened = await BACKENDS[candidate]({ ...options, named: name !== "auto" });

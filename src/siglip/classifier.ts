@@ -1,4 +1,5 @@
 import { type Embeddings, normalise, type Similarity } from "./embeddings.ts";
+import { noLabels } from "./option-advice.ts";
 import { checkOptions } from "./options.ts";
 import { DEFAULT_TEMPLATE } from "./template.ts";
 
@@ -50,11 +51,11 @@ export class Classifier<Image> {
     wanted: string | readonly string[],
     options: ClassifierOptions,
   ): Promise<Classifier<Image>> {
-    await checkOptions("classify", options, OPTIONS);
+    checkOptions("classify", options, OPTIONS);
     const { templates = [DEFAULT_TEMPLATE], signal } = options;
     const labels = typeof wanted === "string" ? [wanted] : wanted;
     if (!(areTexts(labels) && areTexts(templates) && templates.every((text) => text.includes("{label}")))) {
-      throw (await import("./option-advice.ts")).noLabels(labels, templates, DEFAULT_TEMPLATE);
+      throw noLabels(labels, templates, DEFAULT_TEMPLATE);
     }
     const sentences = labels.flatMap((label) =>
       templates.map((template) => template.replaceAll("{label}", () => label)),

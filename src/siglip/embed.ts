@@ -3,6 +3,7 @@ import { SiglipError } from "../support/error.ts";
 import { joinFloats } from "../support/numbers.ts";
 import type { Embeddings, Skipped } from "./embeddings.ts";
 import type { LoadedModel } from "./loaded.ts";
+import { noHead, noList } from "./option-advice.ts";
 import { checkOptions } from "./options.ts";
 import { checkMaxPatches, prepare, together } from "./pictures.ts";
 import { stream, type Way } from "./stream.ts";
@@ -52,15 +53,15 @@ export async function imageWay<Image>(
   const { batch, maxPatches, signal } = options;
   const model = await ready(signal);
   const { config, backend, platform } = model;
-  if (!config.vision.head) throw (await import("./option-advice.ts")).noHead(config);
-  await checkMaxPatches(config, options);
+  if (!config.vision.head) throw noHead(config);
+  checkMaxPatches(config, options);
   return {
     batch: batch ?? backend.defaults.images,
     atOnce: platform.atOnce,
     prepare: (image, signal) => prepare(model, image, { maxPatches, signal }),
     run: async (pictures, signal) => {
       const { towers } = await ready(signal);
-      return (await towers.patches(await together(pictures), { signal })).data;
+      return (await towers.patches(together(pictures), { signal })).data;
     },
   };
 }
@@ -90,8 +91,8 @@ export async function embedAll<Item, Prepared>(
   dim: number,
   way: () => Promise<Way<Item, Prepared>>,
 ): Promise<Embeddings> {
-  if (!Array.isArray(items)) throw (await import("./option-advice.ts")).noList(call, items);
-  await checkOptions(call, options, call === "embedImages" ? [...EMBED, "maxPatches"] : EMBED);
+  if (!Array.isArray(items)) throw noList(call, items);
+  checkOptions(call, options, call === "embedImages" ? [...EMBED, "maxPatches"] : EMBED);
   const { onError, onProgress, signal } = options;
   const rows: Float32Array[] = [];
   const skipped: Skipped[] = [];

@@ -3,6 +3,10 @@ import type { SiglipConfig } from "../model/config.ts";
 import type { PreparedPictures, Towers, Values } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
 import { joinFloats } from "../support/numbers.ts";
+import type { LoadedModel } from "./loaded.ts";
+import { noList } from "./option-advice.ts";
+import { checkOptions } from "./options.ts";
+import { checkMaxPatches, prepare, together } from "./pictures.ts";
 
 /** What a picture's patches have become, as they lie in the pictures. */
 export interface Features {
@@ -28,19 +32,6 @@ export interface FeaturesOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * What is asked of a model; functions come along, as what this module shared with others would be a script of its own.
- */
-export interface FeatureSource<Image> {
-  readonly config: SiglipConfig;
-  readonly towers: Towers;
-  readonly backend: { readonly defaults: { readonly images: number } };
-  checkOptions(call: string, options: object, known: readonly string[]): Promise<void>;
-  checkMaxPatches(config: SiglipConfig, options: FeaturesOptions): Promise<void>;
-  prepare(image: Image): Promise<PreparedPictures>;
-  together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures>;
-}
-
 /** The names of options that all calls know. */
 const OPTIONS = ["batch", "maxPatches", "signal"] as const satisfies (keyof FeaturesOptions)[];
 
@@ -49,21 +40,21 @@ const OPTIONS = ["batch", "maxPatches", "signal"] as const satisfies (keyof Feat
  * grids.
  */
 export async function features<Image>(
-  source: FeatureSource<Image>,
+  model: LoadedModel<Image>,
   images: readonly Image[],
   options: FeaturesOptions,
 ): Promise<Features> {
-  await source.checkOptions("features", options, ["layer", ...OPTIONS]);
+  checkOptions("features", options, ["layer", ...OPTIONS]);
   const { layer, signal } = options;
-  const { layers, hidden } = source.config.vision;
+  const { layers, hidden } = model.config.vision;
   if (layer !== undefined && !(Number.isInteger(layer) && layer >= -layers - 1 && layer <= layers)) {
     const wanted = `a whole number from ${-layers - 1} to ${layers}`;
     throw mismatch("bad-input", "layer", wanted, `${layer}`, "leave it out for the last one after the norm");
   }
   const counted = layer !== undefined && layer < 0 ? layer + layers + 1 : layer;
   const parts: Float32Array[] = [];
-  const tower = await source.towers.parts();
-  const grid = await eachBatch(source, "features", images, options, async (pictures) => {
+  const tower = await model.towers.parts();
+  const grid = await eachBatch(model, "features", images, options, async (pictures) => {
     parts.push((await tower.features(pictures, counted, { signal })).data);
   });
   return { data: joinFloats(parts), shape: [images.length, ...grid, hidden] };
@@ -74,15 +65,15 @@ export async function features<Image>(
  * Throws a SiglipError where the tower has no such head, and for NaFlex pictures of several grids.
  */
 export async function poolAttention<Image>(
-  source: FeatureSource<Image>,
+  model: LoadedModel<Image>,
   images: readonly Image[],
   options: FeaturesOptions,
 ): Promise<Features> {
-  await source.checkOptions("poolAttention", options, OPTIONS);
-  const { heads, hidden } = source.config.vision;
+  checkOptions("poolAttention", options, OPTIONS);
+  const { heads, hidden } = model.config.vision;
   const parts: Float32Array[] = [];
-  const grid = await eachBatch(source, "poolAttention", images, options, async (pictures, [rows, columns]) => {
-    const { query, keys } = await probed(source, pictures, options.signal);
+  const grid = await eachBatch(model, "poolAttention", images, options, async (pictures, [rows, columns]) => {
+    const { query, keys } = await probed(model, pictures, options.signal);
     for (let at = 0; at < keys.length; at += rows * columns * 2 * hidden) {
       parts.push(attention(query, keys.subarray(at, at + rows * columns * 2 * hidden), heads));
     }
@@ -130,15 +121,16 @@ export function attention(query: Float32Array, keys: Float32Array, heads: number
 
 /** Runs pictures in batches; returns the grid that all of them have. */
 async function eachBatch<Image>(
-  { config, backend, checkMaxPatches, prepare, together }: FeatureSource<Image>,
+  model: LoadedModel<Image>,
   call: string,
   images: readonly Image[],
   options: FeaturesOptions,
   run: (pictures: PreparedPictures, grid: Grid) => Promise<void>,
 ): Promise<Grid> {
+  const { config, backend } = model;
   const { batch = backend.defaults.images } = options;
-  if (!Array.isArray(images)) throw (await import("./option-advice.ts")).noList(call, images);
-  await checkMaxPatches(config, options);
+  if (!Array.isArray(images)) throw noList(call, images);
+  checkMaxPatches(config, options);
   if (!(Number.isInteger(batch) && batch >= 1)) {
     throw mismatch("bad-input", "batch", "a whole number from 1", `${batch}`, "leave it out for the default");
   }
@@ -148,8 +140,8 @@ async function eachBatch<Image>(
   let known = config.image.maxPatches === undefined;
   for (let from = 0; from < images.length; from += batch) {
     const prepared: PreparedPictures[] = [];
-    for (const image of images.slice(from, from + batch)) prepared.push(await prepare(image));
-    const pictures = await together(prepared);
+    for (const image of images.slice(from, from + batch)) prepared.push(await prepare(model, image, options));
+    const pictures = together(prepared);
     for (const own of pictures.grids ?? []) {
       if (known && own.join() !== grid.join()) {
         const wanted = `pictures of one grid, as the first's of ${grid.join(" x ")} patches`;

@@ -16,6 +16,7 @@ import { type Dialect, SiglipTokenizer } from "../tokenizer/siglip.ts";
 import { type BackendName, openBackend } from "./backends.ts";
 import type { Calibration } from "./calibration.ts";
 import type { LoadedModel } from "./loaded.ts";
+import { lacksTower, noDtype, noTowers, otherDtype } from "./option-advice.ts";
 import { checkLoadOptions } from "./options.ts";
 import type { Platform } from "./platform.ts";
 
@@ -61,16 +62,16 @@ export async function loadModel<Image>(
   platform: Platform<Image>,
   options: LoadOptions = {},
 ): Promise<LoadedModel<Image>> {
-  await checkLoadOptions(options);
+  checkLoadOptions(options);
   const { signal, onProgress, onWarning = console.warn, maxPixels, decode } = options;
   if (maxPixels !== undefined || decode) {
     (await import("../image/own-decoder.ts")).checkPictureOptions(options, MAX_PIXELS);
   }
   const { towers: asked = ["image", "text"] } = options;
   const named = Array.isArray(asked) && asked.length > 0 && asked.every((one) => one === "image" || one === "text");
-  if (!named) throw (await import("./option-advice.ts")).noTowers(asked);
+  if (!named) throw noTowers(asked);
   if (!["f32", "f16", "q8", "i8", "q4", undefined].includes(options.dtype)) {
-    throw (await import("./option-advice.ts")).noDtype(options.dtype);
+    throw noDtype(options.dtype);
   }
   let opened: OpenedBackend | undefined;
   let files = found;
@@ -84,7 +85,7 @@ export async function loadModel<Image>(
     const { backend, adapter, close } = opened;
     const dtype = options.dtype ?? backend.defaults.dtype;
     if (!backend.dtypes.includes(dtype)) {
-      throw (await import("./option-advice.ts")).otherDtype(backend, dtype);
+      throw otherDtype(backend, dtype);
     }
     // Told only of a model that loads: beside an error they would be noise.
     const warnings: string[] = [];
@@ -103,7 +104,7 @@ export async function loadModel<Image>(
     const towers = options.towers ?? config.towers;
     const lacking = towers.find((tower) => !config.towers.includes(tower));
     if (lacking) {
-      throw (await import("./option-advice.ts")).lacksTower(files.name, config, lacking);
+      throw lacksTower(files.name, config, lacking);
     }
     const weights = await (files.weights?.(signal) ?? openCheckpoint(files, signal));
     const tokenizer = towers.includes("text") ? await loadTokenizer(files, config.text, options, warn) : undefined;

@@ -1,7 +1,10 @@
 import type { Grid } from "../image/naflex.ts";
 import type { ClassifierOptions } from "./classifier.ts";
 import type { Embeddings } from "./embeddings.ts";
-import { attention, type FeatureSource, probed } from "./features.ts";
+import { attention, probed } from "./features.ts";
+import type { LoadedModel } from "./loaded.ts";
+import { checkOptions } from "./options.ts";
+import { checkMaxPatches, prepare } from "./pictures.ts";
 
 /** Where in a picture a label is. */
 export interface HeatMap {
@@ -46,23 +49,23 @@ const TURN = 15;
  * better than what each token says by itself does [as Zhou et al. 2022, arXiv 2112.01071, have it for CLIP].
  */
 export async function locate<Image>(
-  source: FeatureSource<Image>,
-  model: { classifier(labels: string | readonly string[], options: ClassifierOptions): Promise<EmbeddedLabels> },
+  model: LoadedModel<Image>,
+  embedder: { classifier(labels: string | readonly string[], options: ClassifierOptions): Promise<EmbeddedLabels> },
   image: Image,
   wanted: string | readonly string[],
   options: LocateOptions,
 ): Promise<HeatMap[]> {
-  const { config, towers } = source;
-  await source.checkOptions("locate", options, OPTIONS);
+  const { config, towers } = model;
+  checkOptions("locate", options, OPTIONS);
   const { maxPatches: _, ...others } = options;
   const { signal } = options;
-  const { labels, texts } = await model.classifier(wanted, others);
-  await source.checkMaxPatches(config, options);
-  const pictures = await source.prepare(image);
+  const { labels, texts } = await embedder.classifier(wanted, others);
+  checkMaxPatches(config, options);
+  const pictures = await prepare(model, image, options);
   const { patchSize, heads, hidden } = config.vision;
   const [height, width] = config.image.size;
   const grid = pictures.grids?.[0] ?? ([Math.floor(height / patchSize), Math.floor(width / patchSize)] as const);
-  const { query, keys } = await probed(source, pictures, signal);
+  const { query, keys } = await probed(model, pictures, signal);
   const windows = windowsOf(grid);
   const { data } = await (await towers.parts()).pool(await without(windows, grid, query, keys, heads, signal), {
     signal,

@@ -1,4 +1,5 @@
 import type { LoadOptions } from "./load.ts";
+import { misnamed } from "./option-advice.ts";
 
 /** The names of `LoadOptions`: the compiler sees to it that none is missing. */
 const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
@@ -23,19 +24,18 @@ const LOAD: Readonly<Record<keyof LoadOptions, true>> = {
 };
 
 /**
- * Rejects with a SiglipError where options hold one that `call` does not know; `known` lists all of them. A device that is
+ * Throws a SiglipError where options hold one that `call` does not know; `known` lists all of them. A device that is
  * the name of a backend is one, too.
  */
-export async function checkOptions(call: string, options: object, known: readonly string[]): Promise<void> {
+export function checkOptions(call: string, options: object, known: readonly string[]): void {
   const sound = ([name, value]: [string, unknown]) =>
     known.includes(name) && (name !== "device" || typeof value !== "string");
-  // What was meant is worth a search, which is a chunk of its own.
   if (Object(options) !== options || !Object.entries(options).every(sound)) {
-    throw (await import("./option-advice.ts")).misnamed(call, options, known);
+    throw misnamed(call, options, known);
   }
 }
 
 /** Checks the names of what `Siglip.load` is given. */
-export function checkLoadOptions(options: LoadOptions): Promise<void> {
-  return checkOptions("Siglip.load", options, Object.keys(LOAD));
+export function checkLoadOptions(options: LoadOptions): void {
+  checkOptions("Siglip.load", options, Object.keys(LOAD));
 }

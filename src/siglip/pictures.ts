@@ -1,4 +1,4 @@
-import type { FlexiblePictures } from "../image/naflex.ts";
+import { checkMaxPatches as checkPatches, type FlexiblePictures, joinFlexible } from "../image/naflex.ts";
 import { toPatches } from "../image/patches.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { PreparedPictures } from "../model/towers.ts";
@@ -25,12 +25,13 @@ export async function prepare<Image>(
   return toPatches(await platform.decode(image, options), recipe);
 }
 
-export async function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: CallOptions): Promise<void> {
-  if (maxPatches !== undefined) (await import("../image/naflex.ts")).checkMaxPatches(image, maxPatches);
+/** Throws a SiglipError for a number of patches that a model does not take. */
+export function checkMaxPatches({ image }: SiglipConfig, { maxPatches }: CallOptions): void {
+  if (maxPatches !== undefined) checkPatches(image, maxPatches);
 }
 
 /** Pictures in one batch, padded to the one that has most patches. */
-export async function together(pictures: readonly PreparedPictures[]): Promise<PreparedPictures> {
-  if (pictures[0].grids) return (await import("../image/naflex.ts")).joinFlexible(pictures as FlexiblePictures[]);
+export function together(pictures: readonly PreparedPictures[]): PreparedPictures {
+  if (pictures[0].grids) return joinFlexible(pictures as FlexiblePictures[]);
   return { patches: joinFloats(pictures.map(({ patches }) => patches)) };
 }

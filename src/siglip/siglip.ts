@@ -5,7 +5,7 @@ import type { ForwardOptions, Values } from "../model/towers.ts";
 import { mismatch } from "../support/error.ts";
 import type { WeightDType } from "../tensor/program.ts";
 import type { Calibration } from "./calibration.ts";
-import type { Classifier, ClassifierOptions, Ranked } from "./classifier.ts";
+import { Classifier, type ClassifierOptions, type Ranked } from "./classifier.ts";
 import {
   type EmbedImagesOptions,
   type EmbedOptions,
@@ -18,11 +18,12 @@ import {
   textWay,
 } from "./embed.ts";
 import type { Embeddings, Similarity } from "./embeddings.ts";
-import type { FeatureSource, Features, FeaturesOptions } from "./features.ts";
+import type { Features, FeaturesOptions } from "./features.ts";
 import type { LoadedModel } from "./loaded.ts";
 import type { HeatMap, LocateOptions } from "./locate.ts";
+import { noStream } from "./option-advice.ts";
 import { checkOptions } from "./options.ts";
-import { checkMaxPatches, prepare, together } from "./pictures.ts";
+import { prepare } from "./pictures.ts";
 import { type EmbeddedBatch, stream, type Way } from "./stream.ts";
 
 /**
@@ -112,11 +113,11 @@ export class Siglip<Image = unknown> {
     items: Iterable<never> | AsyncIterable<never>,
     options: StreamOptions = {},
   ): AsyncGenerator<EmbeddedBatch<never>, void, undefined> {
-    await checkOptions("embedStream", options, STREAM);
+    checkOptions("embedStream", options, STREAM);
     const { kind = "image" } = options;
     // A string would be taken apart.
     if (typeof items !== "object" || (kind !== "image" && kind !== "text")) {
-      throw (await import("./option-advice.ts")).noStream(items, kind);
+      throw noStream(items, kind);
     }
     const way = await (kind === "text" ? textWay(this.ready, options) : imageWay(this.ready, options));
     yield* stream(items, persistent(way as Way<never, never>), options.signal);
@@ -161,28 +162,28 @@ export class Siglip<Image = unknown> {
     if (labels !== undefined || !model.own) {
       return (await this.classifier(labels ?? [], options)).classify(image, options);
     }
-    await checkOptions("classify", options, ["templates", "signal"]);
+    checkOptions("classify", options, ["templates", "signal"]);
     return model.own.rank((await model.towers.patches(await prepare(model, image, options), options)).data);
   }
 
   /** Embeds labels once, to classify many pictures. By default every label is put into "This is a photo of {label}." */
   async classifier(labels: string | readonly string[], options: ClassifierOptions = {}): Promise<Classifier<Image>> {
-    return (await import("./classifier.ts")).Classifier.make(this, labels, options);
+    return Classifier.make(this, labels, options);
   }
 
   /** What pictures' patches have become after a layer, as a grid: [n, rows, columns, hidden]. */
   async features(images: readonly Image[], options: FeaturesOptions = {}): Promise<Features> {
-    return (await import("./features.ts")).features(await this.source(options), images, options);
+    return (await import("./features.ts")).features(await this.ready(options?.signal), images, options);
   }
 
   /** What the MAP head attends to: weights [n, heads, rows, columns], which add up to 1 for a picture and head. */
   async poolAttention(images: readonly Image[], options: Omit<FeaturesOptions, "layer"> = {}): Promise<Features> {
-    return (await import("./features.ts")).poolAttention(await this.source(options), images, options);
+    return (await import("./features.ts")).poolAttention(await this.ready(options?.signal), images, options);
   }
 
   /** Where in a picture labels are: a heat map for each, in the order of the labels. */
   async locate(image: Image, labels: string | readonly string[], options: LocateOptions = {}): Promise<HeatMap[]> {
-    return (await import("./locate.ts")).locate(await this.source(options), this, image, labels, options);
+    return (await import("./locate.ts")).locate(await this.ready(options?.signal), this, image, labels, options);
   }
 
   /**
@@ -208,12 +209,6 @@ export class Siglip<Image = unknown> {
   /** As `dispose`, for `using model = await Siglip.load(…)`. */
   [Symbol.dispose](): void {
     this.dispose();
-  }
-
-  /** What is asked of a model for features. */
-  private async source(options: FeaturesOptions): Promise<FeatureSource<Image>> {
-    const model = await this.ready(options?.signal);
-    return { ...model, checkOptions, checkMaxPatches, together, prepare: (image) => prepare(model, image, options) };
   }
 
   /** The model on a device that lives: the present one, or after its loss a new one. */

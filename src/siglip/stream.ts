@@ -1,5 +1,6 @@
 import { SiglipError } from "../support/error.ts";
 import { normalise } from "./embeddings.ts";
+import { noBatch } from "./option-advice.ts";
 
 /** Items that went through a tower together, and what became of each. */
 export interface EmbeddedBatch<Item> {
@@ -41,7 +42,7 @@ export async function* stream<Item, Prepared>(
   signal?: AbortSignal,
 ): AsyncGenerator<EmbeddedBatch<Item>, void, undefined> {
   if (!(Number.isInteger(batch) && batch >= 1)) {
-    throw (await import("./option-advice.ts")).noBatch(batch);
+    throw noBatch(batch);
   }
   const ahead = 2 + Math.ceil(atOnce / batch);
   const waiting: (() => void)[] = [];

@@ -1,10 +1,9 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { checkMaxPatches, flexiblePatches, gridOf, joinFlexible } from "../../src/image/naflex.ts";
-import { type ImageProcessing, levels, pixelValues, resizeInSlices } from "../../src/image/preprocess.ts";
+import { type ImageProcessing, pixelValues } from "../../src/image/preprocess.ts";
 import { synthetic } from "../harness/pictures.ts";
 
-const steps = { levels, resizeInSlices };
 const image: ImageProcessing = {
   size: [64, 64],
   maxPatches: 20,
@@ -31,7 +30,7 @@ describe("pictures of several shapes", () => {
 
   it("are cut in (row, column, channel) order and padded with zeros to the one of most patches", async () => {
     const [patch, stride] = [5, 80];
-    const each = [wide, tall].map((picture) => flexiblePatches(picture, image, { patch, stride }, steps));
+    const each = [wide, tall].map((picture) => flexiblePatches(picture, image, { patch, stride }));
     const { patches, grids } = joinFlexible(await Promise.all(each));
     expect(grids).toEqual([gridOf(40, 90, patch, 20), gridOf(50, 20, patch, 20)]);
     const most = Math.max(...grids.map(([rows, columns]) => rows * columns));
@@ -53,7 +52,7 @@ describe("pictures of several shapes", () => {
   });
 
   it("take the budget of a call, and no other than a whole number that can be", async () => {
-    const one = (maxPatches: number) => flexiblePatches(wide, image, { patch: 5, stride: 75, maxPatches }, steps);
+    const one = (maxPatches: number) => flexiblePatches(wide, image, { patch: 5, stride: 75, maxPatches });
     expect((await one(1)).grids).toEqual([[1, 1]]);
     expect((await one(4096)).grids).toEqual([gridOf(40, 90, 5, 4096)]);
     for (const odd of [0, -1, 1.5, 4097, Number.NaN, "9" as unknown as number]) {

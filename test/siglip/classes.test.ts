@@ -2,7 +2,6 @@ import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { flexiblePatches } from "../../src/image/naflex.ts";
-import { levels, resizeInSlices } from "../../src/image/preprocess.ts";
 import { parseClassifier } from "../../src/model/classes.ts";
 import { parseConfig } from "../../src/model/config.ts";
 import { Section } from "../../src/model/section.ts";
@@ -108,9 +107,8 @@ describe("an image classifier", () => {
     expect(ranked.map(({ label }) => label).sort()).toEqual([...labels].sort());
 
     const { patchSize } = model.config.vision;
-    const steps = { resizeInSlices, levels };
     const stride = 3 * patchSize ** 2;
-    const pictures = await flexiblePatches(picture, model.config.image, { patch: patchSize, stride }, steps);
+    const pictures = await flexiblePatches(picture, model.config.image, { patch: patchSize, stride });
     const last: Values[] = [];
     await model.imageTower(pictures, { tap: (name, values) => name === "last_hidden_state" && last.push(values) });
     const own = await OwnLabels.load({ ...model.config, classes }, async (name, shape) => syntheticTensor(name, shape));

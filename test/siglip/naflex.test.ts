@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { flexiblePatches, joinFlexible } from "../../src/image/naflex.ts";
-import { levels, resizeInSlices } from "../../src/image/preprocess.ts";
 import type { Siglip } from "../../src/siglip/siglip.ts";
 import { synthetic } from "../harness/pictures.ts";
 import { syntheticModel } from "./synthetic.ts";
@@ -36,9 +35,8 @@ describe("a NaFlex model", () => {
 
   it("takes patches and grids below that, however far they are padded", async () => {
     const usual = await model.embedImages(pictures);
-    const steps = { levels, resizeInSlices };
     const { image } = model.config;
-    const each = pictures.map((picture) => flexiblePatches(picture, image, { patch, stride: 48 }, steps));
+    const each = pictures.map((picture) => flexiblePatches(picture, image, { patch, stride: 48 }));
     const { patches, grids } = joinFlexible(await Promise.all(each));
     const pooled = await model.imageTower({ patches, grids });
     const most = patches.length / (3 * 48);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { FeatureSource } from "../../src/siglip/features.ts";
+import type { LoadedModel } from "../../src/siglip/loaded.ts";
 import { locate } from "../../src/siglip/locate.ts";
 import { compare } from "../judge/compare.ts";
 import { random } from "../judge/reference.ts";
@@ -25,16 +25,14 @@ function modelOf({ grid, hidden, heads }: Shape) {
       return { data };
     },
   };
-  const source = {
-    config: { vision: { patchSize: 1, head: true, heads, hidden }, image: { size: grid } },
+  const model = {
+    config: { vision: { patchSize: 1, channels: 3, head: true, heads, hidden }, image: { size: grid } },
     towers: { scale: 1, bias: 0, parts: async () => parts },
-    checkMaxPatches: async () => {},
-    checkOptions: async () => {},
-    prepare: async () => ({ patches: new Float32Array() }),
-  } as unknown as FeatureSource<undefined>;
+    platform: { prepare: async () => ({ patches: new Float32Array() }) },
+  } as unknown as LoadedModel<undefined>;
   const texts = { data: random(hidden, 3), shape: [1, hidden] as const };
   const classifier = async () => ({ labels: ["a"], texts });
-  const run = (signal?: AbortSignal) => locate(source, { classifier }, undefined, "a", { signal });
+  const run = (signal?: AbortSignal) => locate(model, { classifier }, undefined, "a", { signal });
   return { query, keys, pooled, run };
 }
 
