@@ -24,9 +24,9 @@ import { Siglip } from "../src/siglip/siglip.ts";
 import { padded } from "../src/tensor/shape.ts";
 import { photos } from "./lib/photos.ts";
 import { environment, type Result, writeResult } from "./lib/results.ts";
-import { digits, percent, table } from "./lib/statistics.ts";
+import { digits, duration, percent, table } from "./lib/statistics.ts";
 
-/** Pictures a second, the median of the rounds; `cpu` is processor seconds for each second. */
+/** Pictures a second, the median of the rounds; `cpu` is processor seconds for each picture. */
 export interface FolderRow {
   readonly what: string;
   readonly rate: number;
@@ -152,7 +152,7 @@ async function take(work: () => Promise<unknown>): Promise<Taken> {
   await work();
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(before);
-  return { rate: count / seconds, cpu: (user + system) / 1e6 / seconds, waiting: 1 - busy.seconds / seconds };
+  return { rate: count / seconds, cpu: (user + system) / 1e6 / count, waiting: 1 - busy.seconds / seconds };
 }
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1];
@@ -172,8 +172,8 @@ try {
   }));
   console.log(
     table(
-      ["", "pictures/s", "cores busy"],
-      rows.map(({ what, rate, cpu }) => [what, digits(rate), digits(cpu)]),
+      ["", "pictures/s", "processor time each", "cores busy"],
+      rows.map(({ what, rate, cpu }) => [what, digits(rate), duration(cpu), digits(rate * cpu)]),
     ),
   );
   const rate = (what: string) => rows.find((row) => row.what === what)!.rate;

@@ -35,12 +35,21 @@ export type Answer =
   | { readonly id: number; readonly made: Made }
   | { readonly id: number; readonly error: { readonly message: string; readonly code: ErrorCode | undefined } };
 
+/** Which thread may decode a large picture, 0 for none, and who asks. */
+export interface Turn {
+  readonly holder: Int32Array;
+  readonly thread: number;
+}
+
 /** A task that waits, or that a thread has. */
 export interface Job {
   readonly task: Task;
   resolve(made: Made): void;
   reject(error: unknown): void;
 }
+
+const holder = new Int32Array(new SharedArrayBuffer(4));
+let started = 0;
 
 /** A thread that decodes pictures one after the other, as they were given to it. */
 export class Thread {
@@ -53,9 +62,13 @@ export class Thread {
   constructor(onFree: () => void, onEnd: (cause: Error) => void) {
     // From text, because bundles, single executables and TypeScript sources have no file that a thread could be started from;
     // without the loaders and inspectors of the process.
-    this.worker = new Worker(script, { eval: true, execArgv: [], name: "siglip-pictures" });
+    const turn: Turn = { holder, thread: ++started };
+    this.worker = new Worker(script, { eval: true, execArgv: [], name: "siglip-pictures", workerData: turn });
     this.worker.on("error", onEnd);
-    this.worker.on("exit", (code) => onEnd(new Error(`the decoder's thread ended with code ${code}`)));
+    this.worker.on("exit", (code) => {
+      if (Atomics.compareExchange(holder, 0, turn.thread, 0) === turn.thread) Atomics.notify(holder, 0);
+      onEnd(new Error(`the decoder's thread ended with code ${code}`));
+    });
     this.worker.on("message", (answer: Answer) => {
       const job = this.jobs.get(answer.id);
       this.jobs.delete(answer.id);
