@@ -1,6 +1,6 @@
 import { mismatch } from "../support/error.ts";
 import type { Pixels } from "./pixels.ts";
-import { type ImageProcessing, levels, resizeInSlices } from "./preprocess.ts";
+import { type ImageProcessing, levels, resizeInSlices, type Scale } from "./preprocess.ts";
 
 /** Patches of a picture: how many one under the other, and side by side. */
 export type Grid = readonly [rows: number, columns: number];
@@ -65,9 +65,10 @@ export async function flexiblePatches(
   picture: Pixels,
   p: ImageProcessing,
   { patch, maxPatches = p.maxPatches!, stride }: FlexibleShape,
+  scale: Scale = resizeInSlices,
 ): Promise<FlexiblePictures> {
   const grid = gridOf(picture.height, picture.width, patch, maxPatches);
-  const { data } = await resizeInSlices(picture, [grid[0] * patch, grid[1] * patch], p.resample);
+  const { data } = await scale(picture, [grid[0] * patch, grid[1] * patch], p.resample);
   const patches = new Float32Array(grid[0] * grid[1] * stride);
   const level = [0, 1, 2].map((channel) => levels(p, channel));
   cut(data, grid, patch, level, patches, stride);

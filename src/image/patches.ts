@@ -1,6 +1,6 @@
 import { flexiblePatches, type Grid } from "./naflex.ts";
 import type { Pixels } from "./pixels.ts";
-import { type ImageProcessing, preprocessPatches } from "./preprocess.ts";
+import { type ImageProcessing, preprocessPatches, resizeInSlices, type Scale } from "./preprocess.ts";
 
 /** How a picture becomes what an image tower takes; plain data, which threads can be given. */
 export interface Recipe {
@@ -22,9 +22,9 @@ export interface Patches {
   readonly grids?: readonly Grid[];
 }
 
-/** A picture resized, normalised and cut as the recipe says; gives way to the event loop. */
-export async function toPatches(pixels: Pixels, recipe: Recipe): Promise<Patches> {
+/** A picture resized, normalised and cut as the recipe says; by default it gives way to the event loop. */
+export async function toPatches(pixels: Pixels, recipe: Recipe, scale: Scale = resizeInSlices): Promise<Patches> {
   const { processing, patch, stride } = recipe;
-  if (processing.maxPatches) return flexiblePatches(pixels, processing, recipe);
-  return { patches: await preprocessPatches(pixels, processing, patch, stride) };
+  if (processing.maxPatches) return flexiblePatches(pixels, processing, recipe, scale);
+  return { patches: await preprocessPatches(pixels, processing, patch, stride, scale) };
 }

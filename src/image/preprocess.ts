@@ -48,9 +48,10 @@ export async function preprocessPatches(
   p: ImageProcessing,
   patch: number,
   stride = 3 * patch * patch,
+  scale: Scale = resizeInSlices,
 ): Promise<Float32Array> {
   const [rows, columns] = p.size.map((side) => Math.floor(side / patch));
-  const { data } = await resizeInSlices(pixels, p.size, p.resample);
+  const { data } = await scale(pixels, p.size, p.resample);
   const out = new Float32Array(rows * columns * stride);
   const pitch = 3 * p.size[1];
   for (let c = 0; c < 3; c++) {
@@ -65,6 +66,13 @@ export async function preprocessPatches(
   }
   return out;
 }
+
+/** What gives the pictures that `resize` does. */
+export type Scale = (
+  pixels: Pixels,
+  size: readonly [height: number, width: number],
+  filter: Filter,
+) => Pixels | Promise<Pixels>;
 
 /** `resize` that gives way to the event loop. */
 export async function resizeInSlices(

@@ -3,7 +3,8 @@ import { checkPixels, checkSize, type Pixels } from "./pixels.ts";
 /** The two resampling filters SigLIP checkpoints ask for: Hugging Face's `resample` 2 and 3. */
 export type Filter = "bilinear" | "bicubic";
 
-const FRACTION_BITS = 22;
+/** Of the weights, which are integers. */
+export const FRACTION_BITS = 22;
 const HALF = 1 << (FRACTION_BITS - 1);
 const SUPPORT = { bilinear: 1, bicubic: 2 };
 const ROWS_A_STEP = 64;
@@ -65,14 +66,15 @@ export function* resizeSteps(
 }
 
 /** For each output position, the source positions `start` to `end` (exclusive) and their fixed-point weights, `taps` apart in `values`. */
-interface FilterTaps {
+export interface FilterTaps {
   readonly taps: number;
   readonly start: Int32Array;
   readonly end: Int32Array;
   readonly values: Int32Array;
 }
 
-function weights(from: number, to: number, filter: Filter): FilterTaps {
+/** The weights that bring `from` positions to `to`. */
+export function weights(from: number, to: number, filter: Filter): FilterTaps {
   const scale = from / to;
   const stretch = Math.max(scale, 1);
   const support = SUPPORT[filter] * stretch;

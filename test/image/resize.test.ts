@@ -5,6 +5,7 @@ import { cutPatches } from "../../src/image/cut-patches.ts";
 import { fromRgba, MAX_PIXELS, MAX_SIDE, type Pixels } from "../../src/image/pixels.ts";
 import { type ImageProcessing, pixelValues, preprocess, preprocessPatches } from "../../src/image/preprocess.ts";
 import { type Filter, resize, resizeSteps } from "../../src/image/resize.ts";
+import { resizeBySimd } from "../../src/node/images/worker/resize.ts";
 import { SiglipError } from "../../src/support/error.ts";
 import { synthetic } from "../harness/pictures.ts";
 
@@ -217,6 +218,27 @@ describe("patches", () => {
     expect(() => cutPatches(short, { count: 1, channels: 3, height: 16, width: 16, patch: 8 })).toThrow(
       /wanted .*768 values, found 767/,
     );
+  });
+});
+
+describe("resizing in SIMD instructions", () => {
+  it("gives the bytes of resizing in plain ones, whatever the sizes", () => {
+    const side = (most: number) => fc.integer({ min: 1, max: most });
+    const sizes = fc.tuple(side(300), side(70), side(90), side(90), fc.constantFrom(...FILTERS), fc.integer());
+    const property = fc.property(sizes, ([width, height, toWidth, toHeight, filter, seed]) => {
+      // Black and white side by side make sums that have to be cut at both ends.
+      const data = new Uint8Array(3 * width * height).map(
+        (_, i) => [0, 255, i & 255][(Math.imul(i + seed, 2654435761) >>> 20) % 3],
+      );
+      const picture = { width, height, data };
+      const { data: found } = resizeBySimd(picture, [toHeight, toWidth], filter);
+      expect(Buffer.compare(found, resize(picture, toWidth, toHeight, filter).data)).toBe(0);
+    });
+    fc.assert(property, { seed: 3, numRuns: 150 });
+  });
+
+  it.each(PIL)("PIL %#", (width, height, toWidth, toHeight, filter, digest) => {
+    expect(sha256(resizeBySimd(synthetic(width, height), [toHeight, toWidth], filter).data)).toBe(digest);
   });
 });
 

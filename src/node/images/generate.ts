@@ -1,9 +1,10 @@
-// Writes the thread that decodes pictures as a module that holds its text, the WebAssembly of its decoders in base64: bundlers,
+// Writes the thread that decodes pictures as a module that holds its text, the WebAssembly of its decoders deflated and in base64: bundlers,
 // single binaries and runtimes without the right to read files carry a module everywhere, which cannot be said of a file beside
 // it. `npm run generate` makes it.
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
+import { deflateSync } from "node:zlib";
 import { buildSync } from "esbuild";
 
 const resolve = createRequire(import.meta.url).resolve;
@@ -60,7 +61,7 @@ function writeCodec(name: string, { glue, wasm }: { glue: string; wasm: Uint8Arr
 export const glue: (globals: object) => (options: object) => Promise<unknown> = (${HIDDEN}) => {
 ${glue}
 };
-export const wasm: string = "${Buffer.from(wasm).toString("base64")}";
+export const wasm: string = "${deflateSync(wasm, { level: 9 }).toString("base64")}";
 `,
   );
 }

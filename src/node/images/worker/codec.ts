@@ -1,4 +1,6 @@
-/** A decoder as `generate.ts` writes it: Emscripten's script, given the globals it may see, and its WebAssembly in base64. */
+import { inflateSync } from "node:zlib";
+
+/** A decoder as `generate.ts` writes it: Emscripten's script, given the globals it may see, and its WebAssembly deflated, in base64. */
 export interface Embedded {
   readonly glue: (globals: object) => (options: object) => Promise<unknown>;
   readonly wasm: string;
@@ -34,7 +36,7 @@ export const KEPT_HEAP = 128 << 20;
 
 /** Compiles the decoder; `change` may edit the program before. */
 export async function compile({ wasm }: Embedded, change?: (program: Buffer) => void): Promise<WebAssembly.Module> {
-  const program = Buffer.from(wasm, "base64");
+  const program = inflateSync(Buffer.from(wasm, "base64"));
   change?.(program);
   return await WebAssembly.compile(new Uint8Array(program));
 }

@@ -4,13 +4,14 @@ import { toPatches } from "../../../image/patches.ts";
 import { SiglipError } from "../../../support/error.ts";
 import type { Answer, Made, Request } from "../thread.ts";
 import { decode } from "./decode.ts";
+import { resizeBySimd } from "./resize.ts";
 
 async function answer({ id, picture, recipe }: Request): Promise<void> {
   let answered: Answer;
   const given: ArrayBuffer[] = [];
   try {
     const pixels = "bytes" in picture ? await decode(picture) : picture;
-    const made: Made = recipe ? await toPatches(pixels, recipe) : pixels;
+    const made: Made = recipe ? await toPatches(pixels, recipe, resizeBySimd) : pixels;
     given.push(("data" in made ? made.data : made.patches).buffer as ArrayBuffer);
     answered = { id, made };
   } catch (error) {
