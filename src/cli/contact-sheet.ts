@@ -6,6 +6,7 @@ import { resize } from "../image/resize.ts";
 import { encodePng } from "../node/images/write-png.ts";
 import { nodePlatform } from "../node/platform.ts";
 import { SiglipError } from "../support/error.ts";
+import { Archives, archiveOf } from "./archived.ts";
 import { plain } from "./terminal.ts";
 
 /** A picture of a sheet. */
@@ -62,15 +63,20 @@ export async function* contactSheet(
 <p>${escaped(subtitle)}</p>
 <ol>
 `;
-  for (const { name, note } of pictures) {
-    options.signal?.throwIfAborted();
-    const [link, small] = [await linkTo(name), await thumbnail(name, options)];
-    const label = escaped(basename(name));
-    const frame = small === undefined ? "not readable" : `<img src="${small}" alt="">`;
-    const inside = `<span class="frame">${frame}</span>
+  const archives = new Archives();
+  try {
+    for (const { name, note } of pictures) {
+      options.signal?.throwIfAborted();
+      const [link, small] = [await linkTo(name), await thumbnail(name, archives, options)];
+      const label = escaped(basename(name));
+      const frame = small === undefined ? "not readable" : `<img src="${small}" alt="">`;
+      const inside = `<span class="frame">${frame}</span>
 <bdi class="name">${label}</bdi><span class="note">${escaped(note)}</span>`;
-    const tip = `title="${escaped(name)}"`;
-    yield link === undefined ? `<li><span ${tip}>${inside}</span>\n` : `<li><a href="${link}" ${tip}>${inside}</a>\n`;
+      const tip = `title="${escaped(name)}"`;
+      yield link === undefined ? `<li><span ${tip}>${inside}</span>\n` : `<li><a href="${link}" ${tip}>${inside}</a>\n`;
+    }
+  } finally {
+    await archives.close();
   }
   yield "</ol>\n</main>\n</html>\n";
 }
@@ -88,10 +94,13 @@ async function linkTo(name: string): Promise<string | undefined> {
 
 async function thumbnail(
   name: string,
+  archives: Archives,
   options: { readonly maxPixels?: number; readonly signal?: AbortSignal },
 ): Promise<string | undefined> {
   try {
-    const pixels = await nodePlatform.decode(name, options);
+    const archive = await archiveOf(name);
+    const picture = archive ? await archives.load(archive, name, options.signal) : name;
+    const pixels = await nodePlatform.decode(picture, options);
     const scale = Math.min(1, SIDE / Math.max(pixels.width, pixels.height));
     const [width, height] = [pixels.width, pixels.height].map((side) => Math.max(1, Math.round(side * scale)));
     const png = encodePng(scale < 1 ? resize(pixels, width, height, "bilinear") : pixels);

@@ -1,7 +1,8 @@
 import { randomUUID } from "node:crypto";
 import { constants } from "node:fs";
-import { copyFile, link, lstat, mkdir, rm, stat, utimes } from "node:fs/promises";
+import { copyFile, link, lstat, mkdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { bytesSource } from "../checkpoint/source.ts";
 import { attempt, type FileSource, fileSource } from "../node/file.ts";
 import { mismatch } from "../support/error.ts";
 import { fileName, numbered } from "./folder-names.ts";
@@ -23,23 +24,48 @@ export async function makeFolder(parent: string, name: string): Promise<string> 
  * when it is whole.
  */
 export async function copyPicture(path: string, folder: string, signal?: AbortSignal): Promise<boolean> {
-  const name = fileName(path.split(/[/\\]/).at(-1)!, "picture");
   const found = await attempt(path, "read", () => stat(path));
   if (!found.isFile()) throw mismatch("bad-input", path, "a picture's file", "no regular file", "leave it out");
+  return put(path, folder, signal, {
+    size: found.size,
+    read: () => fileSource(path),
+    async write(temporary) {
+      await copyFile(path, temporary, constants.COPYFILE_EXCL);
+      await utimes(temporary, found.atime, found.mtime);
+    },
+  });
+}
+
+/** The same for a picture that lies in no file of its own; `path` ends in its name. */
+export async function copyBytes(path: string, bytes: Uint8Array, folder: string, signal?: AbortSignal) {
+  return put(path, folder, signal, {
+    size: bytes.length,
+    read: async () => ({ ...bytesSource(bytes), async close() {} }),
+    write: (temporary) => writeFile(temporary, bytes, { flag: "wx" }),
+  });
+}
+
+/** What is to be copied. */
+interface Original {
+  readonly size: number;
+  read(): Promise<FileSource>;
+  /** Into a file to be made. */
+  write(temporary: string): Promise<void>;
+}
+
+async function put(path: string, folder: string, signal: AbortSignal | undefined, original: Original) {
+  const name = fileName(path.split(/[/\\]/).at(-1)!, "picture");
   const temporary = join(folder, `.siglip-${randomUUID()}.tmp`);
-  let copied = false;
+  let written = false;
   try {
     for (let number = 1; ; number++) {
       signal?.throwIfAborted();
       const target = join(folder, numbered(name, number));
       const there = await lstat(target).catch(() => undefined);
-      if (there?.isFile() && there.size === found.size && (await same(path, target, found.size, signal))) return false;
+      if (there?.isFile() && there.size === original.size && (await same(original, target, signal))) return false;
       if (there) continue;
-      if (!copied) {
-        await attempt(temporary, "write", () => copyFile(path, temporary, constants.COPYFILE_EXCL));
-        await utimes(temporary, found.atime, found.mtime);
-        copied = true;
-      }
+      if (!written) await attempt(temporary, "write", () => original.write(temporary));
+      written = true;
       if (await attempt(target, "write", () => putInPlace(temporary, target))) return true;
       number--; // another process was quicker: is what it put there the same?
     }
@@ -68,11 +94,11 @@ async function putInPlace(temporary: string, target: string): Promise<boolean> {
   }
 }
 
-/** Whether two files of one size hold the same bytes. */
-async function same(one: string, other: string, size: number, signal?: AbortSignal): Promise<boolean> {
+/** Whether a file of the same size holds the same bytes. */
+async function same({ size, read }: Original, other: string, signal?: AbortSignal): Promise<boolean> {
   const files: FileSource[] = [];
   try {
-    for (const path of [one, other]) files.push(await fileSource(path));
+    files.push(await read(), await fileSource(other));
     for (let offset = 0; offset < size; offset += AT_ONCE) {
       const length = Math.min(AT_ONCE, size - offset);
       const [a, b] = await Promise.all(files.map((file) => file.read(offset, length, signal)));

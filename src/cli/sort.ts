@@ -3,8 +3,9 @@ import { type Command, InvalidArgumentError } from "commander";
 import { checkWritable, writeFileAtomic } from "../node/file.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
+import { Archives, archiveOf } from "./archived.ts";
 import { addCalibrationOption } from "./calibration.ts";
-import { copyPicture, makeFolder } from "./copy-picture.ts";
+import { copyBytes, copyPicture, makeFolder } from "./copy-picture.ts";
 import { csvLine } from "./csv.ts";
 import { encoded } from "./encoded.ts";
 import { folderNames } from "./folder-names.ts";
@@ -112,7 +113,7 @@ async function sortPictures(path: string, index: IndexPictures, options: SortOpt
     if (json) printJson(summary);
     else print(aligned([...found.map(row), ["none of them", `${done - counts.reduce((sum, one) => sum + one)}`]]));
   }
-  copies?.end();
+  await copies?.end();
 }
 
 const row = ({ label, images, folder }: { label: string; images: number; folder?: string }) => [
@@ -129,6 +130,7 @@ class Copies {
   /** How many were there already. */
   there = 0;
   private failed = 0;
+  private readonly archives = new Archives();
   private readonly parent: string;
   private readonly names: readonly string[];
   private readonly made = new Map<number, string>();
@@ -149,7 +151,12 @@ class Copies {
       this.made.set(label, folder);
     }
     try {
-      if (await copyPicture(path, folder, signal)) this.copied++;
+      const archive = await archiveOf(path);
+      const file = archive && (await this.archives.load(archive, path, signal));
+      const copied = file
+        ? await copyBytes(path, new Uint8Array(await file.arrayBuffer()), folder, signal)
+        : await copyPicture(path, folder, signal);
+      if (copied) this.copied++;
       else this.there++;
     } catch (error) {
       // A full disk would fail all that follow.
@@ -160,8 +167,9 @@ class Copies {
     }
   }
 
-  /** Throws where some could not be copied. */
-  end(): void {
+  /** Rejects where some could not be copied. */
+  async end(): Promise<void> {
+    await this.archives.close();
     if (this.failed === 0) return;
     const sound = this.copied + this.there;
     const more = this.failed > TOLD ? `, and ${this.failed - TOLD} more,` : "";

@@ -2,10 +2,12 @@ import { mkdirSync, readdirSync, readFileSync, statSync, symlinkSync, utimesSync
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { copyPicture, makeFolder } from "../../src/cli/copy-picture.ts";
+import { Archives, archiveOf } from "../../src/cli/archived.ts";
+import { copyBytes, copyPicture, makeFolder } from "../../src/cli/copy-picture.ts";
 import { csvLine } from "../../src/cli/csv.ts";
 import { fileName, folderNames, numbered } from "../../src/cli/folder-names.ts";
 import { temporaryFolder } from "../harness/cli.ts";
+import { tar } from "../harness/tar.ts";
 
 const folder = temporaryFolder();
 afterAll(folder.remove);
@@ -99,5 +101,28 @@ describe("copies", () => {
       await expect(copyPicture(path, at("copies", "cat"))).rejects.toThrow(/^[^;]*: wanted [^;]*, found [^;]*; /);
     }
     expect(readdirSync(at("copies", "cat"))).toHaveLength(3);
+  });
+
+  it("are made of pictures in archives, asked for in any order", async () => {
+    const file = at("photos.tar");
+    const contents = { "a/x.jpg": "first", "b/x.jpg": "second", "c/y.png": "third" };
+    writeFileSync(file, tar(Object.entries(contents).map(([name, content]) => ({ name, content }))));
+    const archives = new Archives();
+    const into = await makeFolder(at("copies"), "bird");
+    for (const made of [true, false]) {
+      for (const name of ["a/x.jpg", "c/y.png", "b/x.jpg"]) {
+        const path = `${file}/${name}`;
+        expect(await archiveOf(path)).toBe(file);
+        const picture = await archives.load(file, path);
+        expect(await copyBytes(path, new Uint8Array(await picture.arrayBuffer()), into)).toBe(made);
+      }
+    }
+    expect(readdirSync(into).sort()).toEqual(["x (2).jpg", "x.jpg", "y.png"]);
+    expect(readFileSync(join(into, "x (2).jpg"), "utf8")).toBe("second");
+    await expect(archives.load(file, `${file}/d.jpg`)).rejects.toThrow(
+      /wanted a picture in this archive, found none of/,
+    );
+    await archives.close();
+    for (const name of ["a.jpg", "gone.tar/a.jpg", `${at("one")}/a.jpg`]) expect(await archiveOf(name)).toBeUndefined();
   });
 });
