@@ -17,8 +17,10 @@ export function readEmbeddingsRequest(
   limits: InputLimits,
 ): EmbeddingsRequest {
   checkModel(fields.model, name);
-  const { dimensions, encoding_format: format = "float" } = fields;
-  if (dimensions !== undefined && Number(dimensions) !== dim) {
+  const { dimensions } = fields;
+  // Some clients send null for what was left out.
+  const format = fields.encoding_format ?? "float";
+  if (dimensions !== undefined && dimensions !== null && Number(dimensions) !== dim) {
     throw bad("dimensions", `${dim}, the model's`, JSON.stringify(dimensions).slice(0, 100), "leave it out");
   }
   if (format !== "float" && format !== "base64") {
@@ -34,7 +36,7 @@ export function readEmbeddingsRequest(
 
 /** Throws a Refusal (404) for another model than the one that is served. */
 export function checkModel(model: unknown, name: string): void {
-  if (model === undefined || model === name) return;
+  if (model === undefined || model === null || model === name) return;
   const { message } = bad("model", JSON.stringify(name), JSON.stringify(model).slice(0, 200), "ask for that one");
   throw new Refusal(404, message, { code: "model_not_found", param: "model" });
 }

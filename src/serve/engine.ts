@@ -5,7 +5,8 @@ import { joinFloats } from "../support/numbers.ts";
 import { Batcher, ItemError } from "./batcher.ts";
 import { embedBatch } from "./embed-batch.ts";
 import type { Input } from "./input.ts";
-import type { FetchPicture } from "./urls.ts";
+import type { Share } from "./room.ts";
+import type { PictureFetcher } from "./urls.ts";
 
 /** How requests are put together. */
 export interface EngineOptions {
@@ -16,7 +17,7 @@ export interface EngineOptions {
   /** Most pictures, and most texts, that wait. */
   readonly maxQueue: number;
   /** How pictures named by a URL are fetched, if they are. */
-  readonly fetchPicture?: FetchPicture;
+  readonly fetcher?: PictureFetcher;
   /** Told of every batch. */
   readonly onBatch?: (kind: Kind, size: number, seconds: number) => void;
 }
@@ -37,14 +38,14 @@ export class Engine {
   readonly batchers: Readonly<Record<Kind, Batcher<Uint8Array | string, Float32Array>>>;
   private readonly ranked: Batcher<Uint8Array, Ranked[]>;
   private readonly model: Siglip<NodeImage>;
-  private readonly fetchPicture: FetchPicture | undefined;
+  private readonly fetcher: PictureFetcher | undefined;
   /** By their labels and templates, the one used last at the end. */
   private readonly classifiers = new Map<string, Classifier<Uint8Array>>();
 
   constructor(model: Siglip<NodeImage>, options: EngineOptions) {
-    const { batch, maxWait, maxQueue, fetchPicture, onBatch } = options;
+    const { batch, maxWait, maxQueue, fetcher, onBatch } = options;
     this.model = model;
-    this.fetchPicture = fetchPicture;
+    this.fetcher = fetcher;
     const { images, texts } = model.device.batch;
     const shared = { maxWait, maxQueue, atOnce: AT_ONCE };
     const batcher = (kind: Kind, usual: number) =>
@@ -62,9 +63,12 @@ export class Engine {
     });
   }
 
-  /** Embeddings [dim] in the order of the inputs; rejects as `Batcher.add` does, with the number of a bad input. */
-  async embed(inputs: readonly Input[], signal: AbortSignal): Promise<Float32Array[]> {
-    const items = await this.fetchAll(inputs, signal);
+  /**
+   * Embeddings [dim] in the order of the inputs; rejects as `Batcher.add` does, with the number of a bad input. Pictures that
+   * are fetched take of the request's share.
+   */
+  async embed(inputs: readonly Input[], signal: AbortSignal, share: Share): Promise<Float32Array[]> {
+    const items = await this.fetchAll(inputs, signal, share);
     const kinds = (["image", "text"] as const).map((kind) => ({
       kind,
       indices: [...items.keys()].filter((index) => (typeof items[index] === "string") === (kind === "text")),
@@ -87,8 +91,9 @@ export class Engine {
     labels: readonly string[] | undefined,
     templates: readonly string[] | undefined,
     signal: AbortSignal,
+    share: Share,
   ): Promise<Ranked[]> {
-    const [image] = (await this.fetchAll([input], signal)) as Uint8Array[];
+    const [image] = (await this.fetchAll([input], signal, share)) as Uint8Array[];
     if (!labels) return (await this.ranked.add([image], signal))[0];
     return (await this.classifier(labels, templates, signal)).classify(image, { signal });
   }
@@ -119,7 +124,7 @@ export class Engine {
   }
 
   /** Texts, and pictures' bytes; those named by a URL are fetched. */
-  private async fetchAll(inputs: readonly Input[], signal: AbortSignal): Promise<(Uint8Array | string)[]> {
+  private async fetchAll(inputs: readonly Input[], signal: AbortSignal, share: Share) {
     const items: (Uint8Array | string)[] = new Array(inputs.length);
     const places: [index: number, url: URL][] = [];
     for (const [index, input] of inputs.entries()) {
@@ -130,9 +135,13 @@ export class Engine {
     const workers = Array.from({ length: Math.min(FETCHES, places.length) });
     await together(workers, signal, async (_, all) => {
       for (const [index, url] of queue) {
-        items[index] = await this.fetchPicture!(url, all).catch((error) => {
+        const { limit, fetch } = this.fetcher!;
+        share.take(limit);
+        const bytes = await fetch(url, all).catch((error) => {
           throw all.aborted ? error : new ItemError(index, error);
         });
+        share.take(bytes.length - limit);
+        items[index] = bytes;
       }
     });
     return items;

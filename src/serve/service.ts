@@ -2,7 +2,7 @@ import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { NodeImage } from "../node/platform.ts";
 import type { Siglip } from "../siglip/siglip.ts";
-import { type Body, type BodyLimits, Room, readBody } from "./body.ts";
+import { type BodyLimits, readBody } from "./body.ts";
 import { readClassifyRequest } from "./classify.ts";
 import { embeddingsAnswer, readEmbeddingsRequest } from "./embeddings.ts";
 import { Engine, type EngineOptions } from "./engine.ts";
@@ -11,11 +11,12 @@ import { Gauges } from "./gauges.ts";
 import type { InputLimits } from "./input.ts";
 import { keyChecker } from "./key.ts";
 import { bad, Refusal, toRefusal } from "./refusal.ts";
+import { Room, type Share } from "./room.ts";
 import { pictureFetcher } from "./urls.ts";
 
 /** How a service works. */
 export interface ServiceOptions
-  extends Pick<EngineOptions, "batch" | "maxWait" | "maxQueue" | "fetchPicture">,
+  extends Pick<EngineOptions, "batch" | "maxWait" | "maxQueue" | "fetcher">,
     BodyLimits,
     InputLimits {
   /** What the model is called. */
@@ -30,6 +31,8 @@ export interface ServiceOptions
   readonly onFault?: (error: unknown) => void;
 }
 
+/** Most bytes of a picture named by a URL. */
+const MOST_FETCHED = 2 ** 24;
 /** The status of requests whose client went away, of which only the metrics tell. */
 const GONE = 499;
 
@@ -47,10 +50,11 @@ export function createService(model: Siglip<NodeImage>, options: ServiceOptions)
   const began = Math.floor(Date.now() / 1000);
   const room = new Room(options.maxHeld);
   const gauges = new Gauges();
-  const fetchPicture = options.fetchPicture ?? pictureFetcher({ limit: options.maxBody, time: 30_000 });
+  const limit = Math.min(MOST_FETCHED, options.maxBody);
+  const fetcher = options.fetcher ?? pictureFetcher({ limit, time: 30_000 });
   const engine = new Engine(model, {
     ...options,
-    fetchPicture,
+    fetcher,
     onBatch: (kind, size, seconds) => gauges.batch(kind, size, seconds),
   });
   let open = 0;
@@ -90,37 +94,40 @@ export function createService(model: Siglip<NodeImage>, options: ServiceOptions)
     });
   }
 
-  /** Runs what a request asks for while its body takes room. */
-  async function withFields(c: Context, run: (fields: Fields, signal: AbortSignal) => Promise<Response>) {
+  /** Runs what a request asks for, with what it may hold until it is answered. */
+  async function withFields(
+    c: Context,
+    run: (fields: Fields, signal: AbortSignal, share: Share) => Promise<Response>,
+  ): Promise<Response> {
     const gone = new AbortController();
     const leave = () => gone.abort(new Refusal(GONE, "The client went away.", { code: "gone" }));
     const { signal } = c.req.raw;
     if (signal.aborted) leave();
     signal.addEventListener("abort", leave);
-    let body: Body | undefined;
+    const share = room.share();
     try {
-      body = await readBody(c.req.raw, options, room);
-      return await run(await readFields(body.bytes, c.req.header("Content-Type") ?? null), gone.signal);
+      const bytes = await readBody(c.req.raw, options, share);
+      return await run(await readFields(bytes, c.req.header("Content-Type") ?? null), gone.signal, share);
     } catch (error) {
       throw gone.signal.aborted ? gone.signal.reason : error;
     } finally {
       // Deno aborts it after every answer too.
       signal.removeEventListener("abort", leave);
-      body?.free();
+      share.free();
     }
   }
 
   app.post("/v1/embeddings", (c) =>
-    withFields(c, async (fields, signal) => {
+    withFields(c, async (fields, signal, share) => {
       const request = readEmbeddingsRequest(fields, model.dim, name, options);
-      const rows = await engine.embed(request.inputs, signal);
+      const rows = await engine.embed(request.inputs, signal, share);
       return c.json(embeddingsAnswer(rows, request, name, model.config));
     }),
   );
   app.post("/v1/classify", (c) =>
-    withFields(c, async (fields, signal) => {
+    withFields(c, async (fields, signal, share) => {
       const { image, labels, templates } = readClassifyRequest(fields, model.config, name, options);
-      const ranked = await engine.classify(image, labels, templates, signal);
+      const ranked = await engine.classify(image, labels, templates, signal, share);
       return c.json({ object: "classification", model: name, labels: ranked });
     }),
   );

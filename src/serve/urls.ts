@@ -19,17 +19,22 @@ export interface UrlOptions {
   readonly resolve?: (name: string) => Promise<readonly { address: string; family: number }[]>;
 }
 
-/** Fetches a picture file. */
-export type FetchPicture = (url: URL, signal?: AbortSignal) => Promise<Uint8Array>;
+/** Fetches picture files. */
+export interface PictureFetcher {
+  /** Most bytes of one. */
+  readonly limit: number;
+  /** One, whole. Rejects with a SiglipError, or with the signal's reason. */
+  fetch(url: URL, signal?: AbortSignal): Promise<Uint8Array>;
+}
 
 /**
  * A way to fetch pictures which reaches no address but permitted ones, whatever names and redirects say: a name is
  * resolved once, by our own lookup, and the connection goes to the addresses that were checked. The environment's proxies
  * are not used, for they would resolve names themselves.
  */
-export function pictureFetcher(options: UrlOptions): FetchPicture {
+export function pictureFetcher(options: UrlOptions): PictureFetcher {
   const guarded = guardedFetch(options);
-  return (url, signal) => {
+  const fetch: PictureFetcher["fetch"] = (url, signal) => {
     const late = AbortSignal.timeout(options.time);
     const signals = signal ? AbortSignal.any([signal, late]) : late;
     const fetched = fetchBytes(url, {
@@ -47,6 +52,7 @@ export function pictureFetcher(options: UrlOptions): FetchPicture {
       throw mismatch("network", shorten(url), wanted, "none by then", "send the picture itself");
     });
   };
+  return { limit: options.limit, fetch };
 }
 
 /** `fetch` of one hop: what is asked for by GET, without following redirects. */

@@ -1,8 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { isPublic } from "../../src/serve/addresses.ts";
-import { Room, readBody } from "../../src/serve/body.ts";
+import { readBody } from "../../src/serve/body.ts";
 import { keyChecker } from "../../src/serve/key.ts";
 import { Metrics } from "../../src/serve/metrics.ts";
+import { Room } from "../../src/serve/room.ts";
 
 describe("an address", () => {
   const PUBLIC = [
@@ -56,17 +57,27 @@ describe("a body", () => {
 
   it("is read up to the limit, whether its length is known or not", async () => {
     const room = new Room(25);
-    const body = await readBody(post(stream("01234", "56789")), limits, room);
-    expect(new TextDecoder().decode(body.bytes)).toBe("0123456789");
-    const known = await readBody(post("0123456789", { "Content-Length": "10" }), limits, room);
-    expect(await status(readBody(post(stream("012345")), limits, room))).toBe(429);
-    known.free();
-    body.free();
-    expect(await status(readBody(post(stream("01234", "567890")), limits, room))).toBe(413);
-    expect(await status(readBody(post("x", { "Content-Length": "11" }), limits, room))).toBe(413);
-    expect(await status(readBody(post("x", { "Content-Encoding": "gzip" }), limits, room))).toBe(415);
-    expect(await status(readBody(post(new ReadableStream()), limits, room))).toBe(408);
-    room.take(25);
+    const read = async (request: Request) => {
+      const share = room.share();
+      const bytes = await readBody(request, limits, share).catch((error) => {
+        share.free();
+        throw error;
+      });
+      return { share, text: new TextDecoder().decode(bytes) };
+    };
+    const body = await read(post(stream("01234", "56789")));
+    const known = await read(post("0123456789", { "Content-Length": "10" }));
+    expect([body.text, known.text]).toEqual(["0123456789", "0123456789"]);
+    expect(await status(read(post(stream("012345"))))).toBe(429);
+    known.share.free();
+    body.share.free();
+    expect(await status(read(post(stream("01234", "567890"))))).toBe(413);
+    expect(await status(read(post("x", { "Content-Length": "11" })))).toBe(413);
+    expect(await status(read(post("x", { "Content-Encoding": "gzip" })))).toBe(415);
+    expect(await status(read(post(new ReadableStream())))).toBe(408);
+    const broken = new ReadableStream({ start: (controller) => controller.error(new Error("cut")) });
+    expect(await status(read(post(broken)))).toBe(400);
+    room.share().take(25);
   });
 });
 

@@ -3,7 +3,7 @@
 import { pictureFetcher } from "../../src/serve/urls.ts";
 
 const NAMES: Readonly<Record<string, string>> = { "outside.test": "127.0.0.1", "inside.test": "10.0.0.1" };
-const fetchPicture = pictureFetcher({
+const { fetch: fetchPicture } = pictureFetcher({
   ...{ limit: 10_000_000, time: 5000, permits: (address) => address === "127.0.0.1" },
   resolve: async (name) => [{ address: NAMES[name], family: 4 }],
 });

@@ -25,7 +25,7 @@ const NAMES: Readonly<Record<string, readonly string[]>> = {
 /** This machine stands for the internet; names are looked up in the table, and noted. */
 function fetcher(options: Partial<UrlOptions> = {}) {
   const asked: string[] = [];
-  const fetch = pictureFetcher({
+  const { fetch } = pictureFetcher({
     ...{ limit: 10_000_000, time: 5000, permits: (address) => address === "127.0.0.1" },
     resolve: async (name) => {
       asked.push(name);
@@ -61,7 +61,7 @@ describe("a picture named by a URL", () => {
   });
 
   it("does not come from this machine, as things are", async () => {
-    const fetch = pictureFetcher({ limit: 1000, time: 5000 });
+    const { fetch } = pictureFetcher({ limit: 1000, time: 5000 });
     const { length } = server.requests;
     for (const host of ["127.0.0.1", "localhost", "127.1", "0x7f000001", "[::ffff:7f00:1]"]) {
       await expect(fetch(new URL(`http://${host}:${server.port}/a.png`))).rejects.toThrow(FORBIDDEN);
