@@ -4,9 +4,13 @@ import { mismatch } from "../../support/error.ts";
 import { concatenate } from "../../support/numbers.ts";
 import type { Bytes } from "./tar.ts";
 
-/** A file's bytes, of which those passed over are not read. */
+/** Bytes of a file that are read together: a small member with the headers around it, and not much of a large one. */
+const WINDOW = 2 ** 14;
+
+/** A file's bytes, of which most of those passed over are not read. */
 export function sourceBytes(source: Source, signal?: AbortSignal): Bytes {
   let position = 0;
+  let window = { begin: 0, bytes: new Uint8Array(0) as Uint8Array };
   return {
     name: source.name,
     size: source.size,
@@ -14,10 +18,14 @@ export function sourceBytes(source: Source, signal?: AbortSignal): Bytes {
       return position;
     },
     async take(length) {
-      const count = Math.min(length, source.size - position);
-      const bytes = await source.read(position, count, signal);
+      const begin = position;
+      const count = Math.min(length, source.size - begin);
       position += count;
-      return bytes;
+      if (count > WINDOW) return source.read(begin, count, signal);
+      if (begin < window.begin || begin + count > window.begin + window.bytes.length) {
+        window = { begin, bytes: await source.read(begin, Math.min(WINDOW, source.size - begin), signal) };
+      }
+      return window.bytes.subarray(begin - window.begin, begin - window.begin + count);
     },
     async skip(length) {
       const count = Math.min(length, source.size - position);
