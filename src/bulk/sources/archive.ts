@@ -17,6 +17,9 @@ const PICTURE = 512 * 2 ** 20;
 /** A text beside a picture is at most this large, in bytes. */
 const TEXT = 2 ** 20;
 
+/** The texts that belong together are at most this long, in characters: they may have to wait for their picture. */
+const TEXTS = 2 ** 22;
+
 /** Where a picture lies in an archive that can be read by range. */
 export interface Place {
   readonly tar: string;
@@ -160,7 +163,13 @@ export async function* archiveEntries(
         if (keep(name)) yield make(own, member);
         group.pictured = true;
       } else {
-        for (const text of await textsOf(member, `${bytes.name}/${path}`, context)) group.add(text);
+        const name = `${bytes.name}/${path}`;
+        const added = (await textsOf(member, name, context)).every((text) => group.add(text));
+        if (!added && keep(name)) {
+          report(
+            mismatch("bad-input", name, `texts of at most ${TEXTS} characters`, "more beside it", "leave some out"),
+          );
+        }
       }
       for (const text of group.take()) if (keep(text)) yield textEntry(text);
     }
@@ -181,16 +190,21 @@ class Group {
   pictured = false;
   private waiting: string[] = [];
   private readonly seen = new Set<string>();
+  private room = TEXTS;
 
   constructor(key: string) {
     this.key = key;
   }
 
-  /** The same caption often stands in a .txt and in a .json. */
-  add(text: string): void {
-    if (text === "" || this.seen.has(text)) return;
+  /** The same caption often stands in a .txt and in a .json. False where there is no room for it. */
+  add(text: string): boolean {
+    if (text === "" || this.seen.has(text)) return true;
+    // Short ones take room too.
+    this.room -= text.length + 64;
+    if (this.room < 0) return false;
     this.seen.add(text);
     this.waiting.push(text);
+    return true;
   }
 
   take(): string[] {

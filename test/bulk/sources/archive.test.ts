@@ -162,6 +162,18 @@ describe("a tar archive", () => {
     expect((await of(Buffer.from("no gzip"), "none.tar.gz"))[1]).toEqual([expect.stringMatching(/incorrect header/)]);
   });
 
+  it("holds few texts that wait for a picture", async () => {
+    const texts = Array.from({ length: 6 }, (_, index) => ({
+      name: `a.${index}.txt`,
+      content: `${index}`.repeat(1e6),
+    }));
+    const { found, problems } = await read(put("waiting.tar", tar([...texts, { name: "a.png", content: "P" }])));
+    expect(found.map(({ name }) => name.slice(0, 1))).toEqual(["a", "0", "1", "2", "3"]);
+    expect(problems).toEqual(
+      [4, 5].map((index) => expect.stringMatching(`a\\.${index}\\.txt: wanted texts of at most 4194304`)),
+    );
+  });
+
   it("reports a text that cannot be read, and loads nothing from one that has changed since", async () => {
     const members = [
       { name: "a.jpg", content: "A" },
