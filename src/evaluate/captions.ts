@@ -1,4 +1,5 @@
 import { mismatch } from "../support/error.ts";
+import { parseJsonText, shown } from "./strangers.ts";
 
 /** A picture and the captions that are its own. */
 export interface Captioned {
@@ -48,9 +49,8 @@ function readRows(name: string, text: string): readonly Fields[] | Fields {
   const rows = Array.isArray(value) ? value : [value];
   const odd = rows.findIndex((row) => Object(row) !== row);
   if (odd < 0) return value as readonly Fields[] | Fields;
-  const found = JSON.stringify(rows[odd]).slice(0, 100);
   const advice = `write one as { "image": …, "caption": … }`;
-  throw mismatch("bad-input", name, `an object as row ${odd + 1}`, found, advice);
+  throw mismatch("bad-input", name, `an object as row ${odd + 1}`, shown(rows[odd]), advice);
 }
 
 function parseRows(name: string, text: string): unknown {
@@ -60,19 +60,13 @@ function parseRows(name: string, text: string): unknown {
   try {
     row = JSON.parse(lines[first]);
   } catch {
-    return parse(name, text); // which tells what is wrong, unless it is one value in many lines
+    return parseJsonText(name, text); // which tells what is wrong, unless it is one value in many lines
   }
   const { images } = Object(row);
-  if (Array.isArray(row) || images !== undefined) return lines.length === first + 1 ? row : parse(name, text);
-  return lines.flatMap((line, index) => (line.trim() === "" ? [] : [parse(`${name}, line ${index + 1}`, line)]));
-}
-
-function parse(name: string, text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw mismatch("bad-input", name, "JSON", (cause as Error).message, "mend or fetch it again", cause);
-  }
+  if (Array.isArray(row) || images !== undefined) return lines.length === first + 1 ? row : parseJsonText(name, text);
+  return lines.flatMap((line, index) =>
+    line.trim() === "" ? [] : [parseJsonText(`${name}, line ${index + 1}`, line)],
+  );
 }
 
 function inSplit(name: string, rows: readonly Fields[], split: string | undefined): readonly Fields[] {
@@ -80,7 +74,7 @@ function inSplit(name: string, rows: readonly Fields[], split: string | undefine
   const found = rows.filter((row) => row.split === split);
   if (found.length > 0) return found;
   const splits = [...new Set(rows.map((row) => row.split).filter((one) => one !== undefined))].slice(0, 9);
-  const there = splits.length > 0 ? splits.map((one) => JSON.stringify(one)).join(", ") : "no splits";
+  const there = splits.length > 0 ? splits.map(shown).join(", ") : "no splits";
   throw mismatch("bad-input", name, `pictures of split "${split}"`, there, "name one by --split, or leave it out");
 }
 
@@ -99,7 +93,7 @@ function karpathy(name: string, images: readonly Fields[]): Captioned[] {
     const file = string(where, filename, "filename");
     return {
       image: typeof filepath === "string" && filepath !== "" ? `${filepath}/${file}` : file,
-      captions: list(where, sentences, "sentences").map((one) => string(where, one?.raw, "a sentence's raw")),
+      captions: list(where, sentences, "sentences").map((one) => string(where, one.raw, "a sentence's raw")),
     };
   });
 }
@@ -118,13 +112,7 @@ function coco(name: string, { images, annotations }: Fields, split: string | und
     const where = `${name}, annotation ${index + 1}`;
     const own = captions.get(image_id);
     if (!own) {
-      throw mismatch(
-        "bad-input",
-        where,
-        "the image_id of an image",
-        JSON.stringify(image_id) ?? "none",
-        "mend the file",
-      );
+      throw mismatch("bad-input", where, "the image_id of an image", shown(image_id), "mend the file");
     }
     own.push(string(where, caption, "caption"));
   }
@@ -145,14 +133,21 @@ function plain(name: string, rows: readonly Fields[]): Captioned[] {
   return Array.from(pictures, ([image, captions]) => ({ image, captions }));
 }
 
+/** A list of objects. */
 function list(where: string, value: unknown, what: string): readonly Fields[] {
-  if (Array.isArray(value)) return value;
-  const advice = "see siglip eval retrieval --help for the forms";
-  throw mismatch("bad-input", where, `a list of ${what}`, value === undefined ? "none" : typeof value, advice);
+  const odd = Array.isArray(value) ? value.findIndex((one) => Object(one) !== one) : -1;
+  if (Array.isArray(value) && odd < 0) return value;
+  const found = odd < 0 ? shown(value) : `${shown((value as unknown[])[odd])} among them`;
+  throw mismatch("bad-input", where, `a list of ${what}`, found, "see siglip eval retrieval --help for the forms");
 }
 
 function string(where: string, value: unknown, what: string): string {
   if (typeof value === "string") return value;
-  const found = value === undefined ? "none" : (JSON.stringify(value)?.slice(0, 100) ?? typeof value);
-  throw mismatch("bad-input", where, `${what} as a string`, found, "see siglip eval retrieval --help for the forms");
+  throw mismatch(
+    "bad-input",
+    where,
+    `${what} as a string`,
+    shown(value),
+    "see siglip eval retrieval --help for the forms",
+  );
 }

@@ -1,5 +1,6 @@
 import { mismatch } from "../support/error.ts";
 import { parseCsv } from "./csv.ts";
+import { parseJsonText, shown } from "./strangers.ts";
 
 /** A picture and its class as the data name them. */
 export interface Labelled {
@@ -31,7 +32,7 @@ export function parseLabelled(name: string, text: string): Labelled[] {
   const pictures = rows.map((row, index) => {
     if (row[image] && row[label]) return { image: row[image], label: row[label] };
     const where = `${name}, row ${index + (named ? 2 : 1)}`;
-    throw mismatch("bad-input", where, "a path and a label", JSON.stringify(row.join(",").slice(0, 100)), "add it");
+    throw mismatch("bad-input", where, "a path and a label", shown(row.join(",")), "add it");
   });
   if (pictures.length === 0) throw mismatch("bad-input", name, "rows of path and label", "none", "write some");
   return pictures;
@@ -60,12 +61,7 @@ function spaced(key: string): string {
 }
 
 function named(found: readonly string[], file: string, text: string): Classes {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (cause) {
-    throw mismatch("bad-input", file, "JSON", (cause as Error).message, "mend it", cause);
-  }
+  const value = parseJsonText(file, text);
   const list = Array.isArray(value);
   if (Object(value) !== value || !Object.values(value as object).every((one) => typeof one === "string")) {
     throw mismatch("bad-input", file, "names of classes", "other values", `write { "key": "name" } or a list of names`);
@@ -80,7 +76,7 @@ function named(found: readonly string[], file: string, text: string): Classes {
   const keys = entries.map(([key]) => key);
   const lacking = found.find((key) => !keys.includes(key));
   if (lacking !== undefined) {
-    throw mismatch("bad-input", file, `a name for ${JSON.stringify(lacking)}`, "none", "add it");
+    throw mismatch("bad-input", file, `a name for ${shown(lacking)}`, "none", "add it");
   }
   return { keys, names: entries.map(([, name]) => name) };
 }

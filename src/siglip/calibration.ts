@@ -38,21 +38,27 @@ export function calibrated(
   calibration: Calibration,
 ): Towers {
   const { logitScale, logitBias, model } = Object(calibration) as Calibration;
-  const scale = Math.exp(logitScale);
-  if (!(Number.isFinite(scale) && scale > 0 && Number.isFinite(logitBias))) {
-    const found = `${logitScale} and ${logitBias}`;
+  const scale = number(logitScale) ? Math.exp(logitScale) : Number.NaN;
+  if (!(Number.isFinite(scale) && scale > 0 && number(logitBias))) {
+    const found = [logitScale, logitBias].map((value) => (number(value) ? value : "no number")).join(" and ");
     const advice = "pass what siglip eval --fit wrote, parsed";
-    throw mismatch("bad-input", "calibration", "a finite logitScale and logitBias", found, advice);
+    throw mismatch("bad-input", "calibration", "a logitScale and logitBias in range", found, advice);
   }
   if (model !== undefined) {
     const dim = there.includes("image") ? vision.hidden : text.projection;
     const own = [dim, Math.log(towers.scale), towers.bias];
     const theirs = [model?.dim, model?.logitScale, model?.logitBias];
-    // A tower alone has no scale to tell it by, and NaN is not apart from anything.
-    if (own.some((value, index) => !Number.isNaN(value) && !(Math.abs(value - theirs[index]) <= CLOSE))) {
-      const found = `one of ${String(model?.name).slice(0, 100)}`;
-      throw mismatch("bad-input", "calibration", `one of ${name}`, found, "fit one for this model");
+    // A tower alone has no scale to tell it by.
+    const apart = (value: number, their: unknown) =>
+      !Number.isNaN(value) && !(number(their) && Math.abs(value - their) <= CLOSE);
+    if (own.some((value, index) => apart(value, theirs[index]))) {
+      const called = typeof model?.name === "string" ? model.name.slice(0, 100).replace(/\s+/g, " ") : "no name";
+      throw mismatch("bad-input", "calibration", `one of ${name}`, `one of ${called}`, "fit one for this model");
     }
   }
   return { ...towers, scale, bias: logitBias };
+}
+
+function number(value: unknown): value is number {
+  return Number.isFinite(value);
 }

@@ -109,10 +109,20 @@ describe("captions", () => {
     ["an empty list", "[]", /captions of pictures, found none/],
     ["numbers", "[1]", /an object as row 1, found 1/],
     ["null", "null", /an object as row 1, found null/],
-    ["another object", '{"images":{}}', /a list of images, found object/],
+    ["another object", '{"images":{}}', /a list of images, found an object/],
     ["a row without a picture", '{"caption":"a"}', /row 1: wanted image as a string, found none/],
     ["a caption that is no text", '{"image":"1.jpg","caption":5}', /row 1: wanted caption as a string, found 5/],
-    ["sentences that are none", '{"images":[{"filename":"1","split":"test","sentences":[null]}]}', /a sentence's raw/],
+    [
+      "sentences that are none",
+      '{"images":[{"filename":"1","split":"test","sentences":[null]}]}',
+      /a list of sentences, found null among them/,
+    ],
+    [
+      "a raw that is no text",
+      '{"images":[{"filename":"1","split":"test","sentences":[{}]}]}',
+      /a sentence's raw as a str/,
+    ],
+    ["images that are none", '{"images":[null],"annotations":[]}', /a list of images, found null among them/],
     ["pictures without a caption", '{"image":"1.jpg"}', /captions of pictures, found none/],
   ] as const) {
     it(`refuses ${what} in one sentence`, () => refuses(() => parseCaptions("c.json", text), message));

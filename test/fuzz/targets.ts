@@ -20,6 +20,7 @@ import { readTokenizerJson } from "../../src/tokenizer/tokenizer-json.ts";
 import { exif } from "../harness/pictures.ts";
 import { mutateJpeg, mutatePng, mutateProtobuf } from "./formats.ts";
 import { mutateJson } from "./json.ts";
+import { labels } from "./labels.ts";
 import { npz } from "./npz.ts";
 import { pageCache } from "./page-cache.ts";
 import { hubCache } from "./planted.ts";
@@ -311,4 +312,5 @@ export const TARGETS: readonly Target[] = [
   pageCache,
   npz,
   tar,
+  labels,
 ];
