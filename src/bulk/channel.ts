@@ -3,22 +3,25 @@ export class Channel<Item> implements AsyncIterable<Item> {
   private readonly most: number;
   private readonly items: Item[] = [];
   private ended = false;
-  private onItem: (() => void) | undefined;
-  private onRoom: (() => void) | undefined;
+  private failure: { readonly error: unknown } | undefined;
+  private wakeReader: (() => void) | undefined;
+  private wakeWriter: (() => void) | undefined;
 
   /** Holds at most so many. */
   constructor(most: number) {
     this.most = most;
   }
 
-  /** Settles when there is room for the next. */
+  /** Settles when there is room for the next; rejects with what the other side has failed with. */
   async push(item: Item): Promise<void> {
     this.items.push(item);
-    this.onItem?.();
-    if (this.items.length < this.most) return;
-    await new Promise<void>((resolve) => {
-      this.onRoom = resolve;
-    });
+    this.wakeReader?.();
+    while (this.items.length >= this.most && !this.failure) {
+      await new Promise<void>((resolve) => {
+        this.wakeWriter = resolve;
+      });
+    }
+    if (this.failure) throw this.failure.error;
   }
 
   /** The item that would be taken out next; undefined where none is there yet. */
@@ -26,21 +29,28 @@ export class Channel<Item> implements AsyncIterable<Item> {
     return this.items[0];
   }
 
+  /** Says that no more comes. */
   end(): void {
     this.ended = true;
-    this.onItem?.();
+    this.wakeReader?.();
+  }
+
+  /** Says that no more is taken out, and why. */
+  fail(error: unknown): void {
+    this.failure = { error };
+    this.wakeWriter?.();
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
     for (;;) {
       while (this.items.length > 0) {
         const item = this.items.shift()!;
-        this.onRoom?.();
+        this.wakeWriter?.();
         yield item;
       }
       if (this.ended) return;
       await new Promise<void>((resolve) => {
-        this.onItem = resolve;
+        this.wakeReader = resolve;
       });
     }
   }

@@ -8,6 +8,9 @@ import { Channel } from "./channel.ts";
 /** An item is not kept waiting for a whole batch for longer than this, in milliseconds. */
 const WAIT = 30;
 
+/** Characters that are written at a time. */
+const PIECE = 2 ** 16;
+
 /** Lines that are under way or wait to be written. */
 const LINES = 256;
 
@@ -74,14 +77,14 @@ export async function filter(
     for await (const line of lines) {
       some += `${await line.text}\n`;
       // What is settled goes out in one piece.
-      if (lines.next?.settled) continue;
+      if (lines.next?.settled && some.length < PIECE) continue;
       await write(some);
       some = "";
     }
   };
 
   const written = writeAll();
-  written.catch(() => {}); // told where it is awaited
+  written.catch((error) => lines.fail(error));
   for await (const question of questions) {
     signal?.throwIfAborted();
     const line: Line = { text: answer(question), settled: false };
@@ -89,7 +92,7 @@ export async function filter(
       line.settled = true;
     };
     line.text.then(settle, settle);
-    await Promise.race([lines.push(line), written]);
+    await lines.push(line);
   }
   lines.end();
   await written;

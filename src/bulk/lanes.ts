@@ -72,7 +72,7 @@ export class Lanes {
     }
     const lane = this.lanes.get(entry.kind) ?? (await this.open(entry.kind));
     lane.pending.push({ number, key: keyText(entry) });
-    await Promise.race([lane.items.push(item), lane.done]);
+    await lane.items.push(item);
   }
 
   private async open(kind: Kind): Promise<Lane> {
@@ -87,7 +87,7 @@ export class Lanes {
     const items: Lane["items"] = new Channel(AHEAD);
     const pending: Pending[] = [];
     const done = this.drain(kind, items, pending);
-    done.catch(() => {}); // told where it is awaited
+    done.catch((error) => items.fail(error));
     const lane = { items, pending, done };
     this.lanes.set(kind, lane);
     return lane;

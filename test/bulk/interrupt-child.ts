@@ -4,7 +4,10 @@ import { embedInto } from "../../src/bulk/run.ts";
 import { fakeEmbed, generation, job } from "./fake.ts";
 
 const [path, number, log] = process.argv.slice(2);
+let begun = false;
 const embed = fakeEmbed(8, async (items) => {
+  if (!begun) process.stdout.write("begun\n");
+  begun = true;
   appendFileSync(log, `${items.length}\n`);
   await new Promise((resolve) => setTimeout(resolve, 1));
 });

@@ -19,6 +19,14 @@ it.each(["jsonl", "safetensors"])(
   },
 );
 
+it("embedding that is killed early and often leaves few journals", async () => {
+  const { killed, journals } = await interrupt(50, "jsonl", 3);
+  expect(killed).toBe(50);
+  // 17 that are not yet folded, and the one into which they are.
+  expect(journals).toBeLessThanOrEqual(18);
+  console.log(`${journals} journals at most`);
+});
+
 it("embedding is done by two processes at once, and by one when the other is killed", async () => {
   await bundle(at("child.mjs"));
   await embedInto(job(at("alone.jsonl"), generation(0)));

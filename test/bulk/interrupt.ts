@@ -32,14 +32,14 @@ async function journalled(path: string): Promise<Set<string>> {
 
 /**
  * Embeds one source after another into one file, kills it at a random moment, looks at what is there, and starts it
- * again, until it was killed so many times.
+ * again, until it was killed so many times. With `after`, it is killed within so many milliseconds after its first batch.
  */
-export async function interrupt(times: number, ending = "jsonl"): Promise<{ killed: number; finished: number }> {
+export async function interrupt(times: number, ending = "jsonl", after?: number) {
   const folder = mkdtempSync(join(tmpdir(), "siglip-embed-"));
   try {
     const [script, path, log] = [join(folder, "child.mjs"), join(folder, `out.${ending}`), join(folder, "log")];
     await bundle(script);
-    let [killed, finished, number, kills, duration] = [0, 0, 0, 0, 300];
+    let [killed, finished, number, kills, duration, journals] = [0, 0, 0, 0, 300, 0];
     let before: Uint8Array | undefined;
     let kept = new Set<string>();
     writeFileSync(log, "");
@@ -47,8 +47,10 @@ export async function interrupt(times: number, ending = "jsonl"): Promise<{ kill
       const began = performance.now();
       const child = spawn(process.execPath, [script, path, `${number}`, log]);
       let output = "";
-      for (const stream of [child.stdout, child.stderr]) stream.on("data", (text) => (output += text));
-      const timer = setTimeout(() => child.kill("SIGKILL"), duration * 1.1 * Math.random());
+      child.stderr.on("data", (text) => (output += text));
+      const kill = (most: number) => setTimeout(() => child.kill("SIGKILL"), most * Math.random());
+      let timer = after === undefined ? kill(duration * 1.1) : undefined;
+      child.stdout.once("data", () => (timer ??= kill(after!)));
       const code = await new Promise((resolve) => child.on("close", resolve));
       clearTimeout(timer);
       expect(output).toBe("");
@@ -60,6 +62,7 @@ export async function interrupt(times: number, ending = "jsonl"): Promise<{ kill
       const done = found?.equals(expected) ?? false;
       if (!done) expect(found).toEqual(before);
       const now = await journalled(path);
+      if (existsSync(`${path}.part`)) journals = Math.max(journals, readdirSync(`${path}.part`).length);
       // Nothing that was made is lost, unless all is in place.
       if (!done) for (const key of kept) expect(now).toContain(key);
       kept = done ? new Set() : now;
@@ -80,7 +83,7 @@ export async function interrupt(times: number, ending = "jsonl"): Promise<{ kill
       number++;
       before = expected;
     }
-    return { killed, finished };
+    return { killed, finished, journals };
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
