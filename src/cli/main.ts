@@ -2,6 +2,7 @@
 import { setMaxListeners } from "node:events";
 import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
+import { addIndex } from "./build-index.ts";
 import { addCache } from "./cache.ts";
 import { addClassify } from "./classify.ts";
 import { addConvert } from "./convert.ts";
@@ -51,6 +52,7 @@ addClassify(program, interrupt.signal);
 addEmbed(program, interrupt.signal);
 addPlan(program, interrupt.signal);
 addMerge(program, interrupt.signal);
+addIndex(program, interrupt.signal);
 addSearch(program, interrupt.signal);
 addDedupe(program, interrupt.signal);
 addSort(program, interrupt.signal);

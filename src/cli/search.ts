@@ -3,13 +3,14 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { checkWritable, writeFileAtomic } from "../node/file.ts";
-import { type Hit, type Siglip, VectorIndex } from "../node.ts";
+import type { Hit, Siglip } from "../node.ts";
 import { normalise } from "../siglip/embeddings.ts";
 import { mismatch } from "../support/error.ts";
 import { contactSheet } from "./contact-sheet.ts";
 import { encoded } from "./encoded.ts";
 import { addIndexModelOption, type IndexModelOptions, openIndexModel } from "./index-model.ts";
 import { addRunOptions, checkPictures, parseCount } from "./model.ts";
+import { openSearchIndex } from "./open-index.ts";
 import { openPage } from "./open-page.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
@@ -50,9 +51,10 @@ export function addSearch(program: Command, signal: AbortSignal): void {
   addRunOptions(addIndexModelOption(command)).addHelpText(
     "after",
     `
-All embeddings are compared: none that is nearer is missed. Scores are cosines; of several
-wishes their directions are added, and those of --not taken away. The page of --open is one
-file with small pictures in it. With --json: [{ index, score, name }], the nearest first.
+All embeddings are compared: none that is nearer is missed, but by the index of a .lance
+table (siglip index), which finds nearly all. Scores are cosines; of several wishes their
+directions are added, and those of --not taken away. The page of --open is one file with
+small pictures in it. With --json: [{ index, score, name }], the nearest first.
 
 Example: siglip search photos.safetensors "a red bicycle" --not "a street" -k 20 --open`,
   );
@@ -73,7 +75,7 @@ async function search(path: string, query: Query, options: SearchOptions, signal
   const { open, json } = options;
   if (query.image !== undefined) await checkPictures([query.image]);
   if (typeof open === "string") await checkWritable(open);
-  using index = await VectorIndex.load(path, { threads: options.threads, signal });
+  using index = await openSearchIndex(path, { threads: options.threads, signal });
   const texts = query.text !== undefined || query.not.length > 0;
   const towers = [...(query.image === undefined ? [] : ["image" as const]), ...(texts ? ["text" as const] : [])];
   const { width, origin } = index;

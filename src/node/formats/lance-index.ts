@@ -1,5 +1,5 @@
 import type { Hit, SearchOptions } from "../../search/vector-index.ts";
-import type { Kind } from "../../search/vectors.ts";
+import type { Kind, VectorDType } from "../../search/vectors.ts";
 import { mismatch } from "../../support/error.ts";
 import { lance, lanceAttempt } from "./lance-table.ts";
 import { type OpenLance, openLance } from "./read-lance.ts";
@@ -50,6 +50,11 @@ export class LanceIndex {
   /** Values in an embedding. */
   get width(): number {
     return this.opened.header.width;
+  }
+
+  /** How values are stored; of integers LanceDB searches none. */
+  get dtype(): VectorDType {
+    return this.opened.header.dtype;
   }
 
   /** How many embeddings there are, of pictures and texts. */

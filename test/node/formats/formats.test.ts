@@ -159,6 +159,18 @@ describe.each(FORMATS)("$ending", (format: Format) => {
   });
 });
 
+it("keeps many names out of a safetensors header", async () => {
+  const path = join(folder, "many.safetensors");
+  const nameOf = (row: number) => `ü "${row}" ${"long/".repeat(12)}`;
+  const wanted = make({ image: 9000, text: 9000 }, "i8", 3, {}, nameOf);
+  await formatOf(path)!.write(path, wanted);
+  const header = new DataView((await readFile(path)).buffer).getUint32(0, true);
+  expect(header).toBeLessThan(1000);
+  expect(await read(path)).toEqual(await contents(wanted));
+  using index = await VectorIndex.load(path, { kind: "text" });
+  expect(index.name(8999)).toBe(nameOf(8999));
+});
+
 it("says which package to install where one is missing", async () => {
   const path = join(folder, "vectors.sqlite");
   // Node 20 has no SQLite of its own.

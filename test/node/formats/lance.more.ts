@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vit
 import { formatOf } from "../../../src/node/formats/formats.ts";
 import { LanceIndex } from "../../../src/node/formats/lance-index.ts";
 import { VectorIndex } from "../../../src/node/vector-index.ts";
+import { siglip } from "../../harness/cli.ts";
 import { random } from "../../judge/reference.ts";
 import { packagesFolder } from "./packages.ts";
 import { contents, DTYPES, make } from "./vectors.ts";
@@ -110,5 +111,25 @@ describe("embeddings in a LanceDB table", () => {
     expect((await again.search(query, { kind: "text", most: 3 })).every(({ index }) => index >= 4000)).toBe(true);
     expect(await again.search(query, { most: 0 })).toEqual([]);
     await expect(again.search(new Float32Array(3))).rejects.toThrow(oneSentence);
+  });
+
+  it("are written, indexed and searched on the command line", async (context) => {
+    await usePackages(context);
+    const path = join(folder, "photos.lance");
+    const pictures = ["two-cats.png", "plane.jpg"].map((name) => `weights/demo/examples/${name}`);
+    const wasm = ["--backend", "wasm", "--model", "demo"];
+    const embed = await siglip(["embed", ...pictures, "--text", "a plane", ...wasm, "--out", path]);
+    expect(embed).toMatchObject({ code: 0 });
+    const search = await siglip(["search", path, "a plane", "-k", "1", "--backend", "wasm", "--json"]);
+    expect(JSON.parse(search.stdout)).toEqual([{ index: 1, score: expect.any(Number), name: pictures[1] }]);
+    expect(await siglip(["embed", ...pictures, "--text", "a plane", ...wasm, "--out", path])).toMatchObject({
+      code: 0,
+    });
+    expect((await siglip(["index", path])).stderr).toMatch(/wanted 256 embeddings of floats or more to index, found 3/);
+    await siglip(["embed", ...pictures, ...wasm, "--vectors", "int8", "--out", join(folder, "small.lance")]);
+    const small = await siglip(["search", join(folder, "small.lance"), "a plane", "-k", "1", "--backend", "wasm"]);
+    expect(small.stdout).toContain("plane.jpg");
+    const many = await siglip(["index", join(folder, "many.lance"), "--json"]);
+    expect(JSON.parse(many.stdout)).toMatchObject({ embeddings: 4050 });
   });
 });
