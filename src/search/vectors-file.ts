@@ -116,7 +116,10 @@ function columns<T extends VectorKey>(items: () => AsyncIterable<T>, bytesOf: (i
     let whole = false;
     try {
       next ??= await iterator.next();
-      for (; !next.done && next.value.kind === kind; next = await iterator.next()) yield bytesOf(next.value);
+      for (; !next.done; next = await iterator.next()) {
+        if (next.value.kind === kind) yield bytesOf(next.value);
+        else if (kind === "image") break;
+      }
       whole = true;
     } finally {
       if (!whole) await iterator.return?.();
