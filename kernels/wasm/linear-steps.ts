@@ -102,9 +102,8 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
   const multiply: Step = { kernel: `linear-${form}`, params, chunks, scratch: scratchBytes(form, depth) };
   if (!activation) return [multiply];
   const rounding = ACTIVATIONS.write({
-    x: call.x,
+    ...call,
     xStride: 4 * call.xStride,
-    rows,
     bytes: 4 * wide,
     to: call.temporary,
     toStride: bytes,

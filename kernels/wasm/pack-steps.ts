@@ -46,18 +46,16 @@ export function packStep(form: WeightForm, source: Source, first: number, weight
   const panels = Math.ceil(rows / PANEL);
   const chunkPanels = Math.max(1, Math.floor(CHUNK / (PANEL * padded(depth))));
   const params = PACK.write({
+    ...source,
     source: source.address,
     sourceScales: source.scales ?? 0,
     kind: floats ? KINDS.indexOf(dtype) : KINDS.length,
-    rows,
     sourceStride: floats ? WIDTH[dtype] * depth : codes,
-    depth,
     padded: padded(depth),
     to: weight + (first / PANEL) * panelBytes(stored, depth),
     codeBytes: codes,
     scaleBytes: scales,
     panelBytes: panelBytes(stored, depth),
-    flag: source.flag,
     panels,
     chunkPanels,
   });
@@ -71,17 +69,15 @@ export function packRowsStep(stored: Stored, source: FloatSource, codesAt: numbe
   const { codes, scales } = rowBytes(stored, depth);
   const chunkRows = Math.max(1, Math.floor(CHUNK / padded(depth)));
   const params = PACK_ROWS.write({
+    ...source,
     source: source.address,
     kind: KINDS.indexOf(dtype),
-    rows,
     sourceStride: WIDTH[dtype] * depth,
-    depth,
     padded: padded(depth),
     to: codesAt,
     toScales: scalesAt,
     codeBytes: codes,
     scaleBytes: scales,
-    flag: source.flag,
     chunkRows,
   });
   return { kernel: `rows-${stored}`, params, chunks: Math.ceil(rows / chunkRows), scratch: 4 * padded(depth) + PAIRS };

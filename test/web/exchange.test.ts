@@ -5,6 +5,8 @@ import { expect, it } from "vitest";
 import { readProvenance } from "../../src/bulk/origin.ts";
 import { writeSafetensors } from "../../src/checkpoint/safetensors.ts";
 import { Siglip, VectorIndex } from "../../src/node.ts";
+import { encodeVector } from "../../src/search/encode-vector.ts";
+import { encodeVectors } from "../../src/search/vectors-file.ts";
 import { originOf } from "../../src/web/models/origin.ts";
 import type { RemoteModel } from "../../src/web/models/remote.ts";
 import { exportIndex, importIndex } from "../../src/web/search/exchange.ts";
@@ -80,6 +82,28 @@ it("what a model says of itself is what siglip embed says of it", async () => {
   using loaded = await Siglip.load("demo", { dtype: "f16" });
   const { origin } = await readProvenance("demo", { dtype: "f16" });
   expect(origin).toMatchObject(originOf("demo", loaded));
+});
+
+it("embeddings of 8 bits and of 16 are opened as what they stand for", async () => {
+  for (const dtype of ["i8", "f16"] as const) {
+    const values = Float32Array.of(0.6, -0.8, 0);
+    const row = { kind: "image" as const, name: "photos/a.jpg", stamp: "1-2", ...encodeVector(values, dtype) };
+    const parts: BlobPart[] = [];
+    const vectors = {
+      header: { width: 3, dtype, counts: { image: 1, text: 0 }, origin },
+      async *keys() {
+        yield row;
+      },
+      async *rows() {
+        yield row;
+      },
+    };
+    for await (const part of encodeVectors(vectors)) parts.push(part as BlobPart);
+    const library = await libraryOf();
+    expect(await importIndex(asFile(new Blob(parts)), library, model)).toEqual({ added: 1, known: 0 });
+    const found = (await library.embeddingOf("photos/a.jpg 1-2"))!;
+    for (const [i, value] of values.entries()) expect(Math.abs(found[i] - value)).toBeLessThan(0.8 / 250);
+  }
 });
 
 it("a file of another model, of texts, or damaged is refused in a sentence and adds nothing", async () => {

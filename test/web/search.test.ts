@@ -161,6 +161,9 @@ describe("a folder of photos", () => {
     await keepScreenshots(page, "index");
     expect(await page.innerText("#grid li:first-child button")).toContain(`${basename(folder)}/`);
     await seek(page, caption, file);
+    await page.click("#grid li:first-child button");
+    await page.waitForSelector("#large-missing:not([hidden])");
+    await page.click("#large-close");
     // Once the folder is at hand its pictures are known by size and date, and shown.
     await page.setInputFiles("#folder-input", folder);
     await status(page, "24 pictures to search");

@@ -14,6 +14,7 @@ export interface Shown {
 export class LargeView {
   private readonly dialog = byId("large", HTMLDialogElement);
   private readonly image = byId("large-picture", HTMLImageElement);
+  private readonly missing = byId("large-missing", HTMLElement);
   private readonly before = byId("large-before", HTMLButtonElement);
   private readonly after = byId("large-after", HTMLButtonElement);
   private readonly at: (index: number) => Shown | undefined;
@@ -48,10 +49,13 @@ export class LargeView {
     this.before.disabled = !this.at(index - 1);
     this.after.disabled = !this.at(index + 1);
     this.take(undefined);
+    this.missing.hidden = true;
     this.image.alt = shown.name;
     if (!this.dialog.open) this.dialog.showModal();
     void shown.picture().then((picture) => {
-      if (this.shown === shown && this.dialog.open) this.take(picture);
+      if (this.shown !== shown || !this.dialog.open) return;
+      this.take(picture);
+      this.missing.hidden = picture !== undefined;
     });
   }
 
