@@ -1,5 +1,5 @@
 /** A row's number and its score. */
-interface Scored {
+export interface Scored {
   readonly index: number;
   readonly score: number;
 }

@@ -1,13 +1,11 @@
 import type { Embeddings } from "../siglip/embeddings.ts";
-import { mismatch, type SiglipError } from "../support/error.ts";
-import { Slice } from "../support/slices.ts";
+import { mismatch } from "../support/error.ts";
+import { Finder, MANY, type OpenScan } from "./finder.ts";
 import { type StoredIndex, vectorsOf, writeIndex } from "./index-file.ts";
 import type { Runtime } from "./open-scan.ts";
 import type { Pair } from "./pairs.ts";
 import { product } from "./product.ts";
-import { BLOCK, Rows } from "./rows.ts";
-import type { Scan } from "./scan.ts";
-import { Top } from "./top.ts";
+import { Rows } from "./rows.ts";
 import type { Vectors } from "./vectors.ts";
 
 /** Options of a VectorIndex. */
@@ -44,15 +42,6 @@ export interface NearOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A scan, and how to end its threads. */
-interface OpenScan {
-  readonly scan: Scan;
-  close(): void;
-}
-
-/** With so many values loops take longer than threads take to start. */
-const MANY = 2 ** 24;
-
 /**
  * Embeddings of one width, every one compared at a search: exact at any size. Few are compared in float64. Of many all
  * are compared as integers of 8 bits, in WebAssembly on threads, and those that may be among the best again in float64:
@@ -64,9 +53,7 @@ export abstract class VectorIndex {
   private names: (string | undefined)[] = [];
   private made: StoredIndex["origin"] = {};
   private readonly removed = new Set<number>();
-  private scanning: Promise<OpenScan | undefined> | undefined;
-  /** The most blocks of a scan, once it has run out of memory. */
-  private room = Number.POSITIVE_INFINITY;
+  private readonly finder = new Finder(() => this.openScan());
   private searching: Promise<unknown> = Promise.resolve();
 
   /** `width` is the model's `dim`. Throws a SiglipError where it is no whole number from 1. */
@@ -131,7 +118,10 @@ export abstract class VectorIndex {
     this.check(query, query?.length === this.width, `[${this.width}]`);
     const copy = query.slice();
     if (!(most >= 0)) throw mismatch("bad-input", "search", "0 or more as most", `${most}`, "leave it out for 10");
-    const run = this.searching.then(() => this.find(copy, Math.min(Math.floor(most), this.size), signal));
+    const run = this.searching.then(() => {
+      // As it is now: what is taken out while this search waits would leave it a hit short.
+      return this.finder.find(this.rows, copy, Math.min(Math.floor(most), this.size), new Set(this.removed), signal);
+    });
     this.searching = run.catch(() => {});
     return (await run).map((hit) => ({ ...hit, name: this.names[hit.index] }));
   }
@@ -175,7 +165,7 @@ export abstract class VectorIndex {
 
   /** Ends the threads; a later search starts them again. */
   dispose(): void {
-    this.endThreads();
+    this.finder.dispose();
   }
 
   /** As `dispose`, for `using index = …`. */
@@ -214,65 +204,6 @@ export abstract class VectorIndex {
     return this.names.flatMap((_, index) => (this.removed.has(index) ? [] : [index]));
   }
 
-  private async find(query: Float32Array, most: number, signal?: AbortSignal) {
-    signal?.throwIfAborted();
-    const top = new Top(most);
-    const { rows } = this;
-    // As it is now: what is taken out while this search waits would leave it a hit short.
-    const removed = new Set(this.removed);
-    // Where most of them are wanted, most of them would be compared twice.
-    const scan = rows.size * rows.width >= MANY && most < rows.size / 16 ? await this.scan(signal) : undefined;
-    if (scan) await this.searchScanned(scan, query, removed, top, signal);
-    const slice = new Slice(signal);
-    for (let number = scan?.size ?? 0; number < rows.blocks.length; number++) {
-      if (slice.over) await slice.end();
-      const values = await rows.blocks[number].values(signal);
-      for (let row = 0, base = 0; base < values.length; row++, base += this.width) {
-        const index = number * BLOCK + row;
-        if (!removed.has(index)) top.add(index, product(values, base, query));
-      }
-    }
-    return top.sorted();
-  }
-
-  /** First what is certain to be reached by so many; then those that may reach it, by their exact scores. */
-  private async searchScanned(
-    scan: Scan,
-    query: Float32Array,
-    removed: ReadonlySet<number>,
-    top: Top,
-    signal?: AbortSignal,
-  ): Promise<void> {
-    const { rows } = this;
-    const blocks = await scan.scores(query, signal);
-    const certain = new Top(top.most);
-    for (const [number, { scores, bound }] of blocks.entries()) {
-      for (let row = 0; row < BLOCK; row++) {
-        if (scores[row] <= certain.least) continue;
-        const score = scores[row] - bound(row);
-        const index = number * BLOCK + row;
-        if (score > certain.least && !removed.has(index)) certain.add(index, score);
-      }
-    }
-    const { least } = certain;
-    const slice = new Slice(signal);
-    for (const [number, { scores, bound, worst }] of blocks.entries()) {
-      const likely: number[] = [];
-      for (let row = 0; row < BLOCK; row++) {
-        if (scores[row] + worst < least || scores[row] + bound(row) < least) continue;
-        if (!removed.has(number * BLOCK + row)) likely.push(row);
-      }
-      // Rows of a file are read one by one only where they are few.
-      const values = likely.length > BLOCK / 64 ? await rows.blocks[number].values(signal) : undefined;
-      for (const row of likely) {
-        if (slice.over) await slice.end();
-        const index = number * BLOCK + row;
-        const [from, base] = values ? [values, row * this.width] : [await rows.row(index), 0];
-        top.add(index, product(from, base, query));
-      }
-    }
-  }
-
   /** Pairs of the first `count` whose score is at least `above`, as far as they are wanted. */
   private async *near(
     { above, onProgress, signal }: NearOptions,
@@ -291,46 +222,6 @@ export abstract class VectorIndex {
     } finally {
       opened?.close();
     }
-  }
-
-  private endThreads(): void {
-    this.scanning?.then((open) => open?.close()).catch(() => {});
-    this.scanning = undefined;
-  }
-
-  /** A scan of the whole blocks, as many as there is room for, where the engine has SIMD. */
-  private async scan(signal?: AbortSignal): Promise<Scan | undefined> {
-    if (this.room === 0) return undefined;
-    let open = await this.scanning;
-    if (open?.scan.lost) {
-      this.endThreads();
-      open = undefined;
-    }
-    if (!open) {
-      const opening = this.openScan();
-      this.scanning = opening;
-      opening.catch(() => {
-        if (this.scanning === opening) this.scanning = undefined;
-      });
-      open = await opening;
-    }
-    if (!open) return undefined;
-    const { scan } = open;
-    const whole = Math.floor(this.rows.size / BLOCK);
-    while (scan.size < Math.min(whole, this.room)) {
-      signal?.throwIfAborted();
-      const values = await this.rows.blocks[scan.size].values(signal);
-      try {
-        await scan.add(values);
-      } catch (error) {
-        if ((error as SiglipError).code !== "out-of-memory") throw error;
-        // The results need room, too. The rows beyond are compared in float64.
-        this.room = Math.floor(scan.size * 0.9);
-        this.endThreads();
-        return this.room > 0 ? this.scan(signal) : undefined;
-      }
-    }
-    return scan;
   }
 
   private async openScan(): Promise<OpenScan | undefined> {

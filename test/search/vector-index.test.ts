@@ -31,7 +31,8 @@ function bruteForce(rows: Float32Array, query: Float32Array, most: number) {
 }
 
 /** The scan that an index keeps to itself. */
-const scanning = (index: VectorIndex): Promise<{ scan: Scan } | undefined> => Reflect.get(index, "scanning");
+const finder = (index: VectorIndex): object => Reflect.get(index, "finder");
+const scanning = (index: VectorIndex): Promise<{ scan: Scan } | undefined> => Reflect.get(finder(index), "scanning");
 
 const all = { most: Number.POSITIVE_INFINITY };
 const oneSentence = /^[^:]+: wanted [^;]*, found [^;]*; [^;]*\.$/;
@@ -150,7 +151,7 @@ describe("many embeddings, compared as integers first", () => {
     index.add(rows);
     const scores = { scores: new Float32Array(4096), bound: () => 0, worst: 0 };
     const scan = { lost: false, size: 4, scores: async () => [scores, scores, scores, scores] };
-    Reflect.set(index, "scanning", Promise.resolve({ scan: scan as unknown as Scan, close() {} }));
+    Reflect.set(finder(index), "scanning", Promise.resolve({ scan: scan as unknown as Scan, close() {} }));
     let turned = false;
     setImmediate(() => {
       turned = true;
