@@ -84,6 +84,24 @@ it("what a model says of itself is what siglip embed says of it", async () => {
   expect(origin).toMatchObject(originOf("demo", loaded));
 });
 
+it("pictures that an index names by longer paths are known once their folder is chosen", async () => {
+  const library = await libraryOf(
+    entry("", "/home/me/photos/in/a.jpg", "10-20", 1, 0, 0),
+    entry("", "/home/me/photos/b.jpg", "11-21", 0, 1, 0),
+  );
+  const found = (path: string, stamp: string) => {
+    const id = `photos/${path} ${stamp}`;
+    return { id, folder: "photos", path, open: async () => new File([], path) };
+  };
+  await library.add({ name: "photos", pictures: [found("in/a.jpg", "10-20"), found("b.jpg", "11-99")] });
+  expect(library.searchable).toEqual(["/home/me/photos/b.jpg 11-21", "photos/in/a.jpg 10-20"]);
+  expect([...library.pictures.keys()].at(-1)).toBe("photos/b.jpg 11-99");
+  expect(await library.search(Float32Array.of(1, 0, 0))).toEqual([
+    { id: "photos/in/a.jpg 10-20", score: 1 },
+    { id: "/home/me/photos/b.jpg 11-21", score: 0 },
+  ]);
+});
+
 it("embeddings of 8 bits and of 16 are opened as what they stand for", async () => {
   for (const dtype of ["i8", "f16"] as const) {
     const values = Float32Array.of(0.6, -0.8, 0);

@@ -1,5 +1,6 @@
 import { VectorIndex } from "../../browser/vector-index.ts";
 import type { RemoteModel } from "../models/remote.ts";
+import { matchElsewhere } from "./elsewhere.ts";
 import type { Folder, Found } from "./files.ts";
 import { Indexer } from "./indexer.ts";
 import { type Entry, type Kept, nameOf, PictureStore } from "./store.ts";
@@ -27,7 +28,8 @@ export class Library {
   /** Why nothing more can be kept, in a sentence. */
   full: string | undefined;
   private readonly found = new Map<string, Found>();
-  private readonly embedded = new Set<string>();
+  /** The embedded ones, each with its number in the index. */
+  private readonly embedded = new Map<string, number>();
   private readonly addresses = new Map<string, string>();
   private readonly store: PictureStore | undefined;
   private readonly onChange: () => void;
@@ -103,6 +105,7 @@ export class Library {
       this.pictures.delete(id);
       this.found.delete(id);
     }
+    await this.adopt(pictures);
     if (gone.size > 0) await this.store?.remove(gone).catch(() => {});
     if (gone.size > 0 && this.model) await this.use(this.model);
     else this.start();
@@ -149,8 +152,8 @@ export class Library {
 
   /** A picture's embedding by the model in use; undefined while it has none. */
   async embeddingOf(id: string): Promise<Float32Array | undefined> {
-    const row = this.ids.indexOf(id);
-    return row < 0 ? undefined : this.index!.row(row);
+    const row = this.embedded.get(id);
+    return row === undefined ? undefined : this.index!.row(row);
   }
 
   /** The picture itself; undefined where its folder was chosen in an earlier visit only, or it is gone. */
@@ -189,6 +192,28 @@ export class Library {
     return thumbnail;
   }
 
+  /** Takes the embeddings of an index that names a folder's pictures by longer paths. */
+  private async adopt(pictures: readonly Found[]): Promise<void> {
+    const { index, embedded } = this;
+    const kept = [...this.pictures.values()].filter(({ id }) => embedded.has(id));
+    const wanted = pictures.filter(({ id }) => !embedded.has(id));
+    const entries: Entry[] = [];
+    const gone = new Set<string>();
+    for (const [{ id, folder, path }, other] of matchElsewhere(kept, wanted)) {
+      const embedding = await index!.row(embedded.get(other.id)!);
+      entries.push({ picture: { id, folder, path }, embedding, thumbnail: undefined });
+      gone.add(other.id);
+    }
+    // Another model may have come meanwhile, which has its own.
+    if (gone.size === 0 || this.index !== index) return;
+    for (const id of gone) {
+      this.pictures.delete(id);
+      embedded.delete(id);
+    }
+    await this.keep(entries);
+    await this.store?.remove(gone).catch(() => {});
+  }
+
   private start(): void {
     const missing = [...this.found.values()].filter(({ id }) => !this.embedded.has(id));
     if (this.model?.towers.includes("image") && missing.length > 0) {
@@ -217,8 +242,9 @@ export class Library {
   }
 
   private put(id: string, embedding: Float32Array): void {
-    this.ids[this.index!.add(embedding)] = id;
-    this.embedded.add(id);
+    const row = this.index!.add(embedding);
+    this.ids[row] = id;
+    this.embedded.set(id, row);
     this.unread.delete(id);
   }
 
