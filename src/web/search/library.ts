@@ -1,13 +1,11 @@
 import { VectorIndex } from "../../browser/vector-index.ts";
 import type { RemoteModel } from "../models/remote.ts";
+import { Addresses } from "./addresses.ts";
 import { matchElsewhere } from "./elsewhere.ts";
 import type { Folder, Found } from "./files.ts";
 import { Indexer } from "./indexer.ts";
 import { type Entry, type Kept, nameOf, PictureStore } from "./store.ts";
 import { makeThumbnail } from "./thumbnail.ts";
-
-/** Most addresses of thumbnails that are held; far more than a window shows. */
-const ADDRESSES = 2000;
 
 /** A picture that was found, and its cosine with the query. */
 export interface Match {
@@ -30,7 +28,7 @@ export class Library {
   private readonly found = new Map<string, Found>();
   /** The embedded ones, each with its number in the index. */
   private readonly embedded = new Map<string, number>();
-  private readonly addresses = new Map<string, string>();
+  private readonly addresses = new Addresses();
   private readonly store: PictureStore | undefined;
   private readonly onChange: () => void;
   private model: RemoteModel | undefined;
@@ -169,14 +167,13 @@ export class Library {
     const known = this.addresses.get(id);
     if (known) return known;
     const blob = (await this.store?.thumbnail(id).catch(() => undefined)) ?? (await this.makeUp(id));
-    return blob && this.remember(id, blob);
+    return blob && this.addresses.add(id, blob);
   }
 
   /** Forgets everything, in the browser's storage as well. */
   async forget(): Promise<void> {
     this.indexer?.stop();
     this.indexer = undefined;
-    for (const url of this.addresses.values()) URL.revokeObjectURL(url);
     for (const map of [this.pictures, this.found, this.unread, this.addresses]) map.clear();
     this.full = undefined;
     await this.store?.clear();
@@ -231,7 +228,7 @@ export class Library {
   private async keep(entries: readonly Entry[]): Promise<void> {
     for (const { picture, embedding, thumbnail } of entries) {
       this.put(picture.id, embedding);
-      if (thumbnail) this.remember(picture.id, thumbnail);
+      if (thumbnail) this.addresses.add(picture.id, thumbnail);
     }
     try {
       await this.store?.add(this.model!.key, entries);
@@ -246,17 +243,6 @@ export class Library {
     this.ids[row] = id;
     this.embedded.set(id, row);
     this.unread.delete(id);
-  }
-
-  private remember(id: string, thumbnail: Blob): string {
-    const url = URL.createObjectURL(thumbnail);
-    this.addresses.set(id, url);
-    if (this.addresses.size > ADDRESSES) {
-      const [oldest, old] = this.addresses.entries().next().value!;
-      URL.revokeObjectURL(old);
-      this.addresses.delete(oldest);
-    }
-    return url;
   }
 }
 
