@@ -21,7 +21,7 @@ export function parseKey(text: string): VectorKey | undefined {
   }
 }
 
-/** Numbers keys from 0 on in the order in which they are met; 28 to 36 bytes a key, however long it is. */
+/** Numbers keys from 0 on in the order in which they are met; 24 to 32 bytes a key, however long it is. */
 export class Keys {
   private readonly digests = new Numbers(Uint32Array);
   /** The number after a key's at the place that its digest asks for, or a later one; 0 where there is none. */
