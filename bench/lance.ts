@@ -103,7 +103,7 @@ try {
     const usual = probes === 32 ? ", as siglip search asks" : "";
     const [median, most] = [times[times.length >> 1], times[times.length - 1]];
     console.log(
-      `${probes} parts${usual}: recall@10 ${recall.toFixed(4)}, ${duration(median)} a query, at most ${duration(most)}`,
+      `${probes} parts${usual}: recall@10 ${recall.toFixed(4)}, ${(1000 * median).toFixed(1)} ms a query, at most ${(1000 * most).toFixed(1)}`,
     );
     if (probes === 32 && recall < 0.95) process.exitCode = 1;
   }

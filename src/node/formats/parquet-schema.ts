@@ -10,6 +10,16 @@ export interface Group {
   readonly end: number;
   /** Values of their embeddings. */
   readonly values: number;
+  /** Where each of its columns lies, and how many values that has. */
+  readonly columns: readonly Column[];
+}
+
+/** A part of a column in the file, from `begin` to before `end`. */
+export interface Column {
+  readonly name: string;
+  readonly begin: number;
+  readonly end: number;
+  readonly values: number;
 }
 
 /** The names of a file's columns, and the dtype of its embeddings. */
@@ -42,15 +52,18 @@ export function groupsOf({ row_groups, num_rows }: FileMetaData, size: number, f
   const groups = row_groups.map(({ num_rows, columns }): Group => {
     const start = end;
     end += Number(num_rows);
+    const parts: Column[] = [];
     for (const { meta_data } of columns) {
       const bytes = Number(meta_data?.total_compressed_size ?? -1);
       const begin = Number(meta_data?.dictionary_page_offset ?? meta_data?.data_page_offset ?? -1);
       if (!(begin >= 4 && bytes >= 0 && begin + bytes <= size)) fail("columns within the file", "one beyond its end");
+      const [name = ""] = meta_data?.path_in_schema ?? [];
+      parts.push({ name, begin, end: begin + bytes, values: Number(meta_data?.num_values) });
     }
     const embedding = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === "embedding")?.meta_data;
     const values = Number(embedding?.num_values ?? -1);
     if (!(end > start && values >= end - start)) fail("row groups with rows and embeddings", "one without");
-    return { start, end, values };
+    return { start, end, values, columns: parts };
   });
   if (end !== Number(num_rows) || end > 2 ** 40) fail(`${num_rows} rows`, `${end}`);
   return groups;

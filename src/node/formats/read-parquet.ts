@@ -6,6 +6,7 @@ import { mismatch, SiglipError } from "../../support/error.ts";
 import { type FileSource, fileSource } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
 import { inOrder } from "./in-order.ts";
+import { checkPages } from "./parquet-pages.ts";
 import { columnsOf, type Group, groupsOf } from "./parquet-schema.ts";
 
 /** Bytes of the largest footer that is read. */
@@ -69,6 +70,9 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
     const found: [string, Record<string, unknown>[]][] = [];
     for (const name of wanted.filter((one) => columns.has(one))) {
       signal?.throwIfAborted();
+      for (const { begin, end, values } of group.columns.filter((column) => column.name === name)) {
+        await attempt(async () => checkPages(await source.read(begin, end - begin, signal), values, fail));
+      }
       const options = { file, metadata, rowStart, rowEnd, columns: [name], useOffsetIndex: false };
       const rows = await attempt(() => parquetReadObjects(options));
       if (rows.length !== rowEnd - rowStart) fail(`${rowEnd - rowStart} rows in a group`, `${rows.length}`);
@@ -98,10 +102,10 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
   }
   let width = Number(pairs.get("siglip.width"));
   if (!pairs.has("siglip.width") && groups.length > 0) {
-    const [first] = await attempt(() =>
-      parquetReadObjects({ file, metadata, rowStart: 0, rowEnd: 1, columns: ["embedding"] }),
-    );
-    width = (first?.embedding as unknown[])?.length;
+    for await (const { embedding } of read(groups[0], ["embedding"], signal)) {
+      width = (embedding as unknown[])?.length;
+      break;
+    }
   }
   if (!(Number.isInteger(width) && width >= 1 && width <= 2 ** 24)) fail("a width, or embeddings", "none");
   const header: VectorHeader = { width, dtype, counts, origin };
