@@ -1,5 +1,6 @@
 import { type FileMetaData, parquetSchema, type SchemaElement, type SchemaTree } from "hyparquet";
 import type { VectorDType } from "../../search/vectors.ts";
+import type { PageColumn } from "./parquet-pages.ts";
 
 /** Tells what a file should have and what it has. */
 export type ParquetFail = (wanted: string, found: string, cause?: unknown) => never;
@@ -15,11 +16,10 @@ export interface Group {
 }
 
 /** A part of a column in the file, from `begin` to before `end`. */
-export interface Column {
+export interface Column extends PageColumn {
   readonly name: string;
   readonly begin: number;
   readonly end: number;
-  readonly values: number;
 }
 
 /** The names of a file's columns, and the dtype of its embeddings. */
@@ -46,8 +46,22 @@ function dtypeOf({ type, logical_type, converted_type }: SchemaElement): VectorD
   return type === "INT32" && (integer || converted_type === "INT_8") ? "i8" : undefined;
 }
 
+/** Bits of the levels of a column's values: as many levels as elements of its path are optional, or repeated. */
+function bitsOf(tree: SchemaTree, path: readonly string[]): PageColumn["bits"] {
+  let [definition, repetition] = [0, 0];
+  let node: SchemaTree | undefined = tree;
+  for (const name of path) {
+    node = node?.children.find(({ element }) => element.name === name);
+    definition += Number(node?.element.repetition_type !== "REQUIRED");
+    repetition += repeated(node?.element);
+  }
+  return { definition: Math.ceil(Math.log2(definition + 1)), repetition: Math.ceil(Math.log2(repetition + 1)) };
+}
+
 /** A file's row groups, each claim checked against the others and the file's size. */
-export function groupsOf({ row_groups, num_rows }: FileMetaData, size: number, fail: ParquetFail): Group[] {
+export function groupsOf(metadata: FileMetaData, size: number, fail: ParquetFail): Group[] {
+  const { row_groups, num_rows } = metadata;
+  const tree = parquetSchema(metadata);
   let end = 0;
   const groups = row_groups.map(({ num_rows, columns }): Group => {
     const start = end;
@@ -57,8 +71,10 @@ export function groupsOf({ row_groups, num_rows }: FileMetaData, size: number, f
       const bytes = Number(meta_data?.total_compressed_size ?? -1);
       const begin = Number(meta_data?.dictionary_page_offset ?? meta_data?.data_page_offset ?? -1);
       if (!(begin >= 4 && bytes >= 0 && begin + bytes <= size)) fail("columns within the file", "one beyond its end");
-      const [name = ""] = meta_data?.path_in_schema ?? [];
-      parts.push({ name, begin, end: begin + bytes, values: Number(meta_data?.num_values) });
+      const path = meta_data?.path_in_schema ?? [];
+      const plain = meta_data?.codec === "UNCOMPRESSED";
+      const values = Number(meta_data?.num_values);
+      parts.push({ name: path[0] ?? "", begin, end: begin + bytes, values, bits: bitsOf(tree, path), plain });
     }
     const embedding = columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === "embedding")?.meta_data;
     const values = Number(embedding?.num_values ?? -1);

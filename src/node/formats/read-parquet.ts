@@ -70,8 +70,9 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
     const found: [string, Record<string, unknown>[]][] = [];
     for (const name of wanted.filter((one) => columns.has(one))) {
       signal?.throwIfAborted();
-      for (const { begin, end, values } of group.columns.filter((column) => column.name === name)) {
-        await attempt(async () => checkPages(await source.read(begin, end - begin, signal), values, fail));
+      for (const column of group.columns.filter((one) => one.name === name)) {
+        const { begin, end } = column;
+        await attempt(async () => checkPages(await source.read(begin, end - begin, signal), column, fail));
       }
       const options = { file, metadata, rowStart, rowEnd, columns: [name], useOffsetIndex: false };
       const rows = await attempt(() => parquetReadObjects(options));
