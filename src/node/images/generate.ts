@@ -1,7 +1,7 @@
 // Writes the thread that decodes pictures as a module that holds its text, the WebAssembly of its decoders deflated and in base64: bundlers,
 // single binaries and runtimes without the right to read files carry a module everywhere, which cannot be said of a file beside
 // it. `npm run generate` makes it.
-import { readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { deflateSync } from "node:zlib";
@@ -50,6 +50,13 @@ export const script: string = ${JSON.stringify(outputFiles[0].text)};
   );
 }
 
+/** Writes the same module as JavaScript, in place of the compiler's, and without a map of what nobody wrote. */
+function writeCompiled(path: string): void {
+  const text = readFileSync(new URL("worker.generated.ts", import.meta.url), "utf8");
+  writeFileSync(path, text.replace("export const script: string =", "export const script ="));
+  rmSync(`${path}.map`, { force: true });
+}
+
 /** Emscripten's scripts ask what runs them, and then for its files; here they see neither, and a `globalThis` that is given. */
 const HIDDEN =
   "globalThis, document, window, self, process, require, importScripts, WorkerGlobalScope, module, exports, define";
@@ -74,4 +81,7 @@ function write(name: string, text: string): void {
   renameSync(mine, target);
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) embedDecoders();
+if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+  embedDecoders();
+  if (process.argv[2]) writeCompiled(process.argv[2]);
+}
