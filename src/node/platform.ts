@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { checkPixels, type DecodeOptions, type Pixels } from "../image/pixels.ts";
 import { fetchBytes } from "../network/request.ts";
 import type { Platform } from "../siglip/platform.ts";
@@ -34,6 +35,8 @@ export const nodePlatform: Platform<NodeImage> = {
     return "bytes" in found ? decode(found.bytes, found.name, options) : found;
   },
   async prepare(image, recipe, options) {
+    // Each picture listens, and so does what fetches it; Node takes more than ten listeners for a leak.
+    if (options.signal) setMaxListeners(4 * AT_ONCE, options.signal);
     const found = await read(image, options);
     if (!("bytes" in found)) return preparePixels(found, recipe, options.signal);
     return prepare(found.bytes, found.name, recipe, options);
