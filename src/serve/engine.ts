@@ -27,6 +27,8 @@ export type Kind = "image" | "text";
 
 /** Batches that run at a time: while one is computed the pictures of the next are decoded. */
 const AT_ONCE = 2;
+/** Pictures under way at least, where batches are small: enough for the threads that decode them. */
+const UNDER_WAY = 8;
 /** Pictures of a request that are fetched at a time. */
 const FETCHES = 4;
 /** Sets of labels whose embeddings are kept. */
@@ -47,18 +49,20 @@ export class Engine {
     this.model = model;
     this.fetcher = fetcher;
     const { images, texts } = model.device.batch;
-    const shared = { maxWait, maxQueue, atOnce: AT_ONCE };
-    const batcher = (kind: Kind, usual: number) =>
+    const shared = { maxWait, maxQueue };
+    const batcher = (kind: Kind, size: number) =>
       new Batcher<Uint8Array | string, Float32Array>({
         ...shared,
-        batch: batch ?? usual,
+        batch: size,
+        atOnce: kind === "image" ? Math.max(AT_ONCE, Math.ceil(UNDER_WAY / size)) : AT_ONCE,
         run: (items, signal) => embedBatch(model, kind, items, signal),
         onBatch: (size, seconds) => onBatch?.(kind, size, seconds),
       });
-    this.batchers = { image: batcher("image", images), text: batcher("text", texts) };
+    this.batchers = { image: batcher("image", batch ?? images), text: batcher("text", batch ?? texts) };
     this.ranked = new Batcher({
       ...shared,
       batch: 1,
+      atOnce: UNDER_WAY,
       run: async ([image], signal) => [await model.classify(image, undefined, { signal })],
     });
   }

@@ -41,6 +41,10 @@ export class Gauges {
     this.metrics.gauge("process_start_time_seconds", "When the process began to serve.", () => [[{}, started]]);
     const memory = () => [[{}, process.memoryUsage().rss]] as const;
     this.metrics.gauge("process_resident_memory_bytes", "Memory in use.", memory);
+    this.metrics.gauge("siglip_heap_bytes", "JavaScript's heap and buffers, what may be collected included.", () => {
+      const { heapUsed, external } = process.memoryUsage();
+      return [[{}, heapUsed + external]];
+    });
   }
 
   /** In Prometheus's text form. */
