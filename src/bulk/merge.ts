@@ -23,9 +23,10 @@ const KINDS = ["image", "text"] as const;
 
 /**
  * Parts as one, in the order of shards where all of them are, else in their own. What stands in two of them (a kind,
- * name and stamp) is taken once where its embeddings are equal. Rejects with a SiglipError for parts of other models,
- * preprocessing, dtypes or widths, for embeddings that differ under one key, and where the parts say that they are
- * shards and others are missing. Holds eight bytes a row, and the keys of those that stand in two parts.
+ * name and stamp) is taken once, from the first of them, where its embeddings are equal up to rounding. Rejects with a
+ * SiglipError for parts of other models, preprocessing, dtypes or widths, for embeddings that differ by more under one
+ * key, and where the parts say that they are shards and others are missing. Holds eight bytes a row, and the keys of
+ * those that stand in two parts; up to 256 MiB more where some of these differ by rounding.
  */
 export async function mergeVectors(given: readonly MergePart[], options: MergeOptions = {}): Promise<Vectors> {
   const { partial = false, signal } = options;
@@ -39,11 +40,12 @@ export async function mergeVectors(given: readonly MergePart[], options: MergeOp
   const rows = () => pass((vectors) => vectors.rows(signal));
 
   const { image, text } = counts;
-  const repeated = await findRepeated(keys(), image + text);
-  const left = repeated ? await findLeftOut(rows(), repeated, (part) => parts[part].name) : new Set<number>();
+  const { width, dtype } = headers[0];
+  const mayBeRepeated = await findRepeated(keys(), image + text);
+  const nameOf = (part: number) => parts[part].name;
+  const left = mayBeRepeated ? await findLeftOut(rows, { mayBeRepeated, nameOf, dtype }) : new Set<number>();
   for (const row of left) counts[row < image ? "image" : "text"]--;
   const { shard: _, ...origin } = headers[0].origin;
-  const { width, dtype } = headers[0];
   return {
     header: { width, dtype, counts, origin },
     keys: () => kept(keys()),

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { StoredVector, VectorKey } from "../search/vectors.ts";
+import { decodeVector } from "../search/encode-vector.ts";
+import type { StoredVector, VectorDType, VectorKey } from "../search/vectors.ts";
 import { mismatch, shorten } from "../support/error.ts";
 
 /** An item on a way through parts: its number among all, and that of its part. */
@@ -26,32 +27,88 @@ export async function findRepeated(
 }
 
 /**
- * The numbers of rows whose key stands in a part before theirs, with the same embedding. Throws a SiglipError where it
- * is another.
+ * Embeddings of one thing by one model on different hardware differ by rounding: their cosine is at least this. In int8
+ * values with outliers lose the most.
+ */
+const ALIKE = 1 - 1e-3;
+
+/** Values that are held at once to compare those that differ, in bytes; what does not fit has another way through. */
+const ROOM = 2 ** 28;
+
+/** What rows are looked at by. */
+export interface Repetition {
+  readonly mayBeRepeated: (key: VectorKey) => boolean;
+  readonly nameOf: (part: number) => string;
+  readonly dtype: VectorDType;
+  /** In bytes; 256 MiB by default. */
+  readonly room?: number;
+}
+
+/**
+ * The numbers of rows whose key stands in a part before theirs, with the same embedding up to rounding. Throws a
+ * SiglipError where it is another.
  */
 export async function findLeftOut(
-  rows: AsyncIterable<Passed<StoredVector>>,
-  mayBeRepeated: (key: VectorKey) => boolean,
-  nameOf: (part: number) => string,
+  rows: () => AsyncIterable<Passed<StoredVector>>,
+  repetition: Repetition,
 ): Promise<Set<number>> {
   const seen = new Map<string, { readonly part: number; readonly digest: string }>();
   const left = new Set<number>();
-  for await (const { item, row, part } of rows) {
-    if (!mayBeRepeated(item)) continue;
+  const different = new Set<string>();
+  for await (const { item, row, part } of rows()) {
+    if (!repetition.mayBeRepeated(item)) continue;
     const text = textOf(item);
     const digest = digestOf(item);
     const before = seen.get(text);
     if (!before) seen.set(text, { part, digest });
     // A part has what its source had twice at both places, as it would without shards.
     if (!before || before.part === part) continue;
-    if (before.digest !== digest) {
-      const subject = `${nameOf(part)}, ${item.kind} ${JSON.stringify(shorten(item.name))}`;
-      const wanted = `the same embedding as in ${nameOf(before.part)}`;
-      throw mismatch("bad-input", subject, wanted, "another", "embed one of the parts again, or leave it out");
-    }
+    if (before.digest !== digest) different.add(text);
     left.add(row);
   }
+  seen.clear();
+  while (different.size > 0) await compare(rows(), different, repetition);
   return left;
+}
+
+/**
+ * Compares rows of the same key with the first of them, and takes the keys that it came to from `different`. Throws a
+ * SiglipError where one differs by more than rounding.
+ */
+async function compare(
+  rows: AsyncIterable<Passed<StoredVector>>,
+  different: Set<string>,
+  { nameOf, dtype, room = ROOM }: Repetition,
+): Promise<void> {
+  const firsts = new Map<string, { readonly part: number; readonly values: Float32Array }>();
+  let free = room;
+  for await (const { item, part } of rows) {
+    const text = textOf(item);
+    if (!different.has(text)) continue;
+    const values = decodeVector(item, dtype);
+    const first = firsts.get(text);
+    if (!first) {
+      if (free < values.byteLength && firsts.size > 0) continue;
+      free -= values.byteLength;
+      // What is decoded may be a view of much more.
+      firsts.set(text, { part, values: values.slice() });
+    } else if (first.part !== part && !(cosine(first.values, values) >= ALIKE)) {
+      const subject = `${nameOf(part)}, ${item.kind} ${JSON.stringify(shorten(item.name))}`;
+      const wanted = `the same embedding as in ${nameOf(first.part)}, up to rounding`;
+      throw mismatch("bad-input", subject, wanted, "another", "embed one of the parts again, or leave it out");
+    }
+  }
+  for (const text of firsts.keys()) different.delete(text);
+}
+
+function cosine(a: Float32Array, b: Float32Array): number {
+  let [ab, aa, bb] = [0, 0, 0];
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return ab / Math.sqrt(aa * bb);
 }
 
 function textOf({ kind, name, stamp }: VectorKey): string {
