@@ -76,8 +76,8 @@ function parseSeconds(text: string): number {
   throw new InvalidArgumentError("Wanted a number of seconds from 1.");
 }
 
-/** Embeds shards; a model stays loaded from one to the next. */
-class Shards {
+/** Embeds shards; a model stays loaded from one to the next. A shard of which nothing can be read rejects. */
+export class Shards {
   private readonly options: WorkOptions;
   private readonly signal: AbortSignal;
   private loaded: { readonly name: string; readonly models: EmbedModels } | undefined;
@@ -111,6 +111,11 @@ class Shards {
     });
     const reasons = [...problems.messages, ...failures.messages].slice(0, 10);
     const failed = failures.count + problems.count;
+    // Rather this worker's disk or folder than the pictures: another worker, or another day, may find them.
+    if (failed > 0 && counts.image + counts.text === 0) {
+      const advice = "see that workers find what was planned, then siglip status --retry";
+      throw mismatch("bad-input", task.out, "a shard of which some can be read", `none (${reasons[0]})`, advice);
+    }
     return { rows: counts.image + counts.text, failed, reasons, seconds: (performance.now() - began) / 1000 };
   }
 

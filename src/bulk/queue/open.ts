@@ -1,4 +1,4 @@
-import { mismatch, SiglipError } from "../../support/error.ts";
+import { mismatch } from "../../support/error.ts";
 
 /** The packages that a queue is made of, which who needs one installs. */
 export type BullMQ = typeof import("bullmq");
@@ -18,7 +18,7 @@ const PATIENCE = 10_000;
  * Connects to a Redis by its URL. Rejects with a SiglipError where the packages are missing, the URL is none, or nobody
  * answers; once it has answered, a connection that is lost comes back by itself.
  */
-export async function connect(url: string): Promise<Connection> {
+export async function connect(url: string, patience = PATIENCE): Promise<Connection> {
   const place = placeOf(url);
   const [bullmq, { Redis }] = await Promise.all([import("bullmq"), import("ioredis")]).catch((cause) => {
     const advice = "run npm install bullmq ioredis";
@@ -27,7 +27,7 @@ export async function connect(url: string): Promise<Connection> {
   let answered = false;
   const redis = new Redis(url, {
     lazyConnect: true,
-    connectTimeout: PATIENCE,
+    connectTimeout: patience,
     maxRetriesPerRequest: null,
     // Who never answered is not waited for; who did is asked again, for as long as it takes.
     retryStrategy: (times) => (answered ? Math.min(2000, 100 * times) : null),
@@ -36,14 +36,18 @@ export async function connect(url: string): Promise<Connection> {
   redis.on("error", (error: Error) => {
     told = error.message || told;
   });
+  // One that takes connections and says nothing, as while it is stopped, would be waited for.
+  const timer = setTimeout(() => redis.disconnect(), patience);
   try {
     await redis.connect();
     await redis.ping();
     answered = true;
   } catch (cause) {
     redis.disconnect();
-    if (cause instanceof SiglipError) throw cause;
+    if ((cause as Error).name === "ReplyError") told = (cause as Error).message;
     throw mismatch("network", place, "a Redis that answers", told, "check its address and whether it runs", cause);
+  } finally {
+    clearTimeout(timer);
   }
   return { bullmq, redis, close: () => redis.disconnect() };
 }

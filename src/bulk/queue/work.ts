@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Job } from "bullmq";
+import { SiglipError } from "../../support/error.ts";
 import { connect } from "./open.ts";
 import type { ShardDone, ShardProgress, ShardTask } from "./shard-queue.ts";
 
@@ -28,6 +30,9 @@ const DEATHS = 100;
 /** How often progress is told, in milliseconds. */
 const TELL = 2000;
 
+/** How long a Redis that has gone away may keep a worker that is to end, in milliseconds. */
+const GRACE = 5000;
+
 /** Shards done and failed by this worker. */
 export interface Worked {
   readonly done: number;
@@ -37,13 +42,17 @@ export interface Worked {
 /**
  * Takes shards from a queue, one at a time, until the signal or, where it is to, until there are none. The lock on a shard
  * is renewed while it is in work; who was held up for longer than it lasts finishes all the same, and what two have done
- * is one file. Rejects where the queue cannot be reached at the beginning.
+ * is one file. Rejects where the queue cannot be reached at the beginning, and where this machine has no device: the
+ * shard is then given back, lest one machine that is broken has them all fail.
  */
 export async function work(url: string, options: WorkOptions, doShard: DoShard): Promise<Worked> {
   const { bullmq, redis, close } = await connect(url);
   const { name, lock, untilEmpty, signal, onShard } = options;
   let done = 0;
   let failed = 0;
+  let current: Promise<unknown> = Promise.resolve();
+  const broken = new AbortController();
+  const end = AbortSignal.any([signal, broken.signal]);
   const run = async (job: Job<ShardTask, ShardDone>, token?: string): Promise<ShardDone> => {
     let told = 0;
     const tell = (progress: ShardProgress) => {
@@ -52,12 +61,15 @@ export async function work(url: string, options: WorkOptions, doShard: DoShard):
       job.updateProgress({ ...progress }).catch(() => {});
     };
     try {
-      const result = await doShard(job.data, tell, signal);
+      const doing = doShard(job.data, tell, end);
+      current = doing.catch(() => {});
+      const result = await doing;
       done++;
       onShard(job.data, result);
       return result;
     } catch (error) {
-      if (signal.aborted) {
+      if (error instanceof SiglipError && error.code === "no-device") broken.abort(error);
+      if (end.aborted) {
         await job.moveToDelayed(Date.now(), token).catch(() => {});
         throw new bullmq.DelayedError();
       }
@@ -78,34 +90,24 @@ export async function work(url: string, options: WorkOptions, doShard: DoShard):
   worker.on("error", () => {});
   const queue = new bullmq.Queue<ShardTask, ShardDone>(name, { connection: redis });
   queue.on("error", () => {});
+  const ended = new Promise<true>((resolve) => end.addEventListener("abort", () => resolve(true)));
   try {
-    for (;;) {
-      await pause(signal, 500);
-      if (signal.aborted) break;
-      if (untilEmpty && (await isEmpty(queue))) break;
+    while (!end.aborted) {
+      await Promise.race([ended, sleep(500)]);
+      // What is asked of a Redis that is away is answered when it is back.
+      if (untilEmpty && (await Promise.race([ended, isEmpty(queue)]))) break;
     }
   } finally {
-    await worker.close().catch(() => {});
-    await queue.close().catch(() => {});
+    const closed = Promise.all([worker.close(), queue.close()]).catch(() => {});
+    await current;
+    await Promise.race([closed, sleep(GRACE)]);
     close();
   }
+  broken.signal.throwIfAborted();
   return { done, failed };
 }
 
 async function isEmpty(queue: import("bullmq").Queue): Promise<boolean> {
   const { waiting, prioritized, delayed, active } = await queue.getJobCounts();
   return waiting + prioritized + delayed + active === 0;
-}
-
-function pause(signal: AbortSignal, milliseconds: number): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal.addEventListener("abort", end);
-    if (signal.aborted) end();
-  });
 }

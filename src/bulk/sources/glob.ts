@@ -24,7 +24,7 @@ export async function globPart(pattern: string, read: (path: string) => Promise<
   const depth = glob.includes("**") ? undefined : glob.split("/").length - 1;
   const find = (context: Context) => walk(base || ".", { accept, depth }, context);
   await checkSome(find, pattern, "files that fit this pattern");
-  if (ending === undefined || holdingOf(ending) === "picture") {
+  if (ending === undefined || holdingOf(glob) === "picture") {
     return {
       entries: (context) => pictures(find(context), context),
       count: (context) => countKept(find(context), context),

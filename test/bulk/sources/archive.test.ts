@@ -77,6 +77,13 @@ describe("a tar archive", () => {
     await expect(read(`${server.url}none.tar`)).rejects.toThrow(/wanted a tar archive, found no such file/);
   });
 
+  it("may be one of many that fit a pattern", async () => {
+    mkdirSync(join(folder, "many"), { recursive: true });
+    for (const number of [1, 2]) put(`many/${number}.tar.gz`, gzipSync(tar([{ name: `${number}.jpg`, content: "J" }])));
+    const { found, problems } = await read(join(folder, "many/*.tar.gz"));
+    expect([found.map(({ name }) => name), problems]).toEqual([["1.jpg", "2.jpg"], []]);
+  });
+
   it("is split into shards", async () => {
     const path = put("shards.tar", tar(WEB));
     const parts = await Promise.all([0, 1, 2].map((index) => read(path, { shard: { index, count: 3 } })));
