@@ -140,8 +140,9 @@ function classTables({ classes }: Report, predictions: Predictions): string[] {
 function probabilities({ result, calibration }: Run<Measured>, { prior }: EvalOptions): string {
   const { loss, calibrationError, matching, others } = assess(result.pairs, calibration, { prior });
   const over = ({ overHalf }: Probabilities) => `${Number((100 * overHalf).toPrecision(3))}%`;
+  const ofOthers = Number.isNaN(others.overHalf) ? "there are no others" : `of ${over(others)} of the others`;
   return aligned([
-    ["probability over one half", `of ${over(matching)} of true pairs and ${over(others)} of the others`],
+    ["probability over one half", `of ${over(matching)} of true pairs, ${ofOthers}`],
     ["calibration error, loss", `${calibrationError.toPrecision(3)}, ${loss.toPrecision(4)}`],
   ]);
 }

@@ -94,9 +94,10 @@ async function planInto(
   };
   const source = await openSources(words, { signal, onProblem });
   const progress = new Progress("planning", signal);
+  const onProgress = (entries: number) => progress.update(entries, 0);
   let planned: Awaited<ReturnType<typeof writePlan>>;
   try {
-    planned = await writePlan(source, out, { perShard, onProblem, signal });
+    planned = await writePlan(source, out, { perShard, onProblem, onProgress, signal });
   } finally {
     progress.stop();
     for (const { message } of problems) tell(message);

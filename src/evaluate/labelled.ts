@@ -19,7 +19,7 @@ const LABEL = /^(label|class|class_?name|category)$/i;
 
 /**
  * Pictures and labels of a CSV: two columns, or those that a first row calls by names such as `path` and `label`.
- * Throws a SiglipError for a row that lacks one.
+ * Spaces around them do not count. Throws a SiglipError for a row that lacks one.
  */
 export function parseLabelled(name: string, text: string): Labelled[] {
   const rows = parseCsv(name, text);
@@ -30,7 +30,9 @@ export function parseLabelled(name: string, text: string): Labelled[] {
   else columns = [0, 1];
   const [image, label] = columns;
   const pictures = rows.map((row, index) => {
-    if (row[image] && row[label]) return { image: row[image], label: row[label] };
+    // People write "a.jpg, cat", which must not be another class than "cat".
+    const found = { image: row[image]?.trim(), label: row[label]?.trim() };
+    if (found.image && found.label) return found;
     const where = `${name}, row ${index + (named ? 2 : 1)}`;
     throw mismatch("bad-input", where, "a path and a label", shown(row.join(",")), "add it");
   });

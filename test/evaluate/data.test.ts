@@ -162,7 +162,13 @@ describe("CSV", () => {
 describe("labelled pictures", () => {
   it("are the columns that the first row names, or the first two", () => {
     const wanted = [{ image: "1.jpg", label: "cat" }];
-    for (const text of ["1.jpg,cat", "path,label\n1.jpg,cat", "id,Label,File_Name\n5,cat,1.jpg", "1.jpg,cat,more"]) {
+    for (const text of [
+      "1.jpg,cat",
+      "path,label\n1.jpg,cat",
+      "id,Label,File_Name\n5,cat,1.jpg",
+      "1.jpg,cat,more",
+      "path, label\n1.jpg, cat ",
+    ]) {
       expect(parseLabelled("l.csv", text)).toEqual(wanted);
     }
     refuses(() => parseLabelled("l.csv", "path,label\n1.jpg,cat\n2.jpg"), /l\.csv, row 3: wanted a path and a label/);
