@@ -66,7 +66,9 @@ describe("on Slurm", () => {
       ];
       expect([merged.count, merged.rows.size, alone.count]).toEqual([PICTURES, PICTURES, PICTURES]);
       expect([...alone.rows].filter(([name, row]) => merged.rows.get(name) !== row)).toEqual([]);
-      // Each node has done some of it.
+      // Each node has done some of it, and none was lost.
+      const hosts = slurm.run("scontrol", "show", "jobs", "--oneliner").match(/(?<=BatchHost=)\S+/g);
+      expect([...new Set(hosts)].sort()).toEqual(["node1", "node2", "node3"]);
       expect(slurm.run("sinfo", "-h", "-o", "%T %D")).toBe("idle 3");
     },
   );
