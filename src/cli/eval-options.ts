@@ -34,13 +34,20 @@ export function addEvalOptions(command: Command): Command {
     .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseCount)
     .option("--batch <n>", "pictures at a time (default: what suits the backend)", parseCount)
     .option("--max-pixels <n>", "leave out larger pictures (default: 178956970, PIL's limit)", parseCount)
-    .option("--resamples <n>", "draws of the bootstrap", parseCount, 1000)
+    .option("--resamples <n>", "draws of the bootstrap", parseDraws, 1000)
     .option("--seed <n>", "of these draws", parseCount, 1)
     .option("--fit <file>", "fit logit_scale and logit_bias to these data and write them for --calibration")
     .option("--prior <share>", "fit as if so many of all pairs were true (default: as in the data)", parseShare)
     .addOption(new Option("--csv", "print CSV").conflicts("json"))
     .option("--json", "print JSON");
   return addModelOption(addCalibrationOption(command));
+}
+
+/** Every draw of every figure is held, and takes as long as there are pictures. */
+function parseDraws(text: string): number {
+  const draws = parseCount(text);
+  if (draws <= 1e6) return draws;
+  throw new InvalidArgumentError("Wanted a whole number from 1 to 1000000.");
 }
 
 function parseShare(text: string): number {

@@ -13,6 +13,7 @@ import { counted, duration } from "../support/units.ts";
 import { parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
+import { parseQueueName } from "./work.ts";
 
 interface PlanCommand {
   readonly out: string;
@@ -40,7 +41,7 @@ export function addPlan(program: Command, signal: AbortSignal): void {
     .requiredOption("--out <file>", "the manifest, a name that ends in .jsonl", parseOut)
     .option("--per-shard <n>", "pictures and texts in a shard", parseCount, 10_000)
     .option("--queue <url>", "hand the shards out by a Redis, redis://host:port, for siglip work")
-    .option("--name <name>", "of the queue, where one Redis keeps several", "siglip")
+    .option("--name <name>", "of the queue, where one Redis keeps several", parseQueueName, "siglip")
     .option(
       "--to <files>",
       "with --queue: a file for each shard, {} for its number (default: NAME-{}.safetensors)",

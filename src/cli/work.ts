@@ -23,7 +23,13 @@ interface WorkOptions extends Omit<RunOptions, "model"> {
 export function addQueueOptions(command: Command): Command {
   return command
     .requiredOption("--queue <url>", "a Redis that keeps the queue: redis://host:port")
-    .option("--name <name>", "of the queue, where one Redis keeps several", "siglip");
+    .option("--name <name>", "of the queue, where one Redis keeps several", parseQueueName, "siglip");
+}
+
+/** A colon parts the words of a key in Redis. */
+export function parseQueueName(name: string): string {
+  if (name !== "" && !name.includes(":")) return name;
+  throw new InvalidArgumentError("Wanted a name without colons.");
 }
 
 /** `siglip work`: shards of a queue, one after another. */

@@ -105,6 +105,10 @@ function coco(name: string, { images, annotations }: Fields, split: string | und
   const captions = new Map<unknown, string[]>();
   const found = list(name, images, "images").map((image, index) => {
     const own: string[] = [];
+    if (captions.has(image.id)) {
+      const where = `${name}, image ${index + 1}`;
+      throw mismatch("bad-input", where, "an id that no other image has", shown(image.id), "mend the file");
+    }
     captions.set(image.id, own);
     return { image: string(`${name}, image ${index + 1}`, image.file_name, "file_name"), captions: own };
   });

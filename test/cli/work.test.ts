@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
 import { afterAll, describe, expect, it } from "vitest";
+import { addEval } from "../../src/cli/eval.ts";
 import { addPlan } from "../../src/cli/plan.ts";
-import { Shards } from "../../src/cli/work.ts";
+import { addWork, Shards } from "../../src/cli/work.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "siglip-work-"));
 afterAll(() => rmSync(folder, { recursive: true }));
@@ -25,6 +26,24 @@ describe("a worker", () => {
     await expect(shards.run({ ...task, out }, () => {}, signal)).rejects.toThrow(
       /gone\.safetensors: wanted a shard of which some can be read, found none \(.*a\.jpg.*\); see that workers/,
     );
+  });
+});
+
+describe("options", () => {
+  it("that nobody could mean are refused before anything begins", async () => {
+    const run = (...words: string[]) => {
+      const program = new Command().exitOverride().configureOutput({ writeErr: () => {} });
+      addPlan(program, signal);
+      addWork(program, signal);
+      addEval(program, signal);
+      return program.parseAsync(words, { from: "user" });
+    };
+    for (const command of [["plan", "x", "--out", "m.jsonl"], ["work"]]) {
+      const named = run(...command, "--queue", "redis://127.0.0.1:1", "--name", "a:b");
+      await expect(named).rejects.toThrow(/Wanted a name without colons/);
+    }
+    const draws = run("eval", "retrieval", "x.json", "--resamples", "99999999999");
+    await expect(draws).rejects.toThrow(/Wanted a whole number from 1 to 1000000/);
   });
 });
 

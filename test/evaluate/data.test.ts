@@ -70,6 +70,8 @@ describe("captions", () => {
       without: 1,
     });
     refuses(() => parseCaptions("captions.json", JSON.stringify(coco), "test"), /leave out --split/);
+    const twins = { ...coco, images: [...coco.images, ...coco.images] };
+    refuses(() => parseCaptions("c.json", JSON.stringify(twins)), /image \d: wanted an id that no other image has/);
     const stray = { ...coco, annotations: [{ image_id: 1, caption: "x" }] };
     refuses(
       () => parseCaptions("captions.json", JSON.stringify(stray)),
