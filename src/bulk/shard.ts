@@ -1,6 +1,5 @@
 import { createHash } from "node:crypto";
 import { mismatch, type SiglipError } from "../support/error.ts";
-import type { Source } from "./entry.ts";
 
 /** One of the parts into which a source is split. */
 export interface Shard {
@@ -74,11 +73,6 @@ function wrong(wanted: string, found: string, advice = "correct it"): SiglipErro
  */
 export function isInShard(name: string, { index, count }: Shard): boolean {
   return createHash("sha256").update(name).digest().readUIntBE(0, 6) % count === index;
-}
-
-/** Those entries of a source whose names lie in a shard, in the same order. */
-export async function* shardOf(source: Source, shard: Shard): Source {
-  for await (const entry of source) if (isInShard(entry.name, shard)) yield entry;
 }
 
 /** A shard as files say which one they are, `3 of 100`, under the key `shard` of their origin. */

@@ -19,6 +19,14 @@ const settings = { name: NAME, lock: 30, untilEmpty: true, onShard: () => {} };
 const untilAborted: DoShard = (_task, _tell, signal) =>
   new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
 
+describe("a queue", () => {
+  tallied("is in no database that its Redis has not", inRedis, async () => {
+    await using redis = await Redis.start();
+    await expect(ShardQueue.open(`${redis.url}/99`, NAME)).rejects.toThrow(/found ERR DB index is out of range; /);
+    await (await ShardQueue.open(`${redis.url}/2`, NAME)).close();
+  });
+});
+
 describe("a worker", () => {
   tallied("gives its shard back when it is told to end, and ends although its Redis is away", inRedis, async () => {
     await using redis = await Redis.start();

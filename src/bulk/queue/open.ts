@@ -32,7 +32,7 @@ export async function connect(url: string, patience = PATIENCE): Promise<Connect
     // Who never answered is not waited for; who did is asked again, for as long as it takes.
     retryStrategy: (times) => (answered ? Math.min(2000, 100 * times) : null),
   });
-  let told = "no answer";
+  let told: string | undefined;
   redis.on("error", (error: Error) => {
     told = error.message || told;
   });
@@ -41,11 +41,20 @@ export async function connect(url: string, patience = PATIENCE): Promise<Connect
   try {
     await redis.connect();
     await redis.ping();
+    // Of a database that there is none of it tells, and goes on with another.
+    if (told !== undefined) throw new Error(told);
     answered = true;
   } catch (cause) {
     redis.disconnect();
     if ((cause as Error).name === "ReplyError") told = (cause as Error).message;
-    throw mismatch("network", place, "a Redis that answers", told, "check its address and whether it runs", cause);
+    throw mismatch(
+      "network",
+      place,
+      "a Redis that answers",
+      told ?? "no answer",
+      "check its address and whether it runs",
+      cause,
+    );
   } finally {
     clearTimeout(timer);
   }
