@@ -336,8 +336,8 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "merge: of two embeddings of a picture the first is taken whatever the other is",
     file: "src/bulk/repeated.ts",
-    find: "if (before.digest !== digest) {",
-    replace: 'if (digest === "") {',
+    find: "if (before.digest !== digest) different",
+    replace: 'if (digest === "") different',
     killedBy: ["test/bulk/merge.test.ts", "one embedding is two"],
   },
   {
