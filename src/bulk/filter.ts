@@ -42,6 +42,7 @@ interface Line {
 /**
  * Answers each question with a line of JSON, in their order: `{ id or name, embedding }`, or `{ id or name, error }`. What can
  * be written is written at once, whether more questions come or not. Gives how many were answered, and how many by an error.
+ * Rejects with what no question is to blame for, a model that is missing among it.
  */
 export async function filter(
   questions: AsyncIterable<Question>,
@@ -54,15 +55,16 @@ export async function filter(
   const open = async (kind: Kind) =>
     new Batcher<NodeImage | string, Answer>(await size(kind), WAIT, (items) => embed(kind, items));
   const ask = async ({ kind, load }: Question): Promise<Answer> => {
+    let item: NodeImage | string;
     try {
-      const item = await load(signal);
-      const batcher = batchers.get(kind) ?? open(kind);
-      batchers.set(kind, batcher);
-      return await (await batcher).add(item);
+      item = await load(signal);
     } catch (error) {
       if (!isOfItem(error) || signal?.aborted) throw error;
       return error;
     }
+    const batcher = batchers.get(kind) ?? open(kind);
+    batchers.set(kind, batcher);
+    return (await batcher).add(item);
   };
   const answer = async (question: Question): Promise<string> => {
     const called = question.id === undefined ? { name: question.name } : { id: question.id };
@@ -85,17 +87,21 @@ export async function filter(
 
   const written = writeAll();
   written.catch((error) => lines.fail(error));
-  for await (const question of questions) {
-    signal?.throwIfAborted();
-    const line: Line = { text: answer(question), settled: false };
-    const settle = () => {
-      line.settled = true;
-    };
-    line.text.then(settle, settle);
-    await lines.push(line);
+  try {
+    for await (const question of questions) {
+      signal?.throwIfAborted();
+      const line: Line = { text: answer(question), settled: false };
+      const settle = () => {
+        line.settled = true;
+      };
+      line.text.then(settle, settle);
+      await lines.push(line);
+    }
+  } finally {
+    lines.end();
+    // Whatever ended the questions: those before it are answered still.
+    if (!signal?.aborted) await written;
   }
-  lines.end();
-  await written;
   return { answered, failed };
 }
 

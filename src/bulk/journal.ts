@@ -164,7 +164,12 @@ export class Journals {
   /** Removes all journals, for what they hold is in place. */
   async remove(): Promise<void> {
     await this.close();
-    await rm(this.folder, { recursive: true, force: true }).catch(() => {});
+    try {
+      for (const name of await listJournals(this.folder)) await rm(join(this.folder, name), { force: true });
+      await rmdir(this.folder);
+    } catch {
+      // Another run may be at the same, or somebody has put something else there.
+    }
   }
 
   /** Removes the own journal if there is nothing in it, and the folder with the last one. */

@@ -10,6 +10,11 @@ export function keyText({ kind, name, stamp }: VectorKey): string {
   return JSON.stringify([kind, name, stamp]);
 }
 
+/** The same of a key whatever its stamp. */
+export function nameText({ kind, name }: Omit<VectorKey, "stamp">): string {
+  return keyText({ kind, name, stamp: "" });
+}
+
 /** The key that such a string stands for; undefined for any other string. */
 export function parseKey(text: string): VectorKey | undefined {
   try {

@@ -1,6 +1,6 @@
 import type { Kind, VectorKey } from "../search/vectors.ts";
 import type { Place } from "./journal.ts";
-import { Keys, keyText } from "./keys.ts";
+import { Keys, keyText, nameText } from "./keys.ts";
 import { Numbers } from "./numbers.ts";
 
 /** What stands for a place until there is one, and where nothing can be made. */
@@ -36,16 +36,19 @@ export class Ledger {
     return { number, missing: first };
   }
 
-  /** Says that all other rows of the finished file are wanted, too, after the rest; so many are pictures. */
-  wantAllRows(images: number): void {
+  /**
+   * Says that the finished file's other rows are wanted, too, after the rest: one of each name, none of those that are
+   * among `names` already. `rows` are all keys of that file.
+   */
+  async wantRest(rows: AsyncIterable<VectorKey>, names: Keys): Promise<void> {
     const wanted = new Uint8Array(this.keys.size);
     for (const order of Object.values(this.order)) {
       for (let at = 0; at < order.length; at++) wanted[order.get(at)] = 1;
     }
-    for (let row = 0; row < this.before.length; row++) {
-      const number = this.before.get(row);
-      if (wanted[number] === 0) this.order[row < images ? "image" : "text"].push(number);
-      wanted[number] = 1;
+    let row = 0;
+    for await (const { kind, name } of rows) {
+      const number = this.before.get(row++);
+      if (wanted[number] === 0 && names.add(nameText({ kind, name })).first) this.order[kind].push(number);
     }
   }
 

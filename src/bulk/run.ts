@@ -10,7 +10,8 @@ import { mismatch, SiglipError } from "../support/error.ts";
 import { Assembled } from "./assembled.ts";
 import type { Source } from "./entry.ts";
 import { Failures } from "./failures.ts";
-import { type JournalHeader, Journals } from "./journal.ts";
+import { type JournalHeader, Journals, journalled } from "./journal.ts";
+import { Keys, nameText, parseKey } from "./keys.ts";
 import { Lanes } from "./lanes.ts";
 import { Ledger } from "./ledger.ts";
 import { difference } from "./origin.ts";
@@ -92,7 +93,9 @@ async function run(
   let counts: VectorHeader["counts"];
   try {
     await lanes.run();
-    if (before && job.lacking?.()) ledger.wantAllRows(before.header.counts.image);
+    if (before && job.lacking?.()) {
+      await ledger.wantRest(before.keys(signal), await journalledNames(ledger, journals));
+    }
     if (ledger.wanted("image") + ledger.wanted("text") === 0 && !job.mayBeEmpty) {
       throw mismatch("bad-input", path, "something to embed", "nothing", "name pictures or texts");
     }
@@ -115,6 +118,17 @@ async function run(
     await journals.tidy();
     throw withKept(error, lanes.made, journals.folder, signal);
   }
+}
+
+/** The names of what stands in journals: what the file of before has under these has changed since. */
+async function journalledNames(ledger: Ledger, journals: Journals): Promise<Keys> {
+  const names = new Keys();
+  for (const kind of ["image", "text"] as const) {
+    for (const { place } of ledger.wantedPlaces(kind)) {
+      if (journalled(place)) names.add(nameText(parseKey((await journals.read(place)).key)!));
+    }
+  }
+  return names;
 }
 
 /** The file as it stands, undefined where there is none. Rejects where it holds other embeddings. */

@@ -7,9 +7,14 @@ import type { EmbedModels } from "./embed-models.ts";
 
 /** `siglip embed - --out -`: answers each line of stdin with one of stdout. */
 export async function embedLines(models: EmbedModels, signal: AbortSignal): Promise<void> {
+  // Where no more answers can come no more questions are waited for.
+  const ending = <R>(made: Promise<R>): Promise<R> => {
+    made.catch((error) => process.stdin.destroy(error));
+    return made;
+  };
   const { answered, failed } = await filter(questions(signal), {
-    size: (kind) => models.batchSize(kind),
-    embed: (kind, items) => models.embedAll(kind, items),
+    size: (kind) => ending(models.batchSize(kind)),
+    embed: (kind, items) => ending(models.embedAll(kind, items)),
     write: (lines) =>
       new Promise((resolve) => {
         // What goes wrong there ends the process.

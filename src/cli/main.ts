@@ -107,6 +107,8 @@ function leave(code: number): void {
   if (ending) return;
   ending = true;
   interrupt.abort();
+  // Who was told to stop does not wait for one who has stopped reading.
+  if (stopped !== undefined) setTimeout(() => process.exit(code), 1000);
   process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
 }
 

@@ -16,7 +16,7 @@ export function runName(): string {
  * told: it was one of this machine and is gone, or the file is a day old.
  */
 export async function isAbandoned(path: string): Promise<boolean> {
-  const [, machine, pid] = /([\w-]+)\.(\d+)\.[\w-]{36}\.\w+$/.exec(basename(path)) ?? [];
+  const [, machine, pid] = /([\w-]+)\.(\d+)\.[\w-]{36}\.[\w.-]+$/.exec(basename(path)) ?? [];
   if (machine === undefined) return false;
   const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY;
   if (Date.now() - written > ABANDONED) return true;
@@ -34,12 +34,12 @@ export function temporaryPath(folder: string): string {
   return join(folder, `.siglip-.${runName()}.tmp`);
 }
 
-/** Removes what processes that were killed had not finished in a folder. */
+/** Removes what processes that were killed had not finished in a folder: files, and folders in which one was made. */
 export async function removeAbandoned(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    if (!name.startsWith(".siglip-") || !name.endsWith(".tmp")) continue;
+    if (!/^\.siglip-.*\.tmp(\.\w+)?(-journal)?$/.test(name)) continue;
     const path = join(folder, name);
-    if (await isAbandoned(path)) await rm(path, { force: true }).catch(() => {});
+    if (await isAbandoned(path)) await rm(path, { recursive: true, force: true }).catch(() => {});
   }
 }
 

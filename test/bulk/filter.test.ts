@@ -81,5 +81,19 @@ describe("the filter", () => {
     expect(asked).toBeLessThan(300);
     const lost = mismatch("device-lost", "device", "one", "none", "call again");
     await expect(filter(endless(), noting({ embed: () => Promise.reject(lost) }).options)).rejects.toBe(lost);
+    const gone = mismatch("not-found", "model", "a folder", "none", "name another");
+    await expect(filter(endless(), noting({ size: () => Promise.reject(gone) }).options)).rejects.toBe(gone);
+  });
+
+  it("answers what was asked before the questions broke off", async () => {
+    const broken = mismatch("bad-input", "stdin:3", "text in UTF-8", "other bytes", "convert it");
+    async function* breaking() {
+      yield question("one");
+      yield question("two");
+      throw broken;
+    }
+    const { options, lines } = noting();
+    await expect(filter(breaking(), options)).rejects.toBe(broken);
+    expect(lines().map(({ name }) => name)).toEqual(["one", "two"]);
   });
 });

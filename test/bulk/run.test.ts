@@ -161,6 +161,25 @@ describe("embedding into a file", () => {
     expectRows(path, wanted);
   });
 
+  it("has what has changed but once where the source could not be listed to its end", async () => {
+    const path = fresh();
+    await embedInto(job(path, [...entries(0, 3, "old"), entry("picture 0", "old", "text")]));
+    const wanted = [...entries(0, 2, "new"), entry("bad 1")];
+    const lacking = () => true;
+    await embedInto(job(path, wanted, { lacking }));
+    expectRows(path, [...entries(0, 2, "new"), ...entries(2, 3, "old"), entry("picture 0", "old", "text")]);
+    await embedInto(job(path, entries(0, 2, "newer"), { lacking }));
+    expectRows(path, [...entries(0, 2, "newer"), ...entries(2, 3, "old"), entry("picture 0", "old", "text")]);
+  });
+
+  it("removes nothing of the folder FILE.part that is not its own", async () => {
+    const path = fresh();
+    mkdirSync(`${path}.part`);
+    writeFileSync(join(`${path}.part`, "letters.txt"), "mine");
+    await embedInto(job(path, entries(0, 3)));
+    expect(readdirSync(`${path}.part`)).toEqual(["letters.txt"]);
+  });
+
   it("does not go on from embeddings of another model, unless it is to begin anew", async () => {
     const path = fresh();
     await embedInto(job(path, entries(0, 10)));

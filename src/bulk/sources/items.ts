@@ -26,6 +26,10 @@ export function parseItem(line: string, where: string): Item {
   }
   if (typeof value === "string") return { kind: "text", name: value };
   const { image, text, caption, id } = isRecord(value) ? value : {};
+  if (Number.isInteger(id) && !Number.isSafeInteger(id)) {
+    const found = `${id}, which may have been another`;
+    throw mismatch("bad-input", where, "an id of at most 2^53 - 1, or a string", found, "put it in quotes");
+  }
   const known = typeof id === "string" || typeof id === "number" ? { id } : {};
   if (typeof image === "string" && image !== "") return { kind: "image", name: image, ...known };
   for (const one of [text, caption]) if (typeof one === "string") return { kind: "text", name: one, ...known };
@@ -42,8 +46,9 @@ export async function itemEntry({ kind, name }: Item, file?: string): Promise<En
   return kind === "text" ? textEntry(name) : pictureEntry(file === undefined ? name : beside(file, name));
 }
 
-/** A text, which is its own name. */
-export function textEntry(text: string): Entry {
+/** A text, which is its own name; halves of characters, which UTF-8 has no bytes for, become U+FFFD. */
+export function textEntry(words: string): Entry {
+  const text = words.replaceAll(/\p{Surrogate}/gu, "\ufffd");
   return { kind: "text", name: text, stamp: "", load: async () => text };
 }
 

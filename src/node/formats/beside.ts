@@ -1,8 +1,8 @@
-import { randomUUID } from "node:crypto";
 import { lstat, open, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { attempt } from "../file.ts";
 import { linkTarget } from "../link-target.ts";
+import { runName } from "../run-name.ts";
 
 /**
  * Makes a file, or a folder, beside where it shall stand, and puts it in place when it is whole and on disk. Until then,
@@ -17,7 +17,7 @@ export async function putInPlace(
   ending = "",
 ): Promise<void> {
   const target = await attempt(path, "write", () => linkTarget(path));
-  const name = join(dirname(target), `.siglip-${randomUUID()}`);
+  const name = join(dirname(target), `.siglip-${runName()}`);
   const temporary = `${name}.tmp${ending}`;
   try {
     signal?.throwIfAborted();

@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { mismatch } from "../../support/error.ts";
+import { mismatch, type SiglipError } from "../../support/error.ts";
 
 /**
  * A package that is installed only where its format is used: beside this one, or in a folder of NODE_PATH; or one that
@@ -13,7 +13,16 @@ export function peer<T>(name: string, file: string, owner?: string): T {
     const { code, message } = error as NodeJS.ErrnoException;
     const [said] = message.split("\n");
     const missing = code === "MODULE_NOT_FOUND" && said.includes(`'${name}'`);
-    const found = missing ? "none" : `one that does not load (${said})`;
-    throw mismatch("no-device", file, `the package ${name} for this format`, found, `run npm install ${name}`, error);
+    throw missing ? unfit(name, file, "none", error) : notLoading(name, file, error);
   }
+}
+
+/** Says of a package that it is there and does not load. */
+export function notLoading(name: string, file: string, error: unknown): SiglipError {
+  const [said] = (error as Error).message.split("\n");
+  return unfit(name, file, `one that does not load (${said.replace(/:$/, "")})`, error);
+}
+
+function unfit(name: string, file: string, found: string, error: unknown): SiglipError {
+  return mismatch("no-device", file, `the package ${name} for this format`, found, `run npm install ${name}`, error);
 }

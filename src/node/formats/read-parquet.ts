@@ -15,6 +15,10 @@ const FOOTER = 2 ** 28;
 /** Most values of a row group, which is held in memory: DuckDB's usual 122,880 rows have room up to a width of 1,092. */
 const GROUP = 2 ** 27;
 
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** The library's own would take U+FEFF away at the beginning of a name. */
+const parsers = { stringFromBytes: (bytes?: Uint8Array) => bytes && decoder.decode(bytes) };
+
 /** The columns of what names an embedding. */
 const KEYS = ["kind", "name", "stamp"];
 
@@ -74,7 +78,7 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
         const { begin, end } = column;
         await attempt(async () => checkPages(await source.read(begin, end - begin, signal), column, fail));
       }
-      const options = { file, metadata, rowStart, rowEnd, columns: [name], useOffsetIndex: false };
+      const options = { file, metadata, rowStart, rowEnd, columns: [name], useOffsetIndex: false, parsers };
       const rows = await attempt(() => parquetReadObjects(options));
       if (rows.length !== rowEnd - rowStart) fail(`${rowEnd - rowStart} rows in a group`, `${rows.length}`);
       found.push([name, rows]);

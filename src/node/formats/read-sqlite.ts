@@ -59,14 +59,14 @@ function vectorsOf(path: string, prepare: (sql: string) => Statement): Omit<Open
     }
   };
   const tables = all(
-    prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name IN ('items', 'vectors')"),
+    prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'table' AND name IN ('siglip', 'items', 'vectors')"),
   );
   const sql = new Map(tables.map(({ name, sql }) => [name, String(sql)]));
   if (
-    !/^CREATE TABLE/i.test(sql.get("items") ?? "") ||
+    ["siglip", "items"].some((name) => !/^CREATE TABLE/i.test(sql.get(name) ?? "")) ||
     !/^CREATE VIRTUAL TABLE \S+ USING vec0\b/i.test(sql.get("vectors") ?? "")
   ) {
-    fail("a table items and a vec0 table vectors", "others");
+    fail("tables siglip and items and a vec0 table vectors", "others");
   }
   const said = new Map(all(prepare("SELECT key, value FROM siglip LIMIT 100")).map(({ key, value }) => [key, value]));
   const width = Number(said.get("width"));

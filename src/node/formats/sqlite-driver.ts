@@ -1,5 +1,5 @@
 import { createRequire } from "node:module";
-import { peer } from "./peer.ts";
+import { notLoading, peer } from "./peer.ts";
 
 /** What SQLite takes and gives. */
 export type SqlValue = string | number | bigint | null | Uint8Array;
@@ -54,7 +54,13 @@ function openWith(path: string, shown: string, readOnly: boolean): Database {
   const sqlite = ownSqlite();
   if (sqlite) return new sqlite.DatabaseSync(path, { readOnly, allowExtension: true });
   const Better = peer<BetterSqlite>("better-sqlite3", shown);
-  return new Better(path, { readonly: readOnly, fileMustExist: readOnly });
+  try {
+    return new Better(path, { readonly: readOnly, fileMustExist: readOnly });
+  } catch (error) {
+    // It looks for its native part only now.
+    if (/^SQLITE/.test(String((error as NodeJS.ErrnoException).code))) throw error;
+    throw notLoading("better-sqlite3", shown, error);
+  }
 }
 
 function ownSqlite(): NodeSqlite | undefined {

@@ -7,7 +7,17 @@ export const DTYPES = ["f32", "f16", "i8"] as const;
 export const ORIGIN = { model: "google/siglip2-base-patch16-224", revision: '5c2a ü "quoted"', dtype: "q8" };
 
 /** Names that formats have trouble with. */
-export const NAMES = ["a.jpg", "ü/日本語/🚲.png", 'say "no"\\,\n\t', "", "../up", "__proto__", "\u0000", "'; drop"];
+export const NAMES = [
+  "a.jpg",
+  "ü/日本語/🚲.png",
+  'say "no"\\,\n\t',
+  "",
+  "../up",
+  "__proto__",
+  "\u0000",
+  "'; drop",
+  "\ufeffb",
+];
 
 /** A vector of values that are rounded in every way, with zeros of both signs, and the greatest and least of all. */
 export function values(width: number, seed: number): Float32Array {
