@@ -87,6 +87,8 @@ export async function filter(
 
   const written = writeAll();
   written.catch((error) => lines.fail(error));
+  // Whoever reads the lines may have stopped reading.
+  signal?.addEventListener("abort", () => lines.fail(signal.reason), { once: true });
   try {
     for await (const question of questions) {
       signal?.throwIfAborted();

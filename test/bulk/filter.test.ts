@@ -76,9 +76,12 @@ describe("the filter", () => {
       for (;;) yield question(`item ${asked++}`);
     }
     const never = noting({ write: () => new Promise(() => {}) });
-    void filter(endless(), never.options);
+    const stop = new AbortController();
+    const stuck = filter(endless(), { ...never.options, signal: stop.signal });
     await pause(50);
     expect(asked).toBeLessThan(300);
+    stop.abort(new Error("stopped"));
+    await expect(stuck).rejects.toThrow("stopped");
     const lost = mismatch("device-lost", "device", "one", "none", "call again");
     await expect(filter(endless(), noting({ embed: () => Promise.reject(lost) }).options)).rejects.toBe(lost);
     const gone = mismatch("not-found", "model", "a folder", "none", "name another");
