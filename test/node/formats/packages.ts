@@ -12,7 +12,8 @@ export async function installPackages(): Promise<string> {
   const installed = join(modules, ".package-lock.json");
   const lock = join(here, "package-lock.json");
   if (!existsSync(installed) || statSync(installed).mtimeMs < statSync(lock).mtimeMs) {
-    await execute("npm", ["ci", "--ignore-scripts"], { cwd: here });
+    // Not `npm ci`: it refuses a lock without the optional packages for other systems.
+    await execute("npm", ["install", "--no-save", "--ignore-scripts"], { cwd: here });
   }
   return modules;
 }
