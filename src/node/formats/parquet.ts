@@ -3,6 +3,7 @@ import { ByteWriter, ParquetWriter } from "hyparquet-writer";
 import { decodeVector } from "../../search/encode-vector.ts";
 import type { StoredVector, VectorDType, Vectors } from "../../search/vectors.ts";
 import { checkWritable, writeFileAtomic } from "../file.ts";
+import { type ArrowType, arrowSchema, FLOAT16, FLOAT32, fixedSizeList, INT8, UTF8 } from "./arrow-schema.ts";
 
 export { open } from "./read-parquet.ts";
 
@@ -20,6 +21,8 @@ const VALUE: Readonly<Record<VectorDType, SchemaElement>> = {
   },
   i8: { name: "element", type: "INT32", converted_type: "INT_8", repetition_type: "REQUIRED" },
 };
+
+const ARROW_VALUE: Readonly<Record<VectorDType, ArrowType>> = { f32: FLOAT32, f16: FLOAT16, i8: INT8 };
 
 function schemaOf(dtype: VectorDType): SchemaElement[] {
   const text = (name: string): SchemaElement => ({
@@ -40,9 +43,17 @@ function schemaOf(dtype: VectorDType): SchemaElement[] {
   ];
 }
 
+function arrowSchemaOf(dtype: VectorDType, width: number): string {
+  const texts = ["kind", "name", "stamp"].map((name) => ({ name, type: UTF8 }));
+  const scale = dtype === "i8" ? [{ name: "scale", type: FLOAT32 }] : [];
+  const embedding = fixedSizeList({ name: "element", type: ARROW_VALUE[dtype] }, width);
+  return arrowSchema([...texts, ...scale, { name: "embedding", type: embedding }]);
+}
+
 /**
  * A Parquet file of the columns kind, name, stamp, embedding (a list of `width` values in each row) and, of integers,
- * scale. Key-value metadata: `siglip.width`, and `siglip.origin` as JSON.
+ * scale. Key-value metadata: `siglip.width`, `siglip.origin` as JSON, and `ARROW:schema`, by which readers that know
+ * Arrow take the embeddings for lists of a fixed size.
  */
 export async function write(path: string, vectors: Vectors, signal?: AbortSignal): Promise<void> {
   await writeFileAtomic(path, chunks(vectors, signal), signal);
@@ -54,6 +65,7 @@ async function* chunks(vectors: Vectors, signal?: AbortSignal): AsyncGenerator<U
   const kvMetadata: KeyValue[] = [
     { key: "siglip.width", value: `${width}` },
     { key: "siglip.origin", value: JSON.stringify(origin) },
+    { key: "ARROW:schema", value: arrowSchemaOf(dtype, width) },
   ];
   const parquet = new ParquetWriter({ writer, schema: schemaOf(dtype), kvMetadata, createdBy: "siglip" });
   /** What the writer holds; it goes on counting from where the file ends. */

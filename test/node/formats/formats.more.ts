@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { asyncBufferFromFile, parquetMetadataAsync } from "hyparquet";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { formatOf } from "../../../src/node/formats/formats.ts";
 import { decodeVector } from "../../../src/search/encode-vector.ts";
@@ -40,6 +41,15 @@ interface Connection {
   runAndReadAll(sql: string): Promise<{ getRowObjectsJson(): Record<string, unknown>[] }>;
 }
 
+interface Arrow {
+  tableFromIPC(bytes: Uint8Array): { readonly schema: { readonly fields: readonly ArrowField[] } };
+}
+interface ArrowField {
+  readonly name: string;
+  readonly nullable: boolean;
+  readonly type: { readonly children: readonly ArrowField[] | null };
+}
+
 describe("embeddings as Parquet", () => {
   it("are read by DuckDB, as lists of as many values, in every dtype", async (context) => {
     const require = createRequire(join(await packagesFolder(context), "x.js"));
@@ -67,7 +77,29 @@ describe("embeddings as Parquet", () => {
       }
       expect(rows).toHaveLength(at);
       const said = await all(`SELECT decode(value) AS value FROM parquet_kv_metadata('${path}') ORDER BY key`);
-      expect(said).toEqual([{ value: JSON.stringify(ORIGIN) }, { value: "24" }]);
+      expect(said).toEqual([{ value: expect.any(String) }, { value: JSON.stringify(ORIGIN) }, { value: "24" }]);
+    }
+  });
+
+  it("are lists of a fixed size to Arrow, in every dtype", async (context) => {
+    const require = createRequire(join(await packagesFolder(context), "x.js"));
+    const { tableFromIPC } = require("apache-arrow") as Arrow;
+    const typeOf = { f32: "Float32", f16: "Float16", i8: "Int8" };
+    const texts = ["kind", "name", "stamp"].map((name) => `${name}: Utf8`);
+    for (const dtype of DTYPES) {
+      for (const width of [1, 24, 1152, 70_000]) {
+        const path = join(folder, `arrow-${dtype}-${width}.parquet`);
+        await formatOf(path)!.write(path, make({ image: 1, text: 0 }, dtype, width));
+        const metadata = await parquetMetadataAsync(await asyncBufferFromFile(path));
+        const said = metadata.key_value_metadata!.find(({ key }) => key === "ARROW:schema")!;
+        const { fields } = tableFromIPC(Buffer.from(said.value!, "base64")).schema;
+        const scale = dtype === "i8" ? ["scale: Float32"] : [];
+        const embedding = `embedding: FixedSizeList[${width}]<${typeOf[dtype]}>`;
+        expect(fields.map(({ name, type }) => `${name}: ${type}`)).toEqual([...texts, ...scale, embedding]);
+        const [element] = fields.at(-1)!.type.children!;
+        expect([...fields, element].map(({ nullable }) => nullable)).not.toContain(true);
+        expect(element.name).toBe("element");
+      }
     }
   });
 });
