@@ -5,7 +5,7 @@ import type { Ledger } from "./ledger.ts";
 
 const KINDS: readonly Kind[] = ["image", "text"];
 
-/** Rows of the file of before that are written into a journal at a time. */
+/** Rows that are held at a time. */
 const SOME = 64;
 
 /** All that is wanted, in its order: from journals, and from the rows of the file of before. */
@@ -44,39 +44,67 @@ export class Assembled implements Vectors {
     return new Assembled({ ...header, counts }, ledger, journals, before);
   }
 
-  keys(signal?: AbortSignal): AsyncGenerator<VectorKey> {
-    return this.walk((before) => before.keys(signal), signal);
+  keys(signal?: AbortSignal): AsyncIterable<VectorKey> {
+    return oneByOne(this.blocks((before) => before.keys(signal), signal));
   }
 
-  rows(signal?: AbortSignal): AsyncGenerator<StoredVector> {
-    return this.walk((before) => before.rows(signal), signal);
+  rows(signal?: AbortSignal): AsyncIterable<StoredVector> {
+    return oneByOne(this.blocks((before) => before.rows(signal), signal));
   }
 
-  private async *walk<T extends VectorKey>(
+  private async *blocks<T extends VectorKey>(
     rowsOf: (before: Vectors) => AsyncIterable<T>,
     signal?: AbortSignal,
-  ): AsyncGenerator<T> {
+  ): AsyncGenerator<T[], void, undefined> {
     let rows: AsyncIterator<T> | undefined;
     let next = 0;
+    let block: T[] = [];
     try {
       for (const kind of KINDS) {
         for (const { place } of this.ledger.wantedPlaces(kind)) {
           signal?.throwIfAborted();
           if (journalled(place)) {
-            const { key, scale, values } = await this.journals.read(place);
-            yield { ...parseKey(key)!, scale, bytes: values } as VectorKey as T;
-            continue;
+            const { key, scale, values } = this.journals.ready(place) ?? (await this.journals.read(place));
+            block.push({ scale, bytes: values, ...parseKey(key)! } as VectorKey as T);
+          } else {
+            rows ??= rowsOf(this.before!)[Symbol.asyncIterator]();
+            for (; next < place; next++) await rows.next();
+            next++;
+            block.push((await rows.next()).value);
           }
-          rows ??= rowsOf(this.before!)[Symbol.asyncIterator]();
-          for (; next < place; next++) await rows.next();
-          next++;
-          yield (await rows.next()).value;
+          if (block.length < SOME) continue;
+          yield block;
+          block = [];
         }
       }
+      yield block;
     } finally {
       await rows?.return?.();
     }
   }
+}
+
+/** The items of blocks, one by one; by hand, for a generator makes many more promises for each. */
+function oneByOne<T>(blocks: AsyncGenerator<readonly T[], void, undefined>): AsyncIterableIterator<T> {
+  let block: readonly T[] = [];
+  let at = 0;
+  return {
+    async next() {
+      while (at === block.length) {
+        const found = await blocks.next();
+        if (found.done) return { value: undefined, done: true };
+        [block, at] = [found.value, 0];
+      }
+      return { value: block[at++], done: false };
+    },
+    async return() {
+      await blocks.return();
+      return { value: undefined, done: true };
+    },
+    [Symbol.asyncIterator]() {
+      return this;
+    },
+  };
 }
 
 /** Writes those rows of the file of before that are wanted into the journal. */

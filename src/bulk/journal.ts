@@ -116,6 +116,11 @@ export class Journals {
     return offsets.map((offset) => (this.files.indexOf(own) + 1) * FILE + offset);
   }
 
+  /** The record at a place that was told, where it is in memory already. */
+  ready(place: Place): Record | undefined {
+    return this.files[Math.floor(place / FILE) - 1].ready(place % FILE);
+  }
+
   /** The record at a place that was told. */
   async read(place: Place): Promise<Record> {
     const file = this.files[Math.floor(place / FILE) - 1];

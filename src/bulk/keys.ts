@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import type { VectorKey } from "../search/vectors.ts";
 import { Numbers } from "./numbers.ts";
+import { sha256 } from "./sha256.ts";
 
 /** 32-bit words that are kept of a key's SHA-256: two of a trillion keys are alike with a chance of 1 in 10^14. */
 const WORDS = 4;
@@ -39,8 +39,7 @@ export class Keys {
 
   /** The key's number, and whether it is met for the first time. */
   add(text: string): { number: number; first: boolean } {
-    const bytes = createHash("sha256").update(text).digest();
-    const words = Array.from({ length: WORDS }, (_, word) => bytes.readUInt32LE(4 * word));
+    const words = wordsOf(sha256(text));
     let place = words[0] & (this.places.length - 1);
     for (; this.places[place] !== 0; place = (place + 1) & (this.places.length - 1)) {
       const number = this.places[place] - 1;
@@ -63,4 +62,11 @@ export class Keys {
     }
     this.places = places;
   }
+}
+
+/** The first words of a digest. */
+function wordsOf(digest: string): number[] {
+  const words = [0, 0, 0, 0];
+  for (let at = 0; at < 4 * WORDS; at++) words[at >> 2] = ((words[at >> 2] << 8) | digest.charCodeAt(at)) >>> 0;
+  return words;
 }

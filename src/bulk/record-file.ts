@@ -57,7 +57,7 @@ export class RecordFile {
       const bytes = await this.bytes(offset, size);
       if (!bytes) break;
       const record = decodeRecord(bytes);
-      if (record) yield { ...record, offset };
+      if (record) yield { offset, ...record };
       offset += bytes.length;
     }
     this.window = new Uint8Array();
@@ -67,6 +67,13 @@ export class RecordFile {
   async read(offset: number): Promise<Record | undefined> {
     const bytes = await this.bytes(offset, Number.POSITIVE_INFINITY);
     return bytes && decodeRecord(bytes);
+  }
+
+  /** The same, where all of it was read with another. */
+  ready(offset: number): Record | undefined {
+    const bytes = this.inWindow(offset);
+    const length = recordLength(bytes);
+    return length > 0 && length <= bytes.length ? decodeRecord(bytes.subarray(0, length)) : undefined;
   }
 
   sync(): Promise<void> {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { sha256 } from "./sha256.ts";
 
 /**
  * A record of a journal: bytes in all (u32), bytes of the key (u32), the scale (f64), the beginning of the SHA-256 of all
@@ -22,7 +22,7 @@ export function encodeRecord({ key, scale, values }: Record): Uint8Array {
   bytes.writeDoubleLE(scale, SCALE);
   bytes.set(name, HEAD);
   bytes.set(values, HEAD + name.length);
-  bytes.set(digest(bytes), DIGEST);
+  bytes.write(digest(bytes), DIGEST, "latin1");
   return bytes;
 }
 
@@ -37,14 +37,22 @@ export function recordLength(bytes: Uint8Array): number {
 export function decodeRecord(bytes: Uint8Array): Record | undefined {
   const numbers = view(bytes);
   const end = HEAD + numbers.getUint32(KEY, true);
-  if (end > bytes.length || Buffer.compare(digest(bytes), bytes.subarray(DIGEST, HEAD)) !== 0) return undefined;
-  const key = Buffer.from(bytes.buffer, bytes.byteOffset + HEAD, end - HEAD).toString();
+  if (end > bytes.length) return undefined;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, end);
+  if (digest(bytes) !== text.toString("latin1", DIGEST, HEAD)) return undefined;
+  const key = text.toString("utf8", HEAD, end);
   return { key, scale: numbers.getFloat64(SCALE, true), values: bytes.subarray(end) };
 }
 
-function digest(record: Uint8Array): Uint8Array {
-  const hash = createHash("sha256").update(record.subarray(0, DIGEST)).update(record.subarray(HEAD));
-  return hash.digest().subarray(0, HEAD - DIGEST);
+/** Room for what a digest is of; records are of about one length. */
+let room = new Uint8Array();
+
+function digest(record: Uint8Array): string {
+  const length = record.length - (HEAD - DIGEST);
+  if (room.length < length) room = new Uint8Array(2 * length);
+  room.set(record.subarray(0, DIGEST));
+  room.set(record.subarray(HEAD), DIGEST);
+  return sha256(room.subarray(0, length)).slice(0, HEAD - DIGEST);
 }
 
 function view({ buffer, byteOffset, byteLength }: Uint8Array): DataView {

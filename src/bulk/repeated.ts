@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { decodeVector } from "../search/encode-vector.ts";
 import type { StoredVector, VectorDType, VectorKey } from "../search/vectors.ts";
 import { mismatch, shorten } from "../support/error.ts";
+import { sha256 } from "./sha256.ts";
 
 /** An item on a way through parts: its number among all, and that of its part. */
 export interface Passed<T> {
@@ -116,7 +117,7 @@ function textOf({ kind, name, stamp }: VectorKey): string {
 }
 
 function hashOf(key: VectorKey): number {
-  return createHash("sha256").update(textOf(key)).digest().readUIntBE(0, 6);
+  return Buffer.from(sha256(textOf(key)), "latin1").readUIntBE(0, 6);
 }
 
 function digestOf({ bytes, scale }: StoredVector): string {

@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { mismatch, type SiglipError } from "../support/error.ts";
+import { sha256 } from "./sha256.ts";
 
 /** One of the parts into which a source is split. */
 export interface Shard {
@@ -72,7 +72,7 @@ function wrong(wanted: string, found: string, advice = "correct it"): SiglipErro
  * SHA-256 of the name in UTF-8, modulo the number of shards.
  */
 export function isInShard(name: string, { index, count }: Shard): boolean {
-  return createHash("sha256").update(name).digest().readUIntBE(0, 6) % count === index;
+  return Buffer.from(sha256(name), "latin1").readUIntBE(0, 6) % count === index;
 }
 
 /** A shard as files say which one they are, `3 of 100`, under the key `shard` of their origin. */

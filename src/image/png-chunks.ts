@@ -79,7 +79,7 @@ export async function readChunks(bytes: Uint8Array, name: string, maxPixels: num
   if (header.colourType === 3 && !(palette && palette.length <= 768)) {
     throw brokenPng(name, "a palette of at most 256 colours", palette ? `${palette.length} bytes` : "none");
   }
-  return { ...header, palette, deflated: deflated.subarray(0, length), orientation: await texts.orientation() };
+  return { palette, deflated: deflated.subarray(0, length), orientation: await texts.orientation(), ...header };
 }
 
 /** Throws unless the chunk at a place is whole and its checksum right. */

@@ -44,7 +44,7 @@ export function readWebP(bytes: Uint8Array, name: string, maxPixels: number): We
   if (!animated) {
     const size = sizeOf(chunks, name);
     checkSize(size.width, size.height, name, maxPixels);
-    return { ...size, orientation, still: bytes };
+    return { orientation, still: bytes, ...size };
   }
   if (!extended || extended.length < 10) throw damaged("WebP", name, "an animation's header", "none");
   const canvas = { width: 1 + uint24(extended, 4), height: 1 + uint24(extended, 7) };
@@ -56,7 +56,7 @@ export function readWebP(bytes: Uint8Array, name: string, maxPixels: number): We
   if (area.x + area.width > canvas.width || area.y + area.height > canvas.height) {
     throw damaged("WebP", name, `a frame within ${canvas.width} x ${canvas.height}`, "one that reaches beyond");
   }
-  return { ...canvas, orientation, still: join(parts, area), frame: area };
+  return { orientation, still: join(parts, area), frame: area, ...canvas };
 }
 
 function chunksOf(bytes: Uint8Array, name: string): Chunk[] {

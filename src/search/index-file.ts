@@ -98,7 +98,7 @@ export function vectorsOf(
       for (const index of kept) {
         signal?.throwIfAborted();
         const { buffer, byteOffset, byteLength } = await rows.row(index);
-        yield { ...key(index), bytes: new Uint8Array(buffer, byteOffset, byteLength), scale: 1 };
+        yield { bytes: new Uint8Array(buffer, byteOffset, byteLength), scale: 1, ...key(index) };
       }
     },
   };

@@ -79,7 +79,8 @@ function wordsName(name: string): { kind: Kind; part: "name" | "stamp" } {
   return { kind: name.startsWith("image") ? "image" : "text", part: name.endsWith("_stamps") ? "stamp" : "name" };
 }
 
-const line = (word: string) => new TextEncoder().encode(`${JSON.stringify(word)}\n`);
+const encoder = new TextEncoder();
+const line = (word: string) => encoder.encode(`${JSON.stringify(word)}\n`);
 
 /** Names and stamps by their names in the file, and their bytes as lines; no lists where they are long. */
 async function wordsOf(vectors: Vectors, signal?: AbortSignal) {
@@ -229,7 +230,7 @@ export async function readVectors(source: Source, signal?: AbortSignal): Promise
           const vector = { bytes: value, scale: scales?.[row] ?? 1 };
           if (!areFinite(vector, dtype)) fail("finite embeddings", `others in row ${row} of ${info.name}`);
           const key = await all.next();
-          yield { ...(key.value as VectorKey), ...vector };
+          yield { scale: vector.scale, bytes: value, ...(key.value as VectorKey) };
         }
       }
     }

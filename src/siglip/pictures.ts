@@ -20,7 +20,7 @@ export async function prepare<Image>(
 ): Promise<PreparedPictures> {
   const { patchSize: patch, channels } = config.vision;
   const recipe = { processing: config.image, patch, stride: padded(channels * patch ** 2), maxPatches };
-  const options = { ...pictures, signal };
+  const options = { signal, ...pictures };
   if (platform.prepare) return platform.prepare(image, recipe, options);
   return toPatches(await platform.decode(image, options), recipe);
 }

@@ -97,12 +97,12 @@ function isZipped(name: string): boolean {
 /** An entry of what is read as the archive goes by. */
 function streamed(key: Omit<Entry, "load">, member: Member): FoundEntry {
   return {
-    ...key,
     place: "stream",
     load: async () => {
       checkSize(key.name, member.size);
       return named(await member.read(), key.name);
     },
+    ...key,
   };
 }
 
@@ -112,7 +112,6 @@ function streamed(key: Omit<Entry, "load">, member: Member): FoundEntry {
  */
 export function placed(key: Omit<Entry, "load">, place: Place): FoundEntry {
   return {
-    ...key,
     place,
     async load(signal) {
       const { tar, offset, size, stamp } = place;
@@ -126,6 +125,7 @@ export function placed(key: Omit<Entry, "load">, place: Place): FoundEntry {
         await file.close();
       }
     },
+    ...key,
   };
 }
 

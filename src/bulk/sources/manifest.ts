@@ -112,12 +112,12 @@ function readEntry(line: string, path: string): FoundEntry {
   const key = { kind: "image", name: image, stamp } as const;
   if (tar !== undefined) return placed(key, tar as Place);
   return {
-    ...key,
     async load() {
       const now = stamp === "" ? "" : await stampOf(image);
       if (now === stamp) return image;
       throw mismatch("bad-input", image, `the file as it was planned (${stamp})`, now || "none", "plan again");
     },
+    ...key,
   };
 }
 

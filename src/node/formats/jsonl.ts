@@ -105,7 +105,8 @@ async function vectorsOf(source: Source, signal?: AbortSignal): Promise<Omit<Ope
     },
     async *rows(signal) {
       for await (const { line, number, ...key } of inOrder(sorted, () => records(signal))) {
-        yield { ...key, ...vectorOf(line, number) };
+        const { bytes, scale } = vectorOf(line, number);
+        yield { bytes, scale, ...key };
       }
     },
   };

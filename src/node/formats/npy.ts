@@ -136,7 +136,7 @@ function vectorsOf(
           if (!areFinite(vector, dtype)) {
             throw mismatch("bad-input", source.name, "finite embeddings", `others in row ${row}`, "write it again");
           }
-          yield { ...key(row), ...vector };
+          yield { scale: vector.scale, bytes: vector.bytes, ...key(row) };
         }
       }
       if (sha256 !== undefined && hash.digest("hex") !== sha256) {

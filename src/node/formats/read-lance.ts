@@ -133,7 +133,7 @@ function* vectorsOf(path: string, { width, dtype }: VectorHeader, { keys, batch 
       const bytes = new Uint8Array(buffer, byteOffset + at * size, size);
       const stored = { bytes, scale: scales ? Number(scales.next().value) : 1 };
       if (row >= keys.length || !areFinite(stored, dtype)) fail("others");
-      yield { ...keys[row], ...stored };
+      yield { scale: stored.scale, bytes, ...keys[row] };
     }
   }
   if (row !== keys.length) fail(`${row} of ${keys.length}`);

@@ -143,7 +143,9 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
         for (const group of groups) {
           if (group.values > GROUP) fail(`row groups of at most ${GROUP} values`, `one of ${group.values}`);
           for await (const row of read(group, [...KEYS, "scale", "embedding"], signal)) {
-            yield { ...keyOf(row), ...vectorOf(row) };
+            const key = keyOf(row);
+            const { bytes, scale } = vectorOf(row);
+            yield { bytes, scale, ...key };
           }
         }
       }),

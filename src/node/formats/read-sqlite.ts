@@ -128,7 +128,10 @@ function vectorsOf(path: string, prepare: (sql: string) => Statement): Omit<Open
       for await (const { key } of through(keysOf, signal)) yield key;
     },
     async *rows(signal) {
-      for await (const { key, row } of through(rowsOf, signal)) yield { ...key, ...vectorOf(row) };
+      for await (const { key, row } of through(rowsOf, signal)) {
+        const { bytes, scale } = vectorOf(row);
+        yield { bytes, scale, ...key };
+      }
     },
   };
 }

@@ -48,6 +48,9 @@ export interface Job {
   reject(error: unknown): void;
 }
 
+/** Mebibytes for short-lived objects: pictures' bytes lie elsewhere, and what there is room for a thread takes in time. */
+const YOUNG = 4;
+
 const holder = new Int32Array(new SharedArrayBuffer(4));
 let started = 0;
 
@@ -63,7 +66,13 @@ export class Thread {
     // From text, because bundles, single executables and TypeScript sources have no file that a thread could be started from;
     // without the loaders and inspectors of the process.
     const turn: Turn = { holder, thread: ++started };
-    this.worker = new Worker(script, { eval: true, execArgv: [], name: "siglip-pictures", workerData: turn });
+    this.worker = new Worker(script, {
+      eval: true,
+      execArgv: [],
+      name: "siglip-pictures",
+      workerData: turn,
+      resourceLimits: { maxYoungGenerationSizeMb: YOUNG },
+    });
     this.worker.on("error", onEnd);
     this.worker.on("exit", (code) => {
       if (Atomics.compareExchange(holder, 0, turn.thread, 0) === turn.thread) Atomics.notify(holder, 0);
