@@ -16,7 +16,7 @@ export function runName(): string {
  * told: it was one of this machine and is gone, or the file is a day old.
  */
 export async function isAbandoned(path: string): Promise<boolean> {
-  const [, machine, pid] = /^(?:\.siglip-)?([\w-]+)\.(\d+)\.[\w-]{36}\.[\w.-]+$/.exec(basename(path)) ?? [];
+  const [, machine, pid] = /^(?:\.siglip-\.?)?([\w-]+)\.(\d+)\.[\w-]{36}\.[\w.-]+$/.exec(basename(path)) ?? [];
   if (machine === undefined) return false;
   const written = (await stat(path).catch(() => undefined))?.mtimeMs ?? Number.POSITIVE_INFINITY;
   if (Date.now() - written > ABANDONED) return true;

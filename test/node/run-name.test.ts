@@ -3,7 +3,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { putInPlace } from "../../src/node/formats/beside.ts";
-import { removeAbandoned } from "../../src/node/run-name.ts";
+import { removeAbandoned, temporaryPath } from "../../src/node/run-name.ts";
 import { temporaryFolder } from "../harness/cli.ts";
 
 it("removes what killed processes were making, files and tables, and nothing of those that run", async () => {
@@ -21,6 +21,7 @@ it("removes what killed processes were making, files and tables, and nothing of 
     expect(ofNobody).not.toBe(made);
     await mkdir(join(ofNobody, "data"), { recursive: true });
     await writeFile(ofNobody.replace(/\.lance$/, ""), "");
+    await writeFile(temporaryPath(folder.path).replace(`.${process.pid}.`, `.${2 ** 30}.`), "");
     await mkdir(made);
     await writeFile(at(`.siglip-${hostname()}.txt`), "");
     await removeAbandoned(folder.path);
