@@ -4,6 +4,10 @@ import { inRuntimes, installed, throughBundlers } from "./cases.ts";
 
 const open = installed();
 
-describe("in an empty project", () => inRuntimes(open, [{ name: "a current Node", backend: "webgpu" }]));
+describe("in an empty project", () =>
+  inRuntimes(open, [
+    { name: "a current Node", backend: "webgpu" },
+    { name: "Deno", backend: "webgpu" },
+  ]));
 
 describe("in Chromium", () => throughBundlers(open, ["esbuild", "vite", "webpack"]));

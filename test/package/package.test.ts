@@ -78,7 +78,6 @@ describe("the packed package", () => {
 describe("in an empty project", () => {
   inRuntimes(open, [
     { name: "this Node", backend: "cpu" },
-    { name: "Deno", backend: "webgpu" },
     { name: "Bun", backend: "cpu" },
     { name: "this Node", backend: "wasm" },
     { name: "a current Node", backend: "wasm" },
