@@ -42,6 +42,8 @@ const EXACT: ImageBitmapOptions = {
 
 /** Pages and workers. */
 export const browserPlatform: Platform<BrowserImage> = {
+  // Pixels are read and resized in the page's own thread: several at once gain nothing, and leave the page no turns.
+  atOnce: 1,
   async gpu() {
     return globalThis.navigator?.gpu;
   },

@@ -5,8 +5,8 @@ import { SiglipError } from "../support/error.ts";
 /** What one item may do to a whole batch: a picture too large for what is left of the memory, values that overflow. */
 const CONTAGIOUS: readonly string[] = ["out-of-memory", "bad-checkpoint"];
 
-/** In Deno, whose event loop looks after connections in turns that only timers give it, lets it do so. */
-const turn = () => ("Deno" in globalThis ? new Promise((resolve) => setTimeout(resolve)) : undefined);
+/** Lets the event loop look after connections: batches that follow each other at once, each short, would leave it no turn. */
+const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /**
  * Embeds items as one batch, again on a new device where that was lost: for each its embedding [dim] or what is wrong with

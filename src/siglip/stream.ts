@@ -97,6 +97,8 @@ export async function* stream<Item, Prepared>(
       }
       const found = await begun.shift();
       if (!found) return;
+      // Batches that follow each other at once, each short, would leave the event loop no turn.
+      await new Promise((resolve) => setTimeout(resolve));
       yield found;
     }
   } finally {

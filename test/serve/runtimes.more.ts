@@ -36,7 +36,8 @@ const SOON = { timeout: 10_000, interval: 5 };
 /** Starts the service in a runtime, for one test. */
 async function start(name: RuntimeName, context: TestContext, args: readonly string[] = []): Promise<Running> {
   const [binary, ...flags] = await runtime(name, context);
-  const running = await startService([binary, ...flags, ...(name === "this Node" ? ["--import", "tsx"] : [])], args);
+  const command = [binary, ...flags, ...(name === "this Node" ? ["--import", "tsx"] : [])];
+  const running = await startService(command, args);
   onTestFinished(() => void running.child.kill("SIGKILL"));
   return running;
 }
@@ -73,14 +74,15 @@ describe.each(RUNTIMES)("%s", (name) => {
   });
 
   it("answers what it has begun when it is told to stop", async (context) => {
-    const { url, child, ended } = await start(name, context);
-    const begun = embed(url, Array(300).fill(dataUrl));
+    // Slow, so that there is a time to look at what waits.
+    const { url, child, ended } = await start(name, context, ["--backend", "cpu"]);
+    const begun = embed(url, Array(60).fill(dataUrl));
     await vi.waitFor(async () => expect(await metric(url, 'siglip_queue{kind="image"}')).toBeGreaterThan(0), SOON);
     child.kill("SIGTERM");
     await vi.waitFor(async () => expect((await fetch(`${url}/health`)).status).toBe(503), SOON);
     expect((await embed(url, "late")).status).toBe(503);
     const { data } = (await (await begun).json()) as { data: unknown[] };
-    expect([data.length, await ended]).toEqual([300, 0]);
+    expect([data.length, await ended]).toEqual([60, 0]);
   });
 
   it("connects to no other address than the one that it has checked", async (context) => {

@@ -59,6 +59,10 @@ export function make(
   };
 }
 
+/** The same names without the mark at their beginning, which some readers of texts take for one of byte order. */
+export const unmarked = (row: number) =>
+  `${NAMES[row % NAMES.length].replace(/^\ufeff/, "")}${row < NAMES.length ? "" : row}`;
+
 /** Everything that embeddings hold, for comparison to the bit. */
 export async function contents(vectors: Vectors) {
   const rows: StoredVector[] = [];
