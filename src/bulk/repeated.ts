@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { decodeVector } from "../search/encode-vector.ts";
 import type { StoredVector, VectorDType, VectorKey } from "../search/vectors.ts";
 import { mismatch, shorten } from "../support/error.ts";
+import { keyText } from "./keys.ts";
 import { sha256 } from "./sha256.ts";
 
 /** An item on a way through parts: its number among all, and that of its part. */
@@ -58,7 +59,7 @@ export async function findLeftOut(
   const different = new Set<string>();
   for await (const { item, row, part } of rows()) {
     if (!repetition.mayBeRepeated(item)) continue;
-    const text = textOf(item);
+    const text = keyText(item);
     const digest = digestOf(item);
     const before = seen.get(text);
     if (!before) seen.set(text, { part, digest });
@@ -84,7 +85,7 @@ async function compare(
   const firsts = new Map<string, { readonly part: number; readonly values: Float32Array }>();
   let free = room;
   for await (const { item, part } of rows) {
-    const text = textOf(item);
+    const text = keyText(item);
     if (!different.has(text)) continue;
     const values = decodeVector(item, dtype);
     const first = firsts.get(text);
@@ -112,12 +113,8 @@ function cosine(a: Float32Array, b: Float32Array): number {
   return ab / Math.sqrt(aa * bb);
 }
 
-function textOf({ kind, name, stamp }: VectorKey): string {
-  return JSON.stringify([kind, name, stamp]);
-}
-
 function hashOf(key: VectorKey): number {
-  return Buffer.from(sha256(textOf(key)), "latin1").readUIntBE(0, 6);
+  return Buffer.from(sha256(keyText(key)), "latin1").readUIntBE(0, 6);
 }
 
 function digestOf({ bytes, scale }: StoredVector): string {

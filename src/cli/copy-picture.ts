@@ -64,7 +64,7 @@ async function put(path: string, folder: string, signal: AbortSignal | undefined
       const there = await lstat(target).catch(() => undefined);
       if (there?.isFile() && there.size === original.size && (await same(original, target, signal))) return false;
       if (there) continue;
-      if (!written) await attempt(temporary, "write", () => original.write(temporary));
+      if (!written) await attempt(target, "write", () => original.write(temporary));
       written = true;
       if (await attempt(target, "write", () => putInPlace(temporary, target))) return true;
       number--; // another process was quicker: is what it put there the same?

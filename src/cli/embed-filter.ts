@@ -4,6 +4,7 @@ import { parseItem } from "../bulk/sources/items.ts";
 import { readLinesOf } from "../bulk/sources/lines.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
 import type { EmbedModels } from "./embed-models.ts";
+import { harmless } from "./terminal.ts";
 
 /** `siglip embed - --out -`: answers each line of stdin with one of stdout. */
 export async function embedLines(models: EmbedModels, signal: AbortSignal): Promise<void> {
@@ -18,7 +19,7 @@ export async function embedLines(models: EmbedModels, signal: AbortSignal): Prom
     write: (lines) =>
       new Promise((resolve) => {
         // What goes wrong there ends the process.
-        process.stdout.write(lines, () => resolve());
+        process.stdout.write(harmless(lines), () => resolve());
       }),
     signal,
   });

@@ -88,7 +88,8 @@ function parseOut(path: string): EmbedOptions["out"] {
   throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
 }
 
-function parseVectors(text: string): VectorDType {
+/** The dtype of embeddings in a file. */
+export function parseVectors(text: string): VectorDType {
   if (text === "int8") return "i8";
   if (text === "f32" || text === "f16") return text;
   throw new InvalidArgumentError("Wanted f32, f16 or int8.");

@@ -12,7 +12,7 @@ import type { EvalOptions } from "./eval-options.ts";
 import type { EvalPictures } from "./eval-pictures.ts";
 import type { Run } from "./eval-runs.ts";
 import { aligned } from "./table.ts";
-import { plain, print, printJson, style } from "./terminal.ts";
+import { plain, print, printData, printJson, style } from "./terminal.ts";
 
 /** What was found of one model. */
 export interface Measured {
@@ -56,7 +56,7 @@ export async function finish(report: Report, signal: AbortSignal): Promise<void>
           return undefined;
         });
   if (options.json) printJson(asJson(report, fit));
-  else if (options.csv) process.stdout.write(csvRows(report).map(csvLine).join(""));
+  else if (options.csv) for (const row of csvRows(report)) await printData(csvLine(row));
   else print(asText(report, fit));
   set.tellFailed();
   if (unfit) throw unfit;

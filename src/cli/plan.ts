@@ -2,14 +2,16 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
 import { writePlan } from "../bulk/plan.ts";
 import { ShardQueue, type ShardTask } from "../bulk/queue/shard-queue.ts";
 import { openSources } from "../bulk/sources/open.ts";
 import { checkWritable } from "../node/file.ts";
 import { ENDINGS, formatOf } from "../node/formats/formats.ts";
+import type { VectorDType } from "../search/vectors.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { counted, duration } from "../support/units.ts";
+import { parseVectors } from "./embed.ts";
 import { parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
@@ -22,8 +24,8 @@ interface PlanCommand {
   readonly queue?: string;
   readonly name: string;
   readonly to?: string;
-  readonly model: string;
-  readonly vectors: ShardTask["vectors"];
+  readonly model?: string;
+  readonly vectors?: VectorDType;
 }
 
 /** So many things that cannot be read are named. */
@@ -47,12 +49,8 @@ export function addPlan(program: Command, signal: AbortSignal): void {
       "with --queue: a file for each shard, {} for its number (default: NAME-{}.safetensors)",
       parseTo,
     )
-    .option("--model <model>", "with --queue: what embeds them", "demo")
-    .addOption(
-      new Option("--vectors <dtype>", "with --queue: how they are stored")
-        .choices(["f32", "f16", "int8"])
-        .default("f32"),
-    )
+    .option("--model <model>", "with --queue: what embeds them (default: demo)")
+    .option("--vectors <dtype>", "with --queue: how they are stored, f32, f16 or int8 (default: f32)", parseVectors)
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -66,7 +64,15 @@ With --json: { out, shards, perShard, images, texts, queued, seconds }.
 Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000
           siglip plan /data/photos --out /data/photos.jsonl --queue redis://host`,
     )
-    .action((words: string[], options: PlanCommand) => plan(words, options, signal));
+    .action((words: string[], options: PlanCommand, command: Command) => {
+      const { queue, to, model, vectors } = options;
+      if (queue === undefined && [to, model, vectors].some((option) => option !== undefined)) {
+        command.error(
+          "error: wanted --queue beside --to, --model and --vectors, found none; siglip embed takes them else",
+        );
+      }
+      return plan(words, options, signal);
+    });
 }
 
 async function plan(words: readonly string[], options: PlanCommand, signal: AbortSignal): Promise<void> {
@@ -125,7 +131,7 @@ async function planInto(
 
 /** Puts the shards into the queue; says how many were not there. A manifest of other contents is another one. */
 async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand): Promise<number> {
-  const { model, vectors } = options;
+  const { model = "demo", vectors = "f32" } = options;
   const manifest = resolve(options.out);
   const files = resolve(options.to ?? manifest.replace(/\.jsonl$/i, "-{}.safetensors"));
   await mkdir(dirname(files), { recursive: true });

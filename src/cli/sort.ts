@@ -15,7 +15,7 @@ import { type Labelled, label } from "./labelled.ts";
 import { addRunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { aligned } from "./table.ts";
-import { plain, print, printJson, tell } from "./terminal.ts";
+import { harmless, plain, print, printData, printJson, tell } from "./terminal.ts";
 
 interface SortOptions extends IndexModelOptions {
   readonly labels: readonly string[];
@@ -101,7 +101,7 @@ async function sortPictures(path: string, index: IndexPictures, options: SortOpt
     else if (copies) for await (const _ of each());
     else {
       progress.stop();
-      for await (const line of json ? jsonLines(labels, each()) : csv(labels, each())) await write(line);
+      for await (const line of json ? jsonLines(labels, each()) : csv(labels, each())) await printData(line);
     }
   } finally {
     progress.stop();
@@ -189,18 +189,11 @@ async function* csv(labels: readonly string[], results: AsyncIterable<Labelled>)
 async function* jsonLines(labels: readonly string[], results: AsyncIterable<Labelled>): AsyncGenerator<string> {
   for await (const { name, best, probabilities } of results) {
     const each = labels.map((label, at) => ({ label, probability: shortened(probabilities[at]) }));
-    yield `${JSON.stringify({ name, label: best === undefined ? null : labels[best], labels: each })}\n`;
+    yield `${harmless(JSON.stringify({ name, label: best === undefined ? null : labels[best], labels: each }))}\n`;
   }
 }
 
 /** Six digits: float32 has hardly more. */
 function shortened(probability: number): number {
   return Number(probability.toPrecision(6));
-}
-
-/** Writes a line to stdout, and waits for whoever reads it. On a terminal nothing in it steers that. */
-async function write(line: string): Promise<void> {
-  const shown = process.stdout.isTTY ? `${plain(line.trimEnd(), Number.POSITIVE_INFINITY)}\n` : line;
-  if (process.stdout.write(shown)) return;
-  await new Promise((resolve) => process.stdout.once("drain", resolve));
 }

@@ -41,5 +41,5 @@ function show({ counts, workers, rows, skipped, rate, left, failures }: QueueSta
   const pace = rate === undefined ? "" : `, ${rate.toPrecision(3)} a second`;
   const rest = left === undefined || waiting + active === 0 ? "" : `, ${duration(left)} left`;
   print(`${rows} embeddings${skipped > 0 ? `, ${skipped} left out` : ""}${pace}${rest}`);
-  if (failures.length > 0) print(aligned(failures.map(({ shard, reason }) => [shard, plain(reason, 500)])));
+  if (failures.length > 0) print(aligned(failures.map(({ shard, reason }) => [plain(shard), plain(reason, 500)])));
 }

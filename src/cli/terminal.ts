@@ -13,7 +13,22 @@ export function print(line = ""): void {
 
 /** A value as JSON on stdout, in which nothing steers a terminal: what is unsafe in `plain` is written `\u…`. */
 export function printJson(value: unknown): void {
-  print(JSON.stringify(value, undefined, 2).replace(UNSAFE, (found) => (found === "\n" ? found : escaped(found))));
+  print(harmless(JSON.stringify(value, undefined, 2)));
+}
+
+/** JSON, of one value or a line each, in which nothing steers a terminal; it means what it meant. */
+export function harmless(json: string): string {
+  return json.replace(UNSAFE, (found) => (found === "\n" ? found : escaped(found)));
+}
+
+/**
+ * Writes a line of data that is not JSON, with its end, to stdout, and waits for whoever reads it: as it is, but on a
+ * terminal nothing in it steers that.
+ */
+export async function printData(line: string): Promise<void> {
+  const shown = process.stdout.isTTY ? `${plain(line.trimEnd(), Number.POSITIVE_INFINITY)}\n` : line;
+  if (process.stdout.write(shown)) return;
+  await new Promise((resolve) => process.stdout.once("drain", resolve));
 }
 
 /** A message on stderr: an error or a warning, in which strangers' names may stand. */

@@ -4,13 +4,12 @@ import type { ShardDone, ShardTask } from "../bulk/queue/shard-queue.ts";
 import { type DoShard, work } from "../bulk/queue/work.ts";
 import { parseShard } from "../bulk/shard.ts";
 import { formatOf } from "../node/formats/formats.ts";
-import type { VectorDType } from "../search/vectors.ts";
 import { mismatch } from "../support/error.ts";
 import { duration } from "../support/units.ts";
 import { EmbedModels } from "./embed-models.ts";
 import { embedSources } from "./embed-sources.ts";
 import { addCacheOption, addRunOptions, type RunOptions } from "./model.ts";
-import { plain, print, tell } from "./terminal.ts";
+import { harmless, plain, print, tell } from "./terminal.ts";
 
 interface WorkOptions extends Omit<RunOptions, "model"> {
   readonly queue: string;
@@ -57,7 +56,7 @@ Example: siglip work --queue redis://10.0.0.5 --backend webgpu`,
       lock,
       untilEmpty,
       signal,
-      onShard: (task: ShardTask, outcome: ShardDone | Error) => say(task, outcome, options.json),
+      onShard: (shard: Names, outcome: ShardDone | Error) => say(shard, outcome, options.json),
     };
     try {
       const { failed } = await work(queue, settings, shards.run);
@@ -111,7 +110,7 @@ export class Shards {
     const problems = new Failures();
     const { counts, failures } = await embedSources({
       ...{ words: task.sources, texts: [], shard: parseShard(task.shard), models: this.modelsOf(task) },
-      ...{ out: { path: task.out, format }, vectors: vectorsOf(task), signal },
+      ...{ out: { path: task.out, format }, vectors: task.vectors, signal },
       problems,
       onProgress: (done, _made, total) => onProgress({ done, total }),
     });
@@ -139,15 +138,14 @@ export class Shards {
   }
 }
 
-function vectorsOf({ vectors }: ShardTask): VectorDType {
-  return vectors === "int8" ? "i8" : vectors;
-}
+/** What a shard is called. */
+type Names = Pick<ShardTask, "shard" | "out">;
 
 /** Tells what became of a shard, a line each. */
-function say({ out, shard }: ShardTask, outcome: ShardDone | Error, json?: boolean): void {
+function say({ out, shard }: Names, outcome: ShardDone | Error, json?: boolean): void {
   if (json) {
     const result = outcome instanceof Error ? { error: outcome.message } : outcome;
-    print(JSON.stringify({ out, shard, ...result }));
+    print(harmless(JSON.stringify({ out, shard, ...result })));
   } else if (outcome instanceof Error) tell(`shard ${shard}: ${outcome.message}`);
   else {
     const bad = outcome.failed > 0 ? `, ${outcome.failed} left out` : "";

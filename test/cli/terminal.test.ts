@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { bar } from "../../src/cli/table.ts";
-import { clip, plain, width } from "../../src/cli/terminal.ts";
+import { clip, harmless, plain, width } from "../../src/cli/terminal.ts";
 import { bytes, duration } from "../../src/support/units.ts";
 import { NO_TERMINAL, onTerminal, siglip, temporaryFolder, words } from "../harness/cli.ts";
 
@@ -33,6 +33,20 @@ describe("the parts of a line", () => {
     expect(long).toMatch(/^begin🙂+…🙂+end$/u);
     expect(long.length).toBeLessThanOrEqual(201);
     expect(plain("👨‍👩‍👧 ラベル")).toBe("👨‍👩‍👧 ラベル");
+  });
+
+  it("escapes what steers a terminal in JSON, which means what it meant", () => {
+    const lines = [{ name: "a\u009b31m\u202eb" }, { name: "\u2028\ufeff\ud83d\ude00" }].map((one) =>
+      JSON.stringify(one),
+    );
+    const shown = harmless(`${lines.join("\n")}\n`);
+    expect(shown).toMatch(/^[ -~\n\u{1f600}]*$/u);
+    expect(
+      shown
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual(lines.map((line) => JSON.parse(line)));
   });
 
   it("draws bars in eighths, and words amounts", () => {

@@ -42,6 +42,13 @@ describe("options", () => {
       const named = run(...command, "--queue", "redis://127.0.0.1:1", "--name", "a:b");
       await expect(named).rejects.toThrow(/Wanted a name without colons/);
     }
+    for (const option of [
+      ["--to", "{}.npy"],
+      ["--model", "demo"],
+      ["--vectors", "f16"],
+    ]) {
+      await expect(run("plan", "x", "--out", "m.jsonl", ...option)).rejects.toThrow(/wanted --queue beside --to/);
+    }
     const draws = run("eval", "retrieval", "x.json", "--resamples", "99999999999");
     await expect(draws).rejects.toThrow(/Wanted a whole number from 1 to 1000000/);
   });

@@ -1,5 +1,7 @@
 import { createHash } from "node:crypto";
 import type { Job, Queue } from "bullmq";
+import type { VectorDType } from "../../search/vectors.ts";
+import { mismatch } from "../../support/error.ts";
 import { type Connection, connect } from "./open.ts";
 
 /** A shard that somebody is to embed: what `siglip embed` is told in words. */
@@ -13,7 +15,21 @@ export interface ShardTask {
   /** The file to be written. */
   readonly out: string;
   readonly model: string;
-  readonly vectors: "f32" | "f16" | "int8";
+  readonly vectors: VectorDType;
+}
+
+/**
+ * What a queue holds as a task, which whoever can write to its Redis has put there. Throws a SiglipError for anything
+ * else.
+ */
+export function readTask(data: unknown): ShardTask {
+  const { sources, vectors, ...names } = (data ?? {}) as Partial<ShardTask>;
+  const { plan, shard, out, model } = names;
+  const texts = [plan, shard, out, model, ...(Array.isArray(sources) ? sources : [undefined])];
+  if (texts.every((text) => typeof text === "string") && ["f32", "f16", "i8"].includes(vectors!)) {
+    return data as ShardTask;
+  }
+  throw mismatch("bad-input", "a shard of the queue", "a task of siglip plan", "another job", "plan with this version");
 }
 
 /** What became of a shard. */
@@ -110,7 +126,11 @@ export class ShardQueue {
     return {
       ...{ counts, workers, rows: rows + inWork, skipped },
       ...paceOf(recent, inWork, counts.waiting + counts.active),
-      failures: lost.map(({ data, failedReason }) => ({ shard: data.shard, out: data.out, reason: failedReason })),
+      failures: lost.map(({ data, failedReason }) => ({
+        shard: String(data?.shard),
+        out: String(data?.out),
+        reason: failedReason,
+      })),
     };
   }
 

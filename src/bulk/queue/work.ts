@@ -2,7 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Job } from "bullmq";
 import { SiglipError } from "../../support/error.ts";
 import { connect } from "./open.ts";
-import type { ShardDone, ShardProgress, ShardTask } from "./shard-queue.ts";
+import { readTask, type ShardDone, type ShardProgress, type ShardTask } from "./shard-queue.ts";
 
 /** Does one shard; rejects where it cannot, with the signal's reason once that is aborted. */
 export type DoShard = (
@@ -21,11 +21,11 @@ export interface WorkOptions {
   /** Gives the shard in work back and ends; it is no failure of that shard. */
   readonly signal: AbortSignal;
   /** Told of each shard that is done, given back or has failed. */
-  readonly onShard: (task: ShardTask, outcome: ShardDone | Error) => void;
+  readonly onShard: (shard: Pick<ShardTask, "shard" | "out">, outcome: ShardDone | Error) => void;
 }
 
-/** How often a shard may die with its worker: machines that are taken away are common where there are many. */
-const DEATHS = 100;
+/** How often a shard may die with its worker: machines that are taken away are common, a shard that ends them is not. */
+const DEATHS = 20;
 
 /** How often progress is told, in milliseconds. */
 const TELL = 2000;
@@ -61,7 +61,7 @@ export async function work(url: string, options: WorkOptions, doShard: DoShard):
       job.updateProgress({ ...progress }).catch(() => {});
     };
     try {
-      const doing = doShard(job.data, tell, end);
+      const doing = doShard(readTask(job.data), tell, end);
       current = doing.catch(() => {});
       const result = await doing;
       done++;
@@ -74,7 +74,7 @@ export async function work(url: string, options: WorkOptions, doShard: DoShard):
         throw new bullmq.DelayedError();
       }
       failed++;
-      onShard(job.data, error as Error);
+      onShard({ shard: String(job.data?.shard), out: String(job.data?.out) }, error as Error);
       throw error;
     }
   };

@@ -4,9 +4,10 @@ import { readLines } from "../../search/lines.ts";
 import type { StoredVector, VectorDType, VectorHeader, VectorKey, Vectors } from "../../search/vectors.ts";
 import { originOf } from "../../search/vectors-file.ts";
 import { mismatch } from "../../support/error.ts";
-import { checkWritable, fileSource, writeFileAtomic } from "../file.ts";
+import { checkWritable, writeFileAtomic } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
 import { inOrder } from "./in-order.ts";
+import { openFile } from "./open-file.ts";
 
 export const check = checkWritable;
 
@@ -65,14 +66,8 @@ function valuesOf({ bytes }: StoredVector, dtype: VectorDType): string {
 }
 
 /** The file is gone through once now, for how many there are of each kind. */
-export async function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
-  const source = await fileSource(path);
-  try {
-    return { ...(await vectorsOf(source, signal)), close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+export function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
+  return openFile(path, (source) => vectorsOf(source, signal));
 }
 
 async function vectorsOf(source: Source, signal?: AbortSignal): Promise<Omit<OpenVectors, "close">> {

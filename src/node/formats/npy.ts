@@ -5,9 +5,10 @@ import { readParts, type Source } from "../../checkpoint/source.ts";
 import { areFinite } from "../../search/encode-vector.ts";
 import type { Kind, StoredVector, VectorKey, Vectors } from "../../search/vectors.ts";
 import { mismatch } from "../../support/error.ts";
-import { checkWritable, fileSource, writeFileAtomic } from "../file.ts";
+import { checkWritable, writeFileAtomic } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
 import { type Beside, readBeside, writeBeside } from "./npy-names.ts";
+import { openFile } from "./open-file.ts";
 
 const DESCR = { f32: "<f4", f16: "<f2", i8: "|i1" } as const;
 const OURS: Readonly<Record<string, "f32" | "f16" | "i8">> = { F32: "f32", F16: "f16", I8: "i8" };
@@ -75,16 +76,12 @@ function header(descr: string, shape: readonly number[]): Uint8Array {
 }
 
 /** An array [n, width] of float32, float16 or int8; names and scales from the file beside it, where there is one. */
-export async function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
-  const source = await fileSource(path);
-  try {
+export function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
+  return openFile(path, async (source) => {
     const array = await readHeader(source, signal);
     const beside = await readBeside(besidePath(path), array.count, array.dtype === "i8", signal);
-    return { ...vectorsOf(source, array, beside), close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+    return vectorsOf(source, array, beside);
+  });
 }
 
 interface NpyArray {

@@ -3,9 +3,10 @@ import { areFinite, encodeVector } from "../../search/encode-vector.ts";
 import type { StoredVector, VectorHeader, VectorKey } from "../../search/vectors.ts";
 import { originOf } from "../../search/vectors-file.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
-import { type FileSource, fileSource } from "../file.ts";
+import type { FileSource } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
 import { inOrder } from "./in-order.ts";
+import { openFile } from "./open-file.ts";
 import { checkPages } from "./parquet-pages.ts";
 import { columnsOf, type Group, groupsOf } from "./parquet-schema.ts";
 
@@ -26,14 +27,8 @@ const KEYS = ["kind", "name", "stamp"];
  * A Parquet file with a column embedding, a list of as many FLOAT, DOUBLE, FLOAT16 or INT_8 in each row. Strings in columns
  * kind ("image" where there is none), name and stamp; of integers numbers in a column scale.
  */
-export async function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
-  const source = await fileSource(path);
-  try {
-    return { ...(await vectorsOf(source, signal)), close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+export function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
+  return openFile(path, (source) => vectorsOf(source, signal));
 }
 
 async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit<OpenVectors, "close">> {

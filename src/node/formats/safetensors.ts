@@ -1,7 +1,8 @@
 import type { Vectors } from "../../search/vectors.ts";
 import { encodeVectors, readVectors } from "../../search/vectors-file.ts";
-import { checkWritable, fileSource, writeFileAtomic } from "../file.ts";
+import { checkWritable, writeFileAtomic } from "../file.ts";
 import type { OpenVectors } from "./formats.ts";
+import { openFile } from "./open-file.ts";
 
 export const check = checkWritable;
 
@@ -9,12 +10,6 @@ export async function write(path: string, vectors: Vectors, signal?: AbortSignal
   await writeFileAtomic(path, encodeVectors(vectors, signal), signal);
 }
 
-export async function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
-  const source = await fileSource(path);
-  try {
-    return { ...(await readVectors(source, signal)), close: () => source.close() };
-  } catch (error) {
-    await source.close();
-    throw error;
-  }
+export function open(path: string, signal?: AbortSignal): Promise<OpenVectors> {
+  return openFile(path, (source) => readVectors(source, signal));
 }
