@@ -84,12 +84,6 @@ async function closeInNode(server: Server): Promise<void> {
 
 function notFree(cause: unknown, host: string, port: number): SiglipError {
   const { message } = cause as Error;
-  return mismatch(
-    "storage",
-    `${host}:${port}`,
-    "an address to listen at",
-    message,
-    "choose another with --port",
-    cause,
-  );
+  const option = /ADDRNOTAVAIL|ENOTFOUND/.test(message) ? "--host" : "--port";
+  return mismatch("storage", `${host}:${port}`, "an address to listen at", message, `choose another ${option}`, cause);
 }
