@@ -2,6 +2,7 @@ import { defineConfig } from "vitest/config";
 import { embedKernels } from "./kernels/generate.ts";
 import { embedDecoders } from "./src/node/images/generate.ts";
 import { adapterEnvironment } from "./test/harness/adapter.ts";
+import { bundleCli } from "./test/harness/bundle-cli.ts";
 import { SlowFirst } from "./test/harness/sequencer.ts";
 import { TallyReporter } from "./test/harness/tally.ts";
 import { embedDemo } from "./weights/embed.ts";
@@ -24,6 +25,7 @@ export default defineConfig(({ mode }) => {
   embedDemo();
   embedKernels();
   embedDecoders();
+  bundleCli();
   const variable = (name: string) => `SIGLIP_${name.toUpperCase()}`;
   const asked = Object.keys(SUITES).filter((name) => mode === name || process.env[variable(name)] === "1");
   return {

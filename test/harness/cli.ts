@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
+import { BUNDLE } from "./bundle-cli.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** The command line as its sources, for a shell or for spawn. */
-export const CLI = [process.execPath, "--import", "tsx", join("src", "cli", "main.ts")];
+/** The command line, bundled as the tests began, for a shell or for spawn. */
+export const CLI = [process.execPath, BUNDLE];
 
 /** A folder for one test file; call `remove` at the end. */
 export function temporaryFolder(): { path: string; remove: () => void } {

@@ -1,30 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { build } from "esbuild";
 import { encodePng } from "../../src/node/images/write-png.ts";
+import { BUNDLE } from "../harness/bundle-cli.ts";
 
-const root = fileURLToPath(new URL("../..", import.meta.url));
-
-/** The command line in one file, which starts sooner than its sources, where it finds the packages that it asks for. */
-export async function bundleCommand(): Promise<{ readonly file: string; [Symbol.dispose](): void }> {
-  const cache = join(root, "node_modules/.cache");
-  mkdirSync(cache, { recursive: true });
-  const folder = mkdtempSync(join(cache, "siglip-scale-"));
-  const file = join(folder, "siglip.mjs");
-  await build({
-    entryPoints: [join(root, "src/cli/main.ts")],
-    outfile: file,
-    bundle: true,
-    platform: "node",
-    target: "node20",
-    format: "esm",
-    packages: "external",
-    logLevel: "error",
-  });
-  return { file, [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }) };
-}
+/** The command line, bundled as the tests began. */
+export const COMMAND = fileURLToPath(new URL(`../../${BUNDLE}`, import.meta.url));
 
 /** A command that runs. */
 export interface Running {
@@ -33,9 +15,9 @@ export interface Running {
   readonly ended: Promise<{ readonly code: number | null; readonly output: string; readonly errors: string }>;
 }
 
-/** Starts the command line on two threads at most and without a GPU. */
-export function start(file: string, cwd: string, words: readonly string[]): Running {
-  const child = spawn(process.execPath, [file, ...words], { cwd, stdio: ["ignore", "pipe", "pipe"] });
+/** Starts the command line in a folder. */
+export function start(cwd: string, words: readonly string[]): Running {
+  const child = spawn(process.execPath, [COMMAND, ...words], { cwd, stdio: ["ignore", "pipe", "pipe"] });
   const said = { output: "", errors: "" };
   child.stdout.on("data", (text) => (said.output += text));
   child.stderr.on("data", (text) => (said.errors += text));

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { tallied } from "../harness/cases.ts";
-import { bundleCommand, makePictures, type Running, start } from "./command.ts";
+import { makePictures, type Running, start } from "./command.ts";
 import { missing, Redis } from "./engines.ts";
 import { rowsOf } from "./rows.ts";
 
@@ -18,18 +18,15 @@ const noRedis = missing(["redis-server", "redis-cli"], ["redis-server"]);
 const inRedis = { backend: "wasm", precision: "f16", skip: noRedis };
 
 let folder = "";
-let command: Awaited<ReturnType<typeof bundleCommand>>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "siglip-scale-"));
-  command = await bundleCommand();
   if (!noRedis) makePictures(join(folder, "pictures"), PICTURES);
 }, 600_000);
 afterAll(() => {
-  command?.[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
-const siglip = (...words: string[]) => start(command.file, folder, words);
+const siglip = (...words: string[]) => start(folder, words);
 
 async function run(...words: string[]): Promise<string> {
   const { code, output, errors } = await siglip(...words).ended;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect } from "vitest";
 import { tallied } from "../harness/cases.ts";
-import { bundleCommand, makePictures, start } from "./command.ts";
+import { COMMAND, makePictures, start } from "./command.ts";
 import { missing, Slurm } from "./engines.ts";
 import { rowsOf } from "./rows.ts";
 
@@ -16,14 +16,11 @@ const noSlurm =
   (process.getuid?.() === 0 ? undefined : "not root, as whom Slurm's daemons run");
 
 let folder = "";
-let command: Awaited<ReturnType<typeof bundleCommand>>;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "siglip-slurm-test-"));
-  command = await bundleCommand();
   if (!noSlurm) makePictures(join(folder, "pictures"), PICTURES);
 }, 600_000);
 afterAll(() => {
-  command?.[Symbol.dispose]();
   rmSync(folder, { recursive: true, force: true });
 });
 
@@ -41,14 +38,14 @@ describe("on Slurm", () => {
     async () => {
       await using slurm = await Slurm.start(3);
       const run = async (...words: string[]) => {
-        const { code, errors } = await start(command.file, folder, words).ended;
+        const { code, errors } = await start(folder, words).ended;
         expect([code, errors]).toEqual([0, expect.anything()]);
       };
       await run("plan", "pictures", "--out", "manifest.jsonl", "--per-shard", `${PER_SHARD}`);
       await run("embed", "manifest.jsonl", "--out", "alone.safetensors", "--backend", "wasm");
       // As documented, but for the model, the number of shards and what `siglip` is.
       const siglip = join(folder, "siglip");
-      writeFileSync(siglip, `#!/bin/sh\nexec '${process.execPath}' '${command.file}' "$@"\n`, { mode: 0o755 });
+      writeFileSync(siglip, `#!/bin/sh\nexec '${process.execPath}' '${COMMAND}' "$@"\n`, { mode: 0o755 });
       const [array, merge] = scripts().map((script) =>
         script
           .replaceAll("siglip ", `${siglip} `)
