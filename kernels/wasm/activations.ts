@@ -2,6 +2,7 @@ import {
   type Body,
   type Expr,
   f32x4,
+  type I32,
   i8x16,
   i16x8,
   i32,
@@ -11,7 +12,8 @@ import {
   type V128,
   v128,
 } from "./assembler.ts";
-import { X_GROUP } from "./dots.ts";
+import { X_GROUP } from "./block.ts";
+import { ALIGN } from "./math.ts";
 import { GROUP, layout, share } from "./params.ts";
 
 /** How rounding x to integers is told what to do. Strides are bytes; a chunk takes `chunkRows` rows. */
@@ -35,7 +37,7 @@ export const ACTIVATIONS = layout(
 export type ActivationForm = "i16" | "i8x2" | "i8-7" | "i8-8" | "i8-signed";
 
 /** The greatest integer of 14 bits. */
-const TOP = 8191;
+export const TOP = 8191;
 
 /**
  * The greatest magnitude of all lanes, in each; not a number where one is not. As integers, magnitudes keep their
@@ -59,17 +61,37 @@ function inverseOf(f: Body, greatest: Local<"v128">, top: number): Local<"v128">
   return f.let(f32x4.div(f32x4.const(top), f32x4.pmax(greatest, f32x4.const(2 ** -100))));
 }
 
-/** Added to a small number, its bits end in the nearest integer, ties to even. */
-const ALIGN = 1.5 * 2 ** 23;
-
 /** Four elements as integers. */
 export function rounded(x: V128, inverse: V128): V128 {
   return i32x4.sub(f32x4.add(f32x4.mul(x, inverse), f32x4.const(ALIGN)), f32x4.const(ALIGN));
 }
 
 /** Sixteen integers of four vectors to bytes. */
-function bytesOf(four: readonly V128[]): V128 {
+export function bytesOf(four: readonly V128[]): V128 {
   return i8x16.narrow_i16x8_s(i16x8.narrow_i32x4_s(four[0], four[1]), i16x8.narrow_i32x4_s(four[2], four[3]));
+}
+
+/** The sum of four integers. */
+export function laneSum(sums: V128): Expr<"i32"> {
+  const lane = (i: number) => i32x4.extract(sums, i);
+  return i32.add(i32.add(lane(0), lane(1)), i32.add(lane(2), lane(3)));
+}
+
+/** Eight elements of 14 bits, `above` added: their high seven bits to `to`, their low ones `apart` bytes on. */
+export function storePlanes(
+  f: Body,
+  eight: readonly V128[],
+  inverse: V128,
+  above: number,
+  to: Local<"i32">,
+  apart: I32,
+  at = 0,
+): void {
+  const codes = eight.map((four) => f.let(i32x4.add(rounded(four, inverse), i32x4.const(above))));
+  const high = codes.map((code) => i32x4.shr_u(code, 7));
+  const low = codes.map((code) => v128.and(code, i32x4.const(127)));
+  f.do(v128.store64_lane0(to, bytesOf([...high, ...high]), at));
+  f.do(v128.store64_lane0(i32.add(to, apart), bytesOf([...low, ...low]), at));
 }
 
 const quarter = (at: number) => [0, 16, 32, 48].map((offset) => at + offset);
@@ -85,34 +107,31 @@ export function activations(form: ActivationForm): Module {
       const x = f.let(i32.add(p.x, i32.mul(row, p.xStride)));
       const end = f.let(i32.add(x, bytes));
       const to = f.let(i32.add(p.to, i32.mul(row, p.toStride)));
-      if (form === "i16" || form === "i8x2") {
-        const inverse = addRowScale(f, x, bytes, i32.add(p.scales, i32.shl(row, 2)));
-        f.repeat(
-          () => {
-            if (form === "i16") addShorts(f, x, inverse, to);
-            else addPlanes(f, x, inverse, to);
-            f.bump(x, 4 * GROUP);
-            f.bump(to, X_GROUP[form].bytes);
-          },
-          () => i32.ne(x, end),
-        );
-      } else {
-        f.repeat(
-          () => {
-            addGroup(f, form, x, to);
-            f.bump(x, 4 * GROUP);
-            f.bump(to, X_GROUP.i8.bytes);
-          },
-          () => i32.ne(x, end),
-        );
-      }
+      const ownScale = form === "i16" || form === "i8x2";
+      const inverse = ownScale ? addRowScale(f, x, bytes, i32.add(p.scales, i32.shl(row, 2))) : f.local("v128");
+      f.repeat(
+        () => {
+          if (form === "i16") addShorts(f, x, inverse, to);
+          else if (form === "i8x2") addPlanes(f, x, inverse, to);
+          else addGroup(f, form, x, to);
+          f.bump(x, 4 * GROUP);
+          f.bump(to, X_GROUP[ownScale ? form : "i8"].bytes);
+        },
+        () => i32.ne(x, end),
+      );
     });
   });
   return m;
 }
 
-/** Stores the row's scale and returns 1 over it. */
-function addRowScale(f: Body, x: Local<"i32">, bytes: Local<"i32">, to: Expr<"i32">): Local<"v128"> {
+/** Stores the row's scale, which makes its greatest magnitude `limit`, and returns 1 over it. */
+export function addRowScale(
+  f: Body,
+  x: Local<"i32">,
+  bytes: Local<"i32">,
+  to: Expr<"i32">,
+  limit = TOP,
+): Local<"v128"> {
   const tops = [f.let(i32x4.const(0)), f.let(i32x4.const(0))];
   f.for(0, bytes, 32, (at) => {
     for (const [i, top] of tops.entries()) {
@@ -120,8 +139,8 @@ function addRowScale(f: Body, x: Local<"i32">, bytes: Local<"i32">, to: Expr<"i3
     }
   });
   const top = greatest(f, tops);
-  f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / TOP))));
-  return inverseOf(f, top, TOP);
+  f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / limit))));
+  return inverseOf(f, top, limit);
 }
 
 function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
@@ -132,13 +151,9 @@ function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"
 }
 
 function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
-  for (let i = 0; i < 2; i++) {
-    const codes = quarter(64 * i).map((at) =>
-      f.let(i32x4.add(rounded(v128.load(x, at), inverse), i32x4.const(TOP + 1))),
-    );
-    const high = codes.map((code) => i32x4.shr_u(code, 7));
-    const low = codes.map((code) => v128.and(code, i32x4.const(127)));
-    f.do(v128.store(to, bytesOf(high), 16 * i), v128.store(to, bytesOf(low), 32 + 16 * i));
+  for (let i = 0; i < 4; i++) {
+    const eight = [0, 16].map((at) => v128.load(x, 32 * i + at));
+    storePlanes(f, eight, inverse, TOP + 1, to, GROUP, 8 * i);
   }
 }
 
@@ -162,8 +177,6 @@ function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">,
       f.do(v128.store(to, i8x16.add(codes, i32x4.const(above)), 16 * i));
     }
   }
-  const lane = (i: number) => i32x4.extract(sum, i);
-  const total = i32.add(i32.add(lane(0), lane(1)), i32.add(lane(2), lane(3)));
   // The weights' nibbles lie 8 above what they mean.
-  f.do(i32.store(to, form === "i8-signed" ? i32.mul(total, -8) : 0, X_GROUP.i8.offset));
+  f.do(i32.store(to, form === "i8-signed" ? i32.mul(laneSum(sum), -8) : 0, X_GROUP.i8.offset));
 }

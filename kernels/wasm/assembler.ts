@@ -210,7 +210,6 @@ export const i32x4 = {
   ge_u: binary(0x40),
   dot_i16x8_s: binary(0xba),
   extadd_pairwise_i16x8_s: unary(0x7e),
-  trunc_sat_f32x4_s: unary(0xf8),
 };
 
 export const f32x4 = {
@@ -219,7 +218,6 @@ export const f32x4 = {
   /** The same number in all four lanes. */
   const: (value: number): V128 => constant(new Float32Array(4).fill(value)),
   extract: extract("f32", 0x1f),
-  nearest: unary(0x6a),
   convert_i32x4_s: unary(0xfa),
   demote_f64x2_zero: unary(0x5e),
   /** a b + c; whether it is rounded once or twice is the engine's choice. */

@@ -1,7 +1,6 @@
 import type { ActivationForm } from "./activations.ts";
 import type { Module } from "./assembler.ts";
-import { addBlock, blockRows as floatRows } from "./block.ts";
-import { addDots, DOT_ROWS } from "./dots.ts";
+import { type BlockKind, blockRows } from "./block.ts";
 import { addHalves, addI14, I14_TOP } from "./encode.ts";
 import {
   type AddExpand,
@@ -73,10 +72,14 @@ export function scratchBytes(form: WeightForm, depth: number): number {
   return linearScratch(padded(depth) / GROUP, PANEL * GROUP * expanded);
 }
 
+function blockOf(form: WeightForm): BlockKind {
+  const [stored, arithmetic] = FORMS[form];
+  return stored === "q4" && arithmetic === "i8" ? "nibbles" : arithmetic;
+}
+
 /** Rows of a form's blocks. */
-export function blockRows(form: WeightForm, { madd }: Instructions): number {
-  const arithmetic = FORMS[form][1];
-  return arithmetic === "f32" ? floatRows(madd) : DOT_ROWS[arithmetic];
+export function formRows(form: WeightForm, instructions: Instructions): number {
+  return blockRows(blockOf(form), instructions);
 }
 
 /** What x becomes before a form multiplies it; undefined where it stays. */
@@ -90,13 +93,10 @@ export function activationOf(form: WeightForm, { dot8 }: Instructions): Activati
 /** The parts of which a form's kernel is made. */
 function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
   const [stored, arithmetic, expand] = FORMS[form];
-  const dots = stored === "q4" && arithmetic === "i8" ? "nibbles" : arithmetic;
   const factor = stored === "i14" ? 1 / I14_TOP : 1;
   const offset = { f32: 0, i16: 0, i8x2: 64, i8: stored === "q4" ? 0 : instructions.dot8 ? 128 : 64 }[arithmetic];
   return {
-    rows: blockRows(form, instructions),
-    multiply: (m, rows) => (dots === "f32" ? addBlock(m, instructions) : addDots(m, dots, instructions, rows)),
-    single: arithmetic !== "f32",
+    kind: blockOf(form),
     expand,
     scale: arithmetic === "f32" ? undefined : addScales(factor, offset),
     rowScales: arithmetic === "i16" || arithmetic === "i8x2",

@@ -35,6 +35,7 @@ export type KernelName =
   | `rows-${Stored}`
   | "layerNorm"
   | "attention"
+  | "attention-integers"
   | "rows";
 
 /** One piece of recorded work: `chunks` calls of a kernel. */
@@ -70,13 +71,14 @@ export function kernelNames(instructions: Instructions): KernelName[] {
     ...stored.flatMap((kind) => [`pack-${kind}`, `rows-${kind}`] as const),
     "layerNorm",
     "attention",
+    ...(instructions.dot ? ["attention-integers" as const] : []),
     "rows",
   ];
 }
 
 function emit(name: KernelName, instructions: Instructions): Module {
   if (name === "layerNorm") return layerNorm(instructions);
-  if (name === "attention") return attention(instructions);
+  if (name.startsWith("attention")) return attention(instructions, name !== "attention");
   if (name === "rows") return rows();
   const [kind, ...rest] = name.split("-");
   if (kind === "linear") return linearModule(rest.join("-") as WeightForm, instructions);
@@ -148,6 +150,9 @@ const CHUNK = 1e8;
 /** What every block of queries is a divisor of. */
 const BLOCKS = 30;
 
+/** The most keys whose products of 14 and 8 bits add up to less than 2^31. */
+const MOST_KEYS = 1024;
+
 /**
  * Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads *
  * head].
@@ -161,6 +166,8 @@ export function attentionStep(call: {
   readonly keys: number;
   readonly heads: number;
   readonly head: number;
+  /** Whether all is multiplied as integers, where shapes allow it and the engine takes the instructions. */
+  readonly integers?: boolean;
   /** Address of how many keys of each item are attended, whole f32 [batch], 1 to `keys`; without it all are. */
   readonly lengths?: number;
   readonly y: number;
@@ -190,5 +197,6 @@ export function attentionStep(call: {
     chunkQueries,
     queryChunks,
   });
-  return { kernel: "attention", params, chunks: batch * heads * queryChunks, scratch: attentionScratch(keys, head) };
+  const kernel = call.integers && head % 8 === 0 && keys <= MOST_KEYS ? "attention-integers" : "attention";
+  return { kernel, params, chunks: batch * heads * queryChunks, scratch: attentionScratch(keys, head) };
 }

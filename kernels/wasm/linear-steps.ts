@@ -1,6 +1,6 @@
 import { ACTIVATIONS } from "./activations.ts";
-import { X_GROUP } from "./dots.ts";
-import { activationOf, blockRows, FORMS, panelBytes, rowBytes, scratchBytes, type WeightForm } from "./forms.ts";
+import { X_GROUP } from "./block.ts";
+import { activationOf, FORMS, formRows, panelBytes, rowBytes, scratchBytes, type WeightForm } from "./forms.ts";
 import type { Step } from "./index.ts";
 import { LINEAR, PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
@@ -65,7 +65,7 @@ export function linearSteps(form: WeightForm, call: LinearCall, instructions: In
   const { depth, rows, out } = call;
   const wide = padded(depth);
   const stored = FORMS[form][0];
-  const block = blockRows(form, instructions);
+  const block = formRows(form, instructions);
   const activation = activationOf(form, instructions);
   const bytes = xBytes(form, depth);
   const scales = call.temporary + rows * bytes;

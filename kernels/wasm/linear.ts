@@ -1,4 +1,5 @@
 import { type Call, f32x4, i32, int, Module, min, v128 } from "./assembler.ts";
+import { addBlock, type BlockKind, blockRows } from "./block.ts";
 import { type AddExpand, SCALES } from "./expand.ts";
 import { gelu, type Instructions, maddOf } from "./math.ts";
 import { layout, share } from "./params.ts";
@@ -8,15 +9,11 @@ export const PANEL = 8;
 
 /** What tells the forms of a linear map apart. */
 export interface LinearParts {
-  /** Rows of x in a block. */
-  readonly rows: number;
-  /** Adds f(x, xStride, have, codes, xBytes, tile, scales or the tile's stride): the sums of so many rows, in f32. */
-  multiply(m: Module, rows: number): Call;
-  /** Whether few rows are multiplied one by one rather than as a block that is mostly empty; the sums are the same. */
-  readonly single: boolean;
-  /** What makes a stored panel what `multiply` reads. Without it that reads the stored one. */
+  /** How a block is multiplied. */
+  readonly kind: BlockKind;
+  /** What makes a stored panel what is multiplied. Without it that is the stored one. */
   readonly expand?: AddExpand;
-  /** What makes a stored panel's scales what `multiply` reads, if it does. */
+  /** What makes a stored panel's scales those of the block, if it has any. */
   readonly scale?: AddExpand;
   /** Sums are to be multiplied by a scale of the row of x. */
   readonly rowScales: boolean;
@@ -71,8 +68,11 @@ export function linearScratch(groups: number, expandedBytes: number): number {
 /** `y = x Wᵀ + bias`, then GELU, then an addend: a panel of weights stays in the cache while all rows of x pass it. */
 export function linear(parts: LinearParts, instructions: Instructions): Module {
   const m = new Module();
-  const multiply = parts.multiply(m, parts.rows);
-  const single = parts.single ? parts.multiply(m, 1) : undefined;
+  const { kind } = parts;
+  const rows = blockRows(kind, instructions);
+  const multiply = addBlock(m, kind, instructions);
+  // Few rows are multiplied one by one rather than as a block that is mostly empty; the sums are the same.
+  const single = kind === "f32" ? undefined : addBlock(m, kind, instructions, 1);
   const expand = parts.expand?.(m);
   const scale = parts.scale?.(m);
   const finish = addFinish(m, parts.rowScales, instructions);
@@ -97,13 +97,13 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
           f.set(codes, expanded);
         }
       });
-      f.for(top, bottom, parts.rows, (row) => {
-        const have = f.let(min(i32.sub(bottom, row), int(parts.rows)));
+      f.for(top, bottom, rows, (row) => {
+        const have = f.let(min(i32.sub(bottom, row), int(rows)));
         f.when(
           inside,
           () => {
             const from = f.let(i32.add(x, i32.mul(row, xStride)));
-            const block = () => f.do(multiply(from, xStride, have, codes, xBytes, tile, scale ? scales : 4 * PANEL));
+            const block = () => f.do(multiply(from, xStride, have, codes, xBytes, tile, scales));
             if (single) {
               f.when(
                 i32.le_u(have, int(FEW)),

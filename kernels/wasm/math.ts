@@ -17,6 +17,9 @@ export function maddOf({ madd }: Pick<Instructions, "madd">): Madd {
   return madd ? f32x4.relaxed_madd : (a, b, c) => f32x4.add(f32x4.mul(a, b), c);
 }
 
+/** Added to a small number, its bits end in the nearest integer, ties to even. */
+export const ALIGN = 1.5 * 2 ** 23;
+
 /** Of 2^f, |f| <= 1/2: the polynomial of least relative error [Remez], 7.5e-8 before and 2.4e-7 after rounding. */
 const EXP2 = [
   1.0000000716546822, 0.6931469670647327, 0.2402211972384, 0.0555071327354, 0.0096755413342, 0.0013276471979,
@@ -28,11 +31,10 @@ const EXP2 = [
  */
 export function exp2(f: Body, madd: Madd, t: V128): V128 {
   const clamped = f.let(f32x4.pmin(f32x4.pmax(t, f32x4.const(-127)), f32x4.const(127)));
-  const whole = f.let(f32x4.nearest(clamped));
-  const rest = f.let(f32x4.sub(clamped, whole));
+  const aligned = f.let(f32x4.add(clamped, f32x4.const(ALIGN + 127)));
+  const rest = f.let(f32x4.sub(clamped, f32x4.sub(aligned, f32x4.const(ALIGN + 127))));
   const polynomial = EXP2.map(f32x4.const).reduceRight((sum, coefficient) => madd(sum, rest, coefficient));
-  const power = i32x4.shl(i32x4.add(i32x4.trunc_sat_f32x4_s(whole), i32x4.const(127)), 23);
-  return f32x4.mul(polynomial, power);
+  return f32x4.mul(polynomial, i32x4.shl(aligned, 23));
 }
 
 /** e^x for x at most 0; see `exp2`. */

@@ -1,4 +1,4 @@
-import { type Call, i32, int, Module, v128 } from "./assembler.ts";
+import { type Call, i32, int, Module } from "./assembler.ts";
 import { PANEL } from "./linear.ts";
 import { layout, share } from "./params.ts";
 import { PAIRS } from "./quantise.ts";
@@ -98,9 +98,7 @@ export function pack(encode?: AddEncode): Module {
 /** Adds f(from, have, bytes, to): copies two bytes at a time and fills up with zeros. */
 function addCopy(m: Module): Call {
   return m.function(4, (f, from, have, bytes, to) => {
-    const whole = f.let(i32.and(have, -16));
-    f.for(0, whole, 16, (at) => f.do(v128.store(i32.add(to, at), v128.load(i32.add(from, at)))));
-    f.for(whole, have, 2, (at) => f.do(i32.store16(i32.add(to, at), i32.load16_u(i32.add(from, at)))));
+    f.for(0, have, 2, (at) => f.do(i32.store16(i32.add(to, at), i32.load16_u(i32.add(from, at)))));
     f.for(have, bytes, 2, (at) => f.do(i32.store16(i32.add(to, at), 0)));
   });
 }

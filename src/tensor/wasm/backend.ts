@@ -41,6 +41,8 @@ export class WasmBackend extends Backend {
   readonly maxElements = 2 ** 26;
   /** What linear maps run as. */
   readonly forms: Forms;
+  /** Whether attention multiplies integers. */
+  private readonly integers: boolean;
   private readonly pool: Pool;
   private readonly memory: Memory;
   private readonly kernels: Kernels;
@@ -53,12 +55,13 @@ export class WasmBackend extends Backend {
   private freed = false;
   private readonly staging: Block = { address: 0, bytes: 0 };
 
-  constructor(pool: Pool, memory: Memory, kernels: Kernels, forms: Forms) {
+  constructor(pool: Pool, memory: Memory, kernels: Kernels, forms: Forms, integers: boolean) {
     super();
     this.pool = pool;
     this.memory = memory;
     this.kernels = kernels;
     this.forms = forms;
+    this.integers = integers;
   }
 
   get bytes(): number {
@@ -165,7 +168,7 @@ export class WasmBackend extends Backend {
       return block;
     };
     const site = {
-      ...{ instructions: this.kernels.instructions, temporary: this.temporary.address },
+      ...{ instructions: this.kernels.instructions, integers: this.integers, temporary: this.temporary.address },
       ...{ value: (id: number) => addresses[id], weight, indices },
     };
     let list: Placed;

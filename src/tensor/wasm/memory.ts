@@ -61,7 +61,8 @@ export class Memory {
    */
   alloc(bytes: number): number {
     const size = Math.max(Math.ceil(bytes / ALIGNMENT), 1) * ALIGNMENT;
-    const index = this.fit(size) ?? this.grow(size);
+    let index = this.free_.findIndex((span) => span.size >= size);
+    if (index < 0) index = this.grow(size);
     const span = this.free_[index];
     const { start } = span;
     span.start += size;
@@ -101,15 +102,6 @@ export class Memory {
   /** Typed as unshared for what wants such views and reads from both kinds; a few functions of the platforms refuse shared ones. */
   private get buffer(): ArrayBuffer {
     return this.memory.buffer as ArrayBuffer;
-  }
-
-  /** The smallest free span that holds so many bytes. */
-  private fit(size: number): number | undefined {
-    let best: number | undefined;
-    for (const [index, span] of this.free_.entries()) {
-      if (span.size >= size && (best === undefined || span.size < this.free_[best].size)) best = index;
-    }
-    return best;
   }
 
   /** Makes room at the end, where the last span may already lie, and returns that span's index. */

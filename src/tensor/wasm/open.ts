@@ -24,7 +24,9 @@ export const open: Open = async ({ named, dtype = "f16", threads, threading, cho
   try {
     const chosen = await chosenForms(wasmFormsKey(instructions));
     const forms = await chooseForms(dtype, chosen, { kernels, memory, pool });
-    const backend = new WasmBackend(pool, memory, kernels, forms);
+    // Where activations are bytes, keys and values may be.
+    const integers = forms[dtype].endsWith("-i8");
+    const backend = new WasmBackend(pool, memory, kernels, forms, integers);
     return { backend, adapter: describe(instructions, pool.threads), close: () => backend.dispose() };
   } catch (error) {
     pool.dispose();

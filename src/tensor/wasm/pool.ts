@@ -29,8 +29,6 @@ export interface PoolOptions {
   readonly runtime: Threads;
   /** By default the cores, at most 16. With 1, or where there can be no others, the caller's own thread does everything. */
   readonly threads?: number;
-  /** Called once when a thread has died or a kernel has failed; every run rejects from then on. */
-  readonly onLost?: (error: SiglipError) => void;
 }
 
 interface Job {
@@ -49,24 +47,22 @@ export const MOST_THREADS = 16;
 export class Pool {
   private readonly memory: Memory;
   private readonly crew: Crew;
-  private readonly onLost: ((error: SiglipError) => void) | undefined;
   private readonly jobs: Job[] = [];
   private running: Job | undefined;
   private scratch = { pointer: 0, bytes: 0 };
   private closed: SiglipError | undefined;
   private kernels = 0;
 
-  private constructor(memory: Memory, crew: Crew, onLost?: (error: SiglipError) => void) {
+  private constructor(memory: Memory, crew: Crew) {
     this.memory = memory;
     this.crew = crew;
-    this.onLost = onLost;
   }
 
   /**
    * Starts the threads; where they cannot be had, the pool has one, the caller's own, and `alone` says why. Rejects with a SiglipError
    * where `threads` is no number of threads.
    */
-  static async open({ memory, runtime, threads, onLost }: PoolOptions): Promise<Pool> {
+  static async open({ memory, runtime, threads }: PoolOptions): Promise<Pool> {
     const wanted = threads ?? Math.min(Math.max(runtime.cores, 1), MOST_THREADS);
     if (!(Number.isInteger(wanted) && wanted >= 1 && wanted <= MOST_THREADS)) {
       const advice = "leave it out for the machine's cores";
@@ -79,7 +75,7 @@ export class Pool {
         : await Crowd.open(memory, runtime, wanted, (why) => pool?.lose(why)).catch(
             (error: Error) => new Alone(memory, error.message),
           );
-    pool = new Pool(memory, crew, onLost);
+    pool = new Pool(memory, crew);
     return pool;
   }
 
@@ -119,10 +115,6 @@ export class Pool {
    */
   prepare(steps: readonly Step[], scratch = 0): Prepared {
     const some = steps.filter(({ chunks }) => chunks > 0);
-    const strange = some.find(({ kernel }) => !(kernel >= 0 && kernel < this.kernels));
-    if (strange) {
-      throw mismatch("bad-input", "step", `a kernel below ${this.kernels}`, String(strange.kernel), "load it first");
-    }
     const pointer = this.memory.alloc(4 * STEP_WORDS * some.length);
     const words = this.memory.intsAt(pointer, STEP_WORDS * some.length);
     for (const [i, { kernel, params, chunks }] of some.entries()) words.set([kernel, params, chunks], STEP_WORDS * i);
@@ -168,10 +160,6 @@ export class Pool {
     this.close(mismatch("disposed", "wasm", "a backend in use", "one that was disposed", "load the model again"));
   }
 
-  [Symbol.dispose](): void {
-    this.dispose();
-  }
-
   /** Starts the next job, when none runs. */
   private async turn(): Promise<void> {
     if (this.running || this.jobs.length === 0) return;
@@ -204,9 +192,7 @@ export class Pool {
 
   private lose(why: string): void {
     if (this.closed) return;
-    const error = mismatch("device-lost", "wasm", "threads that run", why, "call again");
-    this.close(error);
-    this.onLost?.(error);
+    this.close(mismatch("device-lost", "wasm", "threads that run", why, "call again"));
   }
 
   private close(error: SiglipError): void {

@@ -21,6 +21,8 @@ export interface StoredWeight {
 /** Where operations find what they work on. */
 export interface Site {
   readonly instructions: Instructions;
+  /** Whether attention multiplies integers, where its shapes allow it. */
+  readonly integers: boolean;
   /** The address of a value. */
   readonly value: (id: number) => number;
   readonly weight: (weight: Weight) => StoredWeight;
@@ -86,7 +88,22 @@ export function stepsOf(program: Program, operation: Operation, site: Site): Ste
         single: index === 0 && shared,
       }));
       const lengths = operation.lengths === undefined ? undefined : site.value(operation.lengths);
-      return [attentionStep({ q, k, v, batch, queries, keys, heads: operation.heads, head, lengths, y, yStride })];
+      return [
+        attentionStep({
+          q,
+          k,
+          v,
+          batch,
+          queries,
+          keys,
+          heads: operation.heads,
+          head,
+          integers: site.integers,
+          lengths,
+          y,
+          yStride,
+        }),
+      ];
     }
     case "rows": {
       const { x, rows } = operation;

@@ -66,7 +66,7 @@ it("holds what the loops of integers hold in registers", () => {
   }
   const bytes = { loads: 2 + 6, stores: 0, vectors: 12 + 3, pointers: 6 + 2 };
   const dot = "i32x4.relaxed_dot_i8x16_i7x16_add_s";
-  for (const name of ["linear-q8-i8x2", "linear-q8-i8", "linear-q4-i8"] as const) {
+  for (const name of ["linear-q8-i8x2", "linear-q8-i8", "linear-q4-i8", "attention-integers"] as const) {
     expect(hottest(text(name, RELAXED), dot)).toEqual({ [dot]: 12, ...bytes });
   }
 });

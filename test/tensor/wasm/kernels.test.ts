@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { i32, Module, v128 } from "../../../kernels/wasm/assembler.ts";
-import { attentionStep, kernelModule, kernelNames, layerNormStep, rowsStep } from "../../../kernels/wasm/index.ts";
+import { kernelModule, kernelNames, layerNormStep, rowsStep } from "../../../kernels/wasm/index.ts";
 import { exp2, gelu, maddOf } from "../../../kernels/wasm/math.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
 import * as shape from "../../../src/tensor/shape.ts";
@@ -22,20 +22,6 @@ const NORM = [
   [9, 144, 70000, 0],
   [9, 144, 1e-4, 0],
 ] as const;
-
-/** Batch, queries, keys, heads, features of a head, scale. */
-const ATTENTION: [number, number, number, number, number, number?][] = [
-  [1, 1, 1, 1, 1],
-  [2, 64, 64, 2, 72],
-  [1, 65, 65, 1, 64],
-  [2, 33, 33, 2, 96],
-  [2, 19, 19, 3, 7],
-  [1, 5, 5, 1, 300],
-  [1, 730, 730, 1, 8],
-  [3, 1, 1024, 2, 72],
-  [2, 2, 65, 2, 64],
-  [1, 33, 33, 2, 16, 50],
-];
 
 it("pads as backends do", () => {
   expect([1, 31, 32, 33].map(padded)).toEqual([1, 31, 32, 33].map(shape.padded));
@@ -102,107 +88,6 @@ for (const engine of ENGINES) {
         const expected = reference.layerNorm(x, weight, bias, 1e-6);
         expect(errorOf(m.getRows(y, rows, width, stride), expected)).toBeLessThan(BOUND);
       });
-    }
-
-    for (const [batch, queries, keys, heads, head, scale = 1] of ATTENTION) {
-      it(`attention ${batch} x ${heads} heads of ${head}, ${queries} queries, ${keys} keys, times ${scale}`, () => {
-        const { actual, expected } = attention({ batch, queries, keys, heads, head, scale });
-        expect(errorOf(actual, expected)).toBeLessThan(BOUND);
-      });
-    }
-
-    it("attention to scores beyond 1e5", () => {
-      const { actual, expected } = attention({
-        batch: 1,
-        queries: 33,
-        keys: 33,
-        heads: 2,
-        head: 16,
-        scale: 300,
-        whole: true,
-      });
-      expect(errorOf(actual, expected)).toBeLessThan(BOUND);
-    });
-
-    it("attention leaves out what lies beyond an item's length", () => {
-      const shape = { batch: 3, queries: 20, keys: 20, heads: 2, head: 12, scale: 1 };
-      const { actual, expected } = attention({ ...shape, lengths: [20, 1, 13] });
-      expect(errorOf(actual, expected)).toBeLessThan(BOUND);
-    });
-
-    function attention(shape: {
-      batch: number;
-      queries: number;
-      keys: number;
-      heads: number;
-      head: number;
-      scale: number;
-      whole?: boolean;
-      lengths?: number[];
-    }) {
-      const { batch, queries, keys, heads, head, scale, whole, lengths } = shape;
-      const m = new Machine(engine);
-      const width = heads * head;
-      const self = queries === keys;
-      const numbers = (count: number, seed: number) => {
-        const values = random(count, seed, scale);
-        return whole ? values.map(Math.round) : values;
-      };
-      const parts = self ? 3 : 2;
-      const kv = numbers(batch * keys * width * parts, 9);
-      const q = self ? kv : numbers(queries * width, 8);
-      const stride = padded(parts * width);
-      const visible = kv.slice();
-      for (const [item, length] of (lengths ?? []).entries()) {
-        visible.fill(Number.NaN, (item * keys + length) * parts * width, (item + 1) * keys * parts * width);
-      }
-      const kvAt = m.putRows(visible, parts * width, stride);
-      const qAt = self ? kvAt : m.putRows(q, width, padded(width));
-      const y = m.allocate(4 * batch * queries * padded(width));
-      const step = attentionStep({
-        q: { address: qAt, stride: self ? stride : padded(width), offset: 0, single: !self },
-        k: { address: kvAt, stride, offset: (parts - 2) * width },
-        v: { address: kvAt, stride, offset: (parts - 1) * width },
-        ...{ batch, queries, keys, heads, head, y },
-        yStride: padded(width),
-        lengths: lengths && m.put(Float32Array.from(lengths)),
-      });
-      m.run(step);
-      const view = (data: Float32Array, tokens: number, part: number, of: number) => ({
-        data,
-        tokens,
-        stride: of * width,
-        offset: part * width,
-      });
-      if (!lengths) {
-        const expected = reference.attention(
-          view(q, queries, 0, self ? 3 : 1),
-          view(kv, keys, parts - 2, parts),
-          view(kv, keys, parts - 1, parts),
-          width,
-          heads,
-        );
-        return { actual: m.getRows(y, batch * queries, width, padded(width)), expected };
-      }
-      // Item by item, with as many keys as it has; queries beyond its length are nobody's concern.
-      const actual: number[] = [];
-      const expected: number[] = [];
-      for (const [item, length] of lengths.entries()) {
-        const of = (data: Float32Array) =>
-          data.slice(item * keys * parts * width, (item * keys + length) * parts * width);
-        const all = of(kv);
-        expected.push(
-          ...reference.attention(
-            view(all, length, 0, 3),
-            view(all, length, 1, 3),
-            view(all, length, 2, 3),
-            width,
-            heads,
-          ),
-        );
-        actual.push(...m.getRows(y + 4 * item * queries * padded(width), length, width, padded(width)));
-      }
-      return { actual: Float32Array.from(actual), expected: Float64Array.from(expected) };
     }
 
     it("rows that are picked", () => {

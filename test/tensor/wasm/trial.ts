@@ -28,7 +28,7 @@ export interface Trial {
 }
 
 /** The codes that a pool and its run give when a thread ends while it works, and the same while it rests. */
-export const DEATHS = ["device-lost", "device-lost", "device-lost", "device-lost"];
+export const DEATHS = ["lost", "device-lost", "lost", "device-lost"];
 
 export async function trial(runtime: Threads, threads: number, toys: ToyModules): Promise<Trial> {
   const shared = typeof runtime.ways !== "string";
@@ -94,7 +94,7 @@ export async function trial(runtime: Threads, threads: number, toys: ToyModules)
   return { threads: pool.threads, alone: pool.alone, sum, again, abort, gap, codes, deaths, latency };
 }
 
-/** Ends a thread behind a pool's back: the codes that the pool tells, and that its run rejects with. */
+/** Ends a thread behind a pool's back: whether the pool is lost then, and the code that its run rejects with. */
 async function death(runtime: Threads, toys: ToyModules, atWork: boolean): Promise<string[]> {
   let end: (() => void) | undefined;
   const mortal = (spawn: Spawn): Spawn => {
@@ -105,12 +105,8 @@ async function death(runtime: Threads, toys: ToyModules, atWork: boolean): Promi
     };
   };
   const memory = new Memory({ shared: true });
-  let tell: (code: string) => void;
-  const told = new Promise<string>((resolve) => {
-    tell = resolve;
-  });
   const ways = (runtime.ways as readonly Spawn[]).map(mortal);
-  const pool = await Pool.open({ memory, runtime: { ...runtime, ways }, threads: 2, onLost: ({ code }) => tell(code) });
+  const pool = await Pool.open({ memory, runtime: { ...runtime, ways }, threads: 2 });
   const kernel = await pool.load(new Uint8Array(toys.spin.true));
   const params = memory.alloc(4);
   memory.intsAt(params, 1)[0] = 500_000;
@@ -123,5 +119,6 @@ async function death(runtime: Threads, toys: ToyModules, atWork: boolean): Promi
   if (!atWork) await run(2);
   await new Promise((resolve) => setTimeout(resolve, 20));
   end!();
-  return [await told, await (running ?? run(1))];
+  while (!pool.lost) await new Promise((resolve) => setTimeout(resolve, 5));
+  return ["lost", await (running ?? run(1))];
 }
