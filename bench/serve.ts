@@ -15,6 +15,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import autocannon from "autocannon";
+import { buildSync } from "esbuild";
 import { environment, type Result, writeResult } from "./lib/results.ts";
 import { digits, duration, percent, table } from "./lib/statistics.ts";
 import type { Alone, Ready, Used } from "./serve/child.ts";
@@ -63,9 +64,14 @@ const { values: options } = parseArgs({
 const seconds = Number(options.seconds);
 const kinds = options.kind.split(",") as Kind[];
 
-const script = fileURLToPath(new URL("serve/child.ts", import.meta.url));
+// Bundled, since tsx names every function anew whenever one is made, which would cost a tenth of a text.
+const script = fileURLToPath(new URL("../dist/test/serve-child.js", import.meta.url));
+buildSync({
+  ...{ entryPoints: [fileURLToPath(new URL("serve/child.ts", import.meta.url))], outfile: script },
+  ...{ bundle: true, platform: "node", target: "node20", format: "esm", packages: "external", logLevel: "error" },
+});
 const { model, backend, dtype, threads } = options;
-const child = spawn(process.execPath, [...process.execArgv, script, model, backend, dtype, threads, options.seconds], {
+const child = spawn(process.execPath, [script, model, backend, dtype, threads, options.seconds], {
   stdio: ["pipe", "pipe", "inherit"],
 });
 const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();

@@ -45,7 +45,12 @@ export class FullError extends Error {
 }
 
 /** One call of `add`. */
-interface Call<Result> {
+interface Call<Item, Result> {
+  readonly items: readonly Item[];
+  /** Of these so many are in batches, or have been. */
+  begun: number;
+  /** When it was made, by performance.now(). */
+  readonly since: number;
   readonly results: Result[];
   left: number;
   /** False once it is settled: nobody waits for its items any more. */
@@ -56,9 +61,7 @@ interface Call<Result> {
 interface Entry<Item, Result> {
   readonly item: Item;
   readonly index: number;
-  readonly call: Call<Result>;
-  /** When it was added, by performance.now(). */
-  readonly since: number;
+  readonly call: Call<Item, Result>;
 }
 
 interface Running<Item, Result> {
@@ -67,12 +70,14 @@ interface Running<Item, Result> {
 }
 
 /**
- * Puts the items of many calls into common batches, first come, first served. A batch begins as soon as it is full or its
- * first item has waited `maxWait`, once there is a place to run.
+ * Puts the items of many calls into common batches: of each call one in turn, so that a long one keeps nobody waiting. A
+ * batch begins as soon as it is full or an item has waited `maxWait`, once there is a place to run.
  */
 export class Batcher<Item, Result> {
   private readonly options: BatcherOptions<Item, Result>;
-  private queue: Entry<Item, Result>[] = [];
+  /** Calls of which items wait, the one whose turn is next first. */
+  private queue: Call<Item, Result>[] = [];
+  private length = 0;
   private readonly running = new Set<Running<Item, Result>>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   /** Milliseconds an item takes, by the recent batches. */
@@ -84,7 +89,7 @@ export class Batcher<Item, Result> {
 
   /** Items that wait. */
   get waiting(): number {
-    return this.queue.length;
+    return this.length;
   }
 
   /**
@@ -97,7 +102,10 @@ export class Batcher<Item, Result> {
       signal?.throwIfAborted();
       this.checkRoom(items.length);
       const onAbort = () => call.end(signal!.reason);
-      const call: Call<Result> = {
+      const call: Call<Item, Result> = {
+        items,
+        begun: 0,
+        since: performance.now(),
         results: new Array(items.length),
         left: items.length,
         open: true,
@@ -112,15 +120,15 @@ export class Batcher<Item, Result> {
       };
       if (call.left === 0) return call.end();
       signal?.addEventListener("abort", onAbort);
-      const since = performance.now();
-      for (const [index, item] of items.entries()) this.queue.push({ item, index, call, since });
+      this.queue.push(call);
+      this.length += items.length;
       this.schedule();
     });
   }
 
   private checkRoom(count: number): void {
     const { maxQueue } = this.options;
-    const { length } = this.queue;
+    const { length } = this;
     if (length + count <= maxQueue) return;
     const wait = Math.min(60, Math.max(1, Math.ceil((length * this.pace) / 1000)));
     const found = `${length} and ${count} more`;
@@ -128,8 +136,11 @@ export class Batcher<Item, Result> {
     throw new FullError(mismatch("bad-input", "queue", `at most ${maxQueue} waiting`, found, advice).message, wait);
   }
 
-  private forget(call: Call<Result>): void {
-    this.queue = this.queue.filter((entry) => entry.call !== call);
+  private forget(call: Call<Item, Result>): void {
+    if (call.begun < call.items.length) {
+      this.queue = this.queue.filter((one) => one !== call);
+      this.length -= call.items.length - call.begun;
+    }
     for (const { entries, abort } of this.running) {
       if (!entries.some((entry) => entry.call.open)) abort.abort();
     }
@@ -139,14 +150,29 @@ export class Batcher<Item, Result> {
   private schedule(): void {
     const { batch, maxWait, atOnce } = this.options;
     clearTimeout(this.timer);
-    while (this.queue.length > 0 && this.running.size < atOnce) {
-      const left = this.queue[0].since + maxWait - performance.now();
-      if (this.queue.length < batch && left > 0) {
-        this.timer = setTimeout(() => this.schedule(), Math.ceil(left));
-        return;
+    while (this.length > 0 && this.running.size < atOnce) {
+      if (this.length < batch) {
+        const left = Math.min(...this.queue.map(({ since }) => since)) + maxWait - performance.now();
+        if (left > 0) {
+          this.timer = setTimeout(() => this.schedule(), Math.ceil(left));
+          return;
+        }
       }
-      this.start(this.queue.splice(0, batch));
+      this.start(this.take());
     }
+  }
+
+  /** The next batch's items. */
+  private take(): Entry<Item, Result>[] {
+    const entries: Entry<Item, Result>[] = [];
+    while (entries.length < this.options.batch && this.queue.length > 0) {
+      const call = this.queue.shift()!;
+      const index = call.begun++;
+      entries.push({ item: call.items[index], index, call });
+      if (call.begun < call.items.length) this.queue.push(call);
+    }
+    this.length -= entries.length;
+    return entries;
   }
 
   private async start(entries: readonly Entry<Item, Result>[]): Promise<void> {

@@ -58,15 +58,10 @@ async function readPieces(
 }
 
 /** Settles as the promise does, or rejects with a Refusal (408) after some milliseconds. */
-async function within<R>(promise: Promise<R>, milliseconds: number): Promise<R> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
+function within<R>(promise: Promise<R>, milliseconds: number): Promise<R> {
+  return new Promise((resolve, reject) => {
     const onLate = () => reject(bad("body", "all of it in time", "a slow one", "send it faster, or in parts", 408));
-    timer = setTimeout(onLate, Math.max(0, milliseconds));
+    const timer = setTimeout(onLate, Math.max(0, milliseconds));
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
-  try {
-    return await Promise.race([promise, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -1,12 +1,10 @@
+import { setImmediate } from "node:timers/promises";
 import type { NodeImage } from "../node/platform.ts";
 import type { Siglip } from "../siglip/siglip.ts";
 import { SiglipError } from "../support/error.ts";
 
 /** What one item may do to a whole batch: a picture too large for what is left of the memory, values that overflow. */
 const CONTAGIOUS: readonly string[] = ["out-of-memory", "bad-checkpoint"];
-
-/** Lets the event loop look after connections: batches that follow each other at once, each short, would leave it no turn. */
-const turn = () => new Promise((resolve) => setTimeout(resolve));
 
 /**
  * Embeds items as one batch, again on a new device where that was lost: for each its embedding [dim] or what is wrong with
@@ -29,7 +27,8 @@ export async function embedBatch(
     return found;
   };
   const isContagious = (error: unknown) => error instanceof SiglipError && CONTAGIOUS.includes(error.code);
-  await turn();
+  // Batches that follow each other at once, each short, would leave connections no turn.
+  await setImmediate();
   try {
     return await run(items);
   } catch (error) {

@@ -135,6 +135,7 @@ export class Engine {
       if (input.kind === "url") places.push([index, input.url]);
       else items[index] = input.kind === "text" ? input.text : input.bytes;
     }
+    if (places.length === 0) return items;
     const queue = places.values();
     const workers = Array.from({ length: Math.min(FETCHES, places.length) });
     await together(workers, signal, async (_, all) => {
@@ -158,7 +159,6 @@ async function together<Part>(
   signal: AbortSignal,
   run: (part: Part, all: AbortSignal) => Promise<void>,
 ): Promise<void> {
-  if (parts.length === 0) return;
   if (parts.length === 1) return run(parts[0], signal);
   const own = new AbortController();
   const relay = () => own.abort(signal.reason);

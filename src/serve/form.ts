@@ -20,10 +20,12 @@ export async function readFields(bytes: Uint8Array, type: string | null): Promis
   throw bad("Content-Type", "application/json, multipart/form-data or a picture's", found, "send one of these", 415);
 }
 
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 function parseJson(bytes: Uint8Array): Fields {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    value = JSON.parse(utf8.decode(bytes));
   } catch {
     throw bad("body", "JSON in UTF-8", "something else", "check how it is written");
   }

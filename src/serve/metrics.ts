@@ -62,6 +62,7 @@ export class Metrics {
 }
 
 function write(labels: Labels): string {
-  const pairs = Object.entries(labels).map(([name, value]) => `${name}=${JSON.stringify(value)}`);
-  return pairs.length > 0 ? `{${pairs.join(",")}}` : "";
+  let pairs = "";
+  for (const name in labels) pairs += `${pairs && ","}${name}=${JSON.stringify(labels[name])}`;
+  return pairs && `{${pairs}}`;
 }

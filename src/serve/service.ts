@@ -61,89 +61,60 @@ export function createService(model: Siglip<NodeImage>, options: ServiceOptions)
   let drained: (() => void) | undefined;
   gauges.watch(engine, () => open);
 
-  const app = new Hono();
-  app.onError((error, c) => answerError(c, error));
-  app.notFound((c) => answerError(c, notHere(c)));
-  if (origin !== undefined) app.use("/v1/*", cors({ origin, allowHeaders: ["Authorization", "Content-Type"] }));
-  app.use("/v1/*", async (c, next) => {
+  const isRight = key === undefined ? undefined : keyChecker(key);
+
+  /** Throws a Refusal where nothing is done for anybody any more, or not for who asks. */
+  function admit(c: Context): void {
+    if (drained) {
+      gauges.rejected({ reason: "draining" });
+      throw new Refusal(503, "The service is shutting down.", { code: "shutting_down", retryAfter: 5 });
+    }
+    if (!isRight || isRight(c.req.header("Authorization"))) return;
+    const message = "Authorization: wanted Bearer and the service's key, found another or none; send that one.";
+    throw new Refusal(401, message, { code: "invalid_api_key" });
+  }
+
+  /** Answers what stands under /v1/, and counts it. */
+  async function answer(c: Context, route: string, run: () => Response | Promise<Response>): Promise<Response> {
     const start = performance.now();
     open++;
+    let response: Response;
     try {
-      await next();
-    } finally {
-      open--;
-      if (open === 0) drained?.();
-      const route = ROUTES.includes(c.req.path) ? c.req.path : "other";
-      gauges.requests({ route, status: `${c.res.status}` });
-      gauges.latency((performance.now() - start) / 1000, { route });
-      if (c.res.status === 429) gauges.rejected({ reason: "queue" });
-      if (c.res.status === GONE) gauges.cancelled();
+      admit(c);
+      response = await run();
+    } catch (error) {
+      response = answerError(c, error);
     }
-  });
-  app.use("/v1/*", async (_, next) => {
-    if (!drained) return next();
-    gauges.rejected({ reason: "draining" });
-    throw new Refusal(503, "The service is shutting down.", { code: "shutting_down", retryAfter: 5 });
-  });
-  if (key !== undefined) {
-    const isRight = keyChecker(key);
-    app.use("/v1/*", async (c, next) => {
-      if (isRight(c.req.header("Authorization"))) return next();
-      const message = "Authorization: wanted Bearer and the service's key, found another or none; send that one.";
-      throw new Refusal(401, message, { code: "invalid_api_key" });
+    open--;
+    if (open === 0) drained?.();
+    const { status } = response;
+    gauges.requests({ route, status: `${status}` });
+    gauges.latency((performance.now() - start) / 1000, { route });
+    if (status === 429) gauges.rejected({ reason: "queue" });
+    if (status === GONE) gauges.cancelled();
+    return response;
+  }
+
+  /** Answers with what a request asks for, which may hold memory until then. */
+  function answerFields(
+    c: Context,
+    route: string,
+    run: (fields: Fields, signal: AbortSignal, share: Share) => Promise<unknown>,
+  ): Promise<Response> {
+    return answer(c, route, async () => {
+      const { signal } = c.req.raw;
+      const share = room.share();
+      try {
+        const bytes = await readBody(c.req.raw, options, share);
+        const fields = await readFields(bytes, c.req.header("Content-Type") ?? null);
+        return c.json(await run(fields, signal, share));
+      } catch (error) {
+        throw signal.aborted ? new Refusal(GONE, "The client went away.", { code: "gone" }) : error;
+      } finally {
+        share.free();
+      }
     });
   }
-
-  /** Runs what a request asks for, with what it may hold until it is answered. */
-  async function withFields(
-    c: Context,
-    run: (fields: Fields, signal: AbortSignal, share: Share) => Promise<Response>,
-  ): Promise<Response> {
-    const gone = new AbortController();
-    const leave = () => gone.abort(new Refusal(GONE, "The client went away.", { code: "gone" }));
-    const { signal } = c.req.raw;
-    if (signal.aborted) leave();
-    signal.addEventListener("abort", leave);
-    const share = room.share();
-    try {
-      const bytes = await readBody(c.req.raw, options, share);
-      return await run(await readFields(bytes, c.req.header("Content-Type") ?? null), gone.signal, share);
-    } catch (error) {
-      throw gone.signal.aborted ? gone.signal.reason : error;
-    } finally {
-      // Deno aborts it after every answer too.
-      signal.removeEventListener("abort", leave);
-      share.free();
-    }
-  }
-
-  app.post("/v1/embeddings", (c) =>
-    withFields(c, async (fields, signal, share) => {
-      const request = readEmbeddingsRequest(fields, model.dim, name, options);
-      const rows = await engine.embed(request.inputs, signal, share);
-      return c.json(embeddingsAnswer(rows, request, name, model.config));
-    }),
-  );
-  app.post("/v1/classify", (c) =>
-    withFields(c, async (fields, signal, share) => {
-      const { image, labels, templates } = readClassifyRequest(fields, model.config, name, options);
-      const ranked = await engine.classify(image, labels, templates, signal, share);
-      return c.json({ object: "classification", model: name, labels: ranked });
-    }),
-  );
-  app.get("/v1/models", (c) =>
-    c.json({ object: "list", data: [{ id: name, object: "model", created: began, owned_by: "siglip" }] }),
-  );
-  app.get("/health", (c) => {
-    const { backend, dtype } = model.device;
-    return c.json(
-      { status: drained ? "draining" : "ok", model: name, dim: model.dim, backend, dtype },
-      drained ? 503 : 200,
-    );
-  });
-  app.get("/metrics", (c) =>
-    c.text(gauges.text(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" }),
-  );
 
   function answerError(c: Context, error: unknown): Response {
     const param = c.req.path === "/v1/classify" ? "image" : "input";
@@ -158,6 +129,45 @@ export function createService(model: Siglip<NodeImage>, options: ServiceOptions)
     if (status === 413 || status === 408 || drained) headers.set("Connection", "close");
     return new Response(JSON.stringify(body), { status, headers });
   }
+
+  const app = new Hono();
+  app.onError((error, c) => answerError(c, error));
+  app.notFound((c) => {
+    if (!c.req.path.startsWith("/v1/")) return answerError(c, notHere(c));
+    return answer(c, "other", () => {
+      throw notHere(c);
+    });
+  });
+  if (origin !== undefined) app.use("/v1/*", cors({ origin, allowHeaders: ["Authorization", "Content-Type"] }));
+  app.post("/v1/embeddings", (c) =>
+    answerFields(c, "/v1/embeddings", async (fields, signal, share) => {
+      const request = readEmbeddingsRequest(fields, model.dim, name, options);
+      const rows = await engine.embed(request.inputs, signal, share);
+      return embeddingsAnswer(rows, request, name, model.config);
+    }),
+  );
+  app.post("/v1/classify", (c) =>
+    answerFields(c, "/v1/classify", async (fields, signal, share) => {
+      const { image, labels, templates } = readClassifyRequest(fields, model.config, name, options);
+      const ranked = await engine.classify(image, labels, templates, signal, share);
+      return { object: "classification", model: name, labels: ranked };
+    }),
+  );
+  app.get("/v1/models", (c) =>
+    answer(c, "/v1/models", () =>
+      c.json({ object: "list", data: [{ id: name, object: "model", created: began, owned_by: "siglip" }] }),
+    ),
+  );
+  app.get("/health", (c) => {
+    const { backend, dtype } = model.device;
+    return c.json(
+      { status: drained ? "draining" : "ok", model: name, dim: model.dim, backend, dtype },
+      drained ? 503 : 200,
+    );
+  });
+  app.get("/metrics", (c) =>
+    c.text(gauges.text(), 200, { "Content-Type": "text/plain; version=0.0.4; charset=utf-8" }),
+  );
 
   return {
     fetch: (request) => app.fetch(request),
@@ -174,6 +184,3 @@ function notHere({ req: { method, path } }: Context): Refusal {
   const { message } = bad("path", "one of this service's", found, "see siglip serve --help");
   return new Refusal(404, message, { code: "not_found" });
 }
-
-/** Paths that the metrics tell apart. */
-const ROUTES = ["/v1/embeddings", "/v1/classify", "/v1/models"];

@@ -27,6 +27,10 @@ export interface Way<Item, Prepared> {
 /** What may be wrong with one item while the others are sound. */
 const OWN: readonly string[] = ["bad-input", "unsupported", "not-found", "network", "storage"];
 
+/** Gives the event loop a turn; a timer, which waits for a millisecond, where there is nothing quicker. */
+const soon: (callback: (value?: unknown) => void) => void =
+  (globalThis as { setImmediate?: typeof soon }).setImmediate ?? setTimeout;
+
 /** Whether an error is one item's own. */
 export function isOfItem(error: unknown): error is SiglipError {
   return error instanceof SiglipError && OWN.includes(error.code);
@@ -98,7 +102,7 @@ export async function* stream<Item, Prepared>(
       const found = await begun.shift();
       if (!found) return;
       // Batches that follow each other at once, each short, would leave the event loop no turn.
-      await new Promise((resolve) => setTimeout(resolve));
+      await new Promise((resolve) => soon(resolve));
       yield found;
     }
   } finally {
