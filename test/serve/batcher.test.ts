@@ -73,6 +73,32 @@ describe("a batcher", () => {
     expect((await Promise.all(calls)).flat()).toEqual([..."ABCDEF"]);
   });
 
+  it("takes one item of each call in turn, so that a long one keeps nobody waiting", async () => {
+    const one = batcher({ maxQueue: 100 });
+    const ended: string[] = [];
+    const add = (name: string, items: string) =>
+      one.add([...items]).then((results) => ended.push(`${name}: ${results.join("")}`));
+    const calls = [
+      add("long", "abcdefghijklm"),
+      add("also long", "123456789"),
+      add("short", "xyz"),
+      add("single", "!"),
+    ];
+    // It goes away: its turn is nobody's.
+    const gone = new AbortController();
+    const leaving = one.add([..."-----"], gone.signal).catch(() => ended.push("gone"));
+    for (let batch = 0; begun.length > batch; batch++) {
+      begun[batch].end();
+      if (batch === 1) gone.abort();
+      await pass(5);
+    }
+    await Promise.all([...calls, leaving]);
+    // The first batch began before the others came.
+    expect(sizes()).toEqual(["abcd", "e1x!", "f2yg", "3zh4", "i5j6", "k7l8", "m9"]);
+    expect(ended).toEqual(["gone", "single: !", "short: XYZ", "long: ABCDEFGHIJKLM", "also long: 123456789"]);
+    expect(one.waiting).toBe(0);
+  });
+
   it("refuses what the queue has no room for, and says when to come back", async () => {
     const one = batcher();
     const taken = one.add([..."abcd"]);
