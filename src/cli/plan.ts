@@ -4,7 +4,7 @@ import { mkdir } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { writePlan } from "../bulk/plan.ts";
-import { ShardQueue, type ShardTask } from "../bulk/queue/shard-queue.ts";
+import { type Added, ShardQueue, type ShardTask } from "../bulk/queue/shard-queue.ts";
 import { openSources } from "../bulk/sources/open.ts";
 import { checkWritable } from "../node/file.ts";
 import { ENDINGS, formatOf } from "../node/formats/formats.ts";
@@ -57,9 +57,10 @@ export function addPlan(program: Command, signal: AbortSignal): void {
       `
 Each machine then reads its own lines of the manifest and lists nothing:
   siglip embed manifest.jsonl --shard 3 --out part-3.safetensors
-and siglip merge joins the parts. Shards are numbered from 0. Paths are taken from the
+and siglip merge joins the parts. Given again, --queue adds what is not in the queue
+and what was done but whose file is gone since. Shards are numbered from 0. Paths are taken from the
 folder that a command runs in. A picture that has changed since is refused.
-With --json: { out, shards, perShard, images, texts, queued, seconds }.
+With --json: { out, shards, perShard, images, texts, queued, again, seconds }.
 
 Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000
           siglip plan /data/photos --out /data/photos.jsonl --queue redis://host`,
@@ -110,13 +111,15 @@ async function planInto(
     for (const { message } of problems) tell(message);
   }
   const { shards, images, texts } = planned;
-  const queued = queue && (await enqueue(queue, shards, options));
+  const added = queue && (await enqueue(queue, shards, options));
   const seconds = (performance.now() - began) / 1000;
-  if (json) printJson({ out, shards, perShard, images, texts, queued, seconds });
+  if (json) printJson({ out, shards, perShard, images, texts, queued: added?.fresh, again: added?.again, seconds });
   else {
     const what = `${counted(images, "image")} and ${counted(texts, "text")}`;
-    const added = queued === undefined ? "" : `, ${queued} of them new in the queue`;
-    print(`${plain(out)}: ${counted(shards, "shard")} of up to ${perShard}: ${what}${added}, in ${duration(seconds)}.`);
+    const fresh = added ? `, ${added.fresh} of them new in the queue` : "";
+    const again = added?.again ? `, ${added.again} to be done again since their files are gone` : "";
+    const news = `${what}${fresh}${again}`;
+    print(`${plain(out)}: ${counted(shards, "shard")} of up to ${perShard}: ${news}, in ${duration(seconds)}.`);
   }
   if (count === 0) return;
   const more = count > NAMED ? ` and ${count - NAMED} more` : "";
@@ -129,8 +132,8 @@ async function planInto(
   );
 }
 
-/** Puts the shards into the queue; says how many were not there. A manifest of other contents is another one. */
-async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand): Promise<number> {
+/** Puts the shards into the queue. A manifest of other contents is another one. */
+async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand): Promise<Added> {
   const { model = "demo", vectors = "f32" } = options;
   const manifest = resolve(options.out);
   const files = resolve(options.to ?? manifest.replace(/\.jsonl$/i, "-{}.safetensors"));

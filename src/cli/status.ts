@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type QueueStatus, ShardQueue } from "../bulk/queue/shard-queue.ts";
-import { duration } from "../support/units.ts";
+import { counted, duration } from "../support/units.ts";
 import { aligned } from "./table.ts";
 import { plain, print, printJson } from "./terminal.ts";
 import { addQueueOptions } from "./work.ts";
@@ -25,21 +25,27 @@ export function addStatus(program: Command): void {
       const retried = retry ? await queue.retry() : 0;
       const status = await queue.status();
       if (json) printJson({ ...status, retried });
-      else show(status, retried);
+      else for (const line of statusLines(status, retried)) print(line);
     } finally {
       await queue.close();
     }
   });
 }
 
-function show({ counts, workers, rows, skipped, rate, left, failures }: QueueStatus, retried: number): void {
+/** How a queue does, in words; `retried` shards were put back just now. */
+export function statusLines(status: QueueStatus, retried: number): string[] {
+  const { counts, workers, rows, skipped, rate, left, failures } = status;
   const { waiting, active, done, failed } = counts;
-  if (retried > 0) print(`${retried} tried again`);
-  print(
-    `${done} of ${waiting + active + done + failed} shards done, ${active} in work by ${workers} workers, ${failed} failed`,
-  );
-  const pace = rate === undefined ? "" : `, ${rate.toPrecision(3)} a second`;
+  const all = waiting + active + done + failed;
+  const pace = rate === undefined ? "" : `, ${rate < 100 ? rate.toPrecision(3) : Math.round(rate)} a second`;
   const rest = left === undefined || waiting + active === 0 ? "" : `, ${duration(left)} left`;
-  print(`${rows} embeddings${skipped > 0 ? `, ${skipped} left out` : ""}${pace}${rest}`);
-  if (failures.length > 0) print(aligned(failures.map(({ shard, reason }) => [plain(shard), plain(reason, 500)])));
+  const table = failures.map(({ shard, tries, reason }) => [
+    ...[plain(shard), tries === 1 ? "1 try" : `${tries} tries`, plain(reason, 500)],
+  ]);
+  return [
+    ...(retried > 0 ? [`${retried} tried again`] : []),
+    `${done} of ${all} shards done, ${active} in work by ${counted(workers, "worker")}, ${failed} failed`,
+    `${rows} embeddings${skipped > 0 ? `, ${skipped} left out` : ""}${pace}${rest}`,
+    ...(failures.length > 0 ? [aligned(table)] : []),
+  ];
 }

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import type { Job, Queue } from "bullmq";
 import type { VectorDType } from "../../search/vectors.ts";
 import { mismatch } from "../../support/error.ts";
 import { type Connection, connect } from "./open.ts";
+import { type DoneShard, type Pace, paceOf } from "./pace.ts";
 
 /** A shard that somebody is to embed: what `siglip embed` is told in words. */
 export interface ShardTask {
@@ -49,28 +51,34 @@ export interface ShardProgress {
 }
 
 /** How a queue does. */
-export interface QueueStatus {
+export interface QueueStatus extends Pace {
   readonly counts: Readonly<Record<"waiting" | "active" | "done" | "failed", number>>;
   readonly workers: number;
   /** Of shards that are done, and of those in work as far as they are. */
   readonly rows: number;
   /** Pictures and texts left out of those. */
   readonly skipped: number;
-  /** Rows a second over the last minutes; undefined while no shard was done in them. */
-  readonly rate?: number;
-  /** Seconds until the rest is done at that rate. */
-  readonly left?: number;
-  /** Shards that failed as often as they may, and why. */
-  readonly failures: readonly { readonly shard: string; readonly out: string; readonly reason: string }[];
+  /** Shards that failed as often as they may: how often, and why at last. */
+  readonly failures: readonly {
+    readonly shard: string;
+    readonly out: string;
+    readonly tries: number;
+    readonly reason: string;
+  }[];
+}
+
+/** What became of shards that were added. */
+export interface Added {
+  /** That were not there before. */
+  readonly fresh: number;
+  /** That were done, and are to be done again since their file is gone. */
+  readonly again: number;
 }
 
 /** How often a shard is tried that fails. */
 const ATTEMPTS = 3;
 
-/** Over how long a rate is measured, in milliseconds. */
-const WINDOW = 600_000;
-
-/** Most failures that are listed, and shards looked through for a rate. */
+/** Most failures that are listed, and jobs that are sent or read at a time. */
 const MOST = 1000;
 
 /** Shards in a Redis, each of which some worker does. */
@@ -89,8 +97,9 @@ export class ShardQueue {
     return new ShardQueue(await connect(url), name);
   }
 
-  /** Adds shards; one whose file is already asked for is not added again. Says how many are new. */
-  async add(tasks: readonly ShardTask[]): Promise<number> {
+  /** Adds shards. One whose file is already asked for is not added again, unless it is done and that file is gone. */
+  async add(tasks: readonly ShardTask[]): Promise<Added> {
+    const again = await this.forgetLost(new Set(tasks.map(idOf)));
     const before = await this.total();
     const options = { attempts: ATTEMPTS, backoff: { type: "exponential", delay: 1000 } as const };
     for (let from = 0; from < tasks.length; from += MOST) {
@@ -99,7 +108,7 @@ export class ShardQueue {
       });
       await this.queue.addBulk(jobs);
     }
-    return (await this.total()) - before;
+    return { fresh: (await this.total()) - before - again, again };
   }
 
   async status(): Promise<QueueStatus> {
@@ -112,24 +121,19 @@ export class ShardQueue {
     ]);
     let rows = 0;
     let skipped = 0;
-    const since = Date.now() - WINDOW;
-    const recent: Job<ShardTask, ShardDone>[] = [];
-    for (let from = 0; from < completed; from += MOST) {
-      for (const job of await queue.getCompleted(from, from + MOST - 1)) {
-        rows += job?.returnvalue?.rows ?? 0;
-        skipped += job?.returnvalue?.failed ?? 0;
-        if ((job?.finishedOn ?? 0) >= since) recent.push(job);
-      }
+    const done: DoneShard[] = [];
+    for await (const { returnvalue, processedOn, finishedOn = 0 } of this.completed(completed)) {
+      rows += returnvalue.rows;
+      skipped += returnvalue.failed;
+      done.push({ rows: returnvalue.rows, began: processedOn ?? finishedOn, ended: finishedOn });
     }
     const inWork = working.reduce((sum, job) => sum + ((job?.progress as ShardProgress)?.done || 0), 0);
     const counts = { waiting: waiting + prioritized + delayed, active, done: completed, failed };
     return {
       ...{ counts, workers, rows: rows + inWork, skipped },
-      ...paceOf(recent, inWork, counts.waiting + counts.active),
-      failures: lost.map(({ data, failedReason }) => ({
-        shard: String(data?.shard),
-        out: String(data?.out),
-        reason: failedReason,
+      ...paceOf(done, inWork, counts.waiting + counts.active, Date.now()),
+      failures: lost.map(({ data, attemptsMade, failedReason }) => ({
+        ...{ shard: String(data?.shard), out: String(data?.out), tries: attemptsMade, reason: failedReason },
       })),
     };
   }
@@ -146,6 +150,25 @@ export class ShardQueue {
     this.connection.close();
   }
 
+  /** Jobs that are done, of which there are so many. */
+  private async *completed(count: number): AsyncGenerator<Job<ShardTask, ShardDone>> {
+    for (let from = 0; from < count; from += MOST) {
+      for (const job of await this.queue.getCompleted(from, from + MOST - 1)) {
+        if (typeof job?.returnvalue?.rows === "number") yield job;
+      }
+    }
+  }
+
+  /** Takes those jobs out of the queue that are done although their file is gone; says how many. */
+  private async forgetLost(ids: ReadonlySet<string>): Promise<number> {
+    const lost: Job[] = [];
+    for await (const job of this.completed(await this.queue.getCompletedCount())) {
+      if (ids.has(job.id!) && (await isGone(job.data.out))) lost.push(job);
+    }
+    for (const job of lost) await job.remove();
+    return lost.length;
+  }
+
   private async total(): Promise<number> {
     return Object.values(await this.queue.getJobCounts()).reduce((sum, count) => sum + count, 0);
   }
@@ -156,14 +179,10 @@ function idOf(task: ShardTask): string {
   return createHash("sha256").update(JSON.stringify(task)).digest("hex");
 }
 
-/** The rate of late, and how long the rest takes at it. */
-function paceOf(recent: readonly Job<ShardTask, ShardDone>[], inWork: number, shardsLeft: number) {
-  if (recent.length === 0) return {};
-  const began = Math.min(...recent.map(({ processedOn, finishedOn }) => processedOn ?? finishedOn!));
-  const seconds = Math.max(1, Date.now() - began) / 1000;
-  const rows = recent.reduce((sum, { returnvalue }) => sum + returnvalue.rows, 0);
-  const rate = (rows + inWork) / seconds;
-  // Those in work are as large as others are.
-  const left = rows + inWork === 0 ? undefined : Math.max(0, (shardsLeft * rows) / recent.length - inWork) / rate;
-  return { rate, left };
+/** Whether there is nothing of that name; a disk that does not answer may still have it. */
+function isGone(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => false,
+    ({ code }) => code === "ENOENT" || code === "ENOTDIR",
+  );
 }
