@@ -2,7 +2,7 @@ import { type Command, InvalidArgumentError } from "commander";
 import { Failures } from "../bulk/failures.ts";
 import type { EmbedOutcome } from "../bulk/run.ts";
 import { type AskedShard, parseShard } from "../bulk/shard.ts";
-import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
+import { ENDINGS } from "../node/formats/formats.ts";
 import type { Kind, VectorDType } from "../search/vectors.ts";
 import { SiglipError } from "../support/error.ts";
 import { embedLines } from "./embed-filter.ts";
@@ -12,12 +12,13 @@ import { embedSources } from "./embed-sources.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
+import { parseVectorFile, type VectorFile } from "./vector-file.ts";
 
 interface EmbedOptions extends ModelOptions {
   readonly text?: readonly string[];
   readonly texts?: string;
   /** "-" is the filter. */
-  readonly out: "-" | { readonly path: string; readonly format: Format };
+  readonly out: "-" | VectorFile;
   readonly vectors?: VectorDType;
   readonly shard?: AskedShard;
   readonly overwrite?: boolean;
@@ -82,10 +83,7 @@ Examples: siglip embed photos/ --out photos.safetensors
 }
 
 function parseOut(path: string): EmbedOptions["out"] {
-  if (path === "-") return "-";
-  const format = formatOf(path);
-  if (format) return { path, format };
-  throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
+  return path === "-" ? "-" : parseVectorFile(path);
 }
 
 /** The dtype of embeddings in a file. */

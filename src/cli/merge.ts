@@ -1,18 +1,14 @@
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { type MergePart, mergeVectors } from "../bulk/merge.ts";
-import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
+import { ENDINGS } from "../node/formats/formats.ts";
 import type { Kind } from "../search/vectors.ts";
 import { counted, duration } from "../support/units.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson } from "./terminal.ts";
-
-interface File {
-  readonly path: string;
-  readonly format: Format;
-}
+import { parseFileOrTable, type VectorFile } from "./vector-file.ts";
 
 interface MergeCommand {
-  readonly out: File;
+  readonly out: VectorFile;
   readonly partial?: boolean;
   readonly json?: boolean;
 }
@@ -24,7 +20,7 @@ export function addMerge(program: Command, signal: AbortSignal): void {
     .command("merge")
     .description("Join files of embeddings, such as those of shards, into one of any format.")
     .argument("<part...>", `names that end in ${endings}`, parsePart)
-    .requiredOption("--out <file>", `a name that ends in ${endings}`, parseFile)
+    .requiredOption("--out <file>", `a name that ends in ${endings}`, parseFileOrTable)
     .option("--partial", "although shards are missing")
     .option("--json", "print JSON")
     .addHelpText(
@@ -39,10 +35,10 @@ With --json: { out, parts, dim, images, texts, seconds }.
 
 Example: siglip merge part-*.safetensors --out photos.parquet`,
     )
-    .action((parts: File[], options: MergeCommand) => merge(parts, options, signal));
+    .action((parts: VectorFile[], options: MergeCommand) => merge(parts, options, signal));
 }
 
-async function merge(files: readonly File[], options: MergeCommand, signal: AbortSignal): Promise<void> {
+async function merge(files: readonly VectorFile[], options: MergeCommand, signal: AbortSignal): Promise<void> {
   const { out, partial, json } = options;
   const began = performance.now();
   await out.format.check(out.path);
@@ -67,12 +63,6 @@ async function merge(files: readonly File[], options: MergeCommand, signal: Abor
   }
 }
 
-function parsePart(path: string, before: readonly File[] = []): File[] {
-  return [...before, parseFile(path)];
-}
-
-function parseFile(path: string): File {
-  const format = formatOf(path);
-  if (format) return { path, format };
-  throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(" or ")}.`);
+function parsePart(path: string, before: readonly VectorFile[] = []): VectorFile[] {
+  return [...before, parseFileOrTable(path)];
 }

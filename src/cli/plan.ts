@@ -7,7 +7,6 @@ import { writePlan } from "../bulk/plan.ts";
 import { type Added, ShardQueue, type ShardTask } from "../bulk/queue/shard-queue.ts";
 import { openSources } from "../bulk/sources/open.ts";
 import { checkWritable } from "../node/file.ts";
-import { ENDINGS, formatOf } from "../node/formats/formats.ts";
 import type { VectorDType } from "../search/vectors.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { counted, duration } from "../support/units.ts";
@@ -15,6 +14,7 @@ import { parseVectors } from "./embed.ts";
 import { parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
+import { parseVectorFile } from "./vector-file.ts";
 import { parseQueueName } from "./work.ts";
 
 interface PlanCommand {
@@ -149,8 +149,9 @@ async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand):
 }
 
 function parseTo(files: string): string {
-  if (files.includes("{}") && formatOf(files)) return files;
-  throw new InvalidArgumentError(`Wanted a name with {} in it that ends in ${ENDINGS.join(" or ")}.`);
+  parseVectorFile(files);
+  if (files.includes("{}")) return files;
+  throw new InvalidArgumentError("Wanted a name with {} in it, for a shard's number.");
 }
 
 function parseOut(path: string): string {
