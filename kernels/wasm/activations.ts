@@ -168,9 +168,10 @@ function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">,
   f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / limit)), X_GROUP.i8.scale));
   const sum = f.let(i32x4.const(0));
   for (let i = 0; i < 2; i++) {
-    const codes = f.let(bytesOf(quarter(64 * i).map((at) => rounded(v128.load(x, at), inverse))));
+    const four = quarter(64 * i).map((at) => f.let(rounded(v128.load(x, at), inverse)));
+    const codes = f.let(bytesOf(four));
     if (form === "i8-signed") {
-      f.set(sum, i32x4.add(sum, i32x4.extadd_pairwise_i16x8_s(i16x8.extadd_pairwise_i8x16_s(codes))));
+      for (const each of four) f.set(sum, i32x4.add(sum, each));
       const order = [0, 2, 4, 6, 1, 3, 5, 7, 8, 10, 12, 14, 9, 11, 13, 15];
       f.do(v128.store(to, i8x16.shuffle(codes, codes, order), 16 * i));
     } else {

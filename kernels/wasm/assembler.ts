@@ -132,9 +132,7 @@ export const i32 = {
   ne: integer(0x47),
   lt_u: integer(0x49),
   gt_u: integer(0x4b),
-  le_u: integer(0x4d),
   ge_u: integer(0x4f),
-  eqz: maker<"i32", [a: I32]>("i32", 0x45),
   load: load("i32", 0x28),
   load16_u: load("i32", 0x2f),
   store: store<"i32">([0x36]),
@@ -160,13 +158,11 @@ export const v128 = {
   load: load("v128", SIMD, 0x00),
   load32_splat: load("v128", SIMD, 0x09),
   load16x4_s: load("v128", SIMD, 0x03),
-  load16x4_u: load("v128", SIMD, 0x04),
   store: store<"v128">([SIMD, 0x0b]),
   store64_lane0: store<"v128">([SIMD, 0x5b], 0),
   store32_lane0: store<"v128">([SIMD, 0x5a], 0),
   and: binary(0x4e),
   or: binary(0x50),
-  xor: binary(0x51),
   any_true: maker<"i32", [a: V128]>("i32", SIMD, 0x53),
   /** Bits of a where c's are set, else of b. */
   bitselect: ternary(0x52),
@@ -194,7 +190,6 @@ export const i16x8 = {
   narrow_i32x4_u: binary(0x86),
   extend_low_i8x16_s: unary(0x87),
   extend_high_i8x16_s: unary(0x88),
-  extadd_pairwise_i8x16_s: unary(0x7c),
 };
 
 export const i32x4 = {
@@ -206,10 +201,8 @@ export const i32x4 = {
   extract: extract("i32", 0x1b),
   mul: binary(0xb5),
   max_u: binary(0xb9),
-  gt_u: binary(0x3c),
   ge_u: binary(0x40),
   dot_i16x8_s: binary(0xba),
-  extadd_pairwise_i16x8_s: unary(0x7e),
 };
 
 export const f32x4 = {
@@ -233,7 +226,6 @@ export const f64x2 = {
   abs: unary(0xec),
   ne: binary(0x48),
   lt: binary(0x49),
-  gt: binary(0x4a),
 };
 
 /** a where the condition is not 0, else b; both are computed. */

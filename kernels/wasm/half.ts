@@ -32,7 +32,7 @@ export function toHalf(f: Body, value: Local<"v128">): V128 {
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(magnitude, odd), i32x4.const(0xfff - 0x38000000)), 13);
   // Subnormal halves are multiples of 2^-24: adding 0.5 lines the float's last bit up with that step.
   const subnormal = i32x4.sub(f32x4.add(magnitude, f32x4.const(0.5)), i32x4.const(0x3f000000));
-  const small = i32x4.gt_u(i32x4.const(0x38800000), magnitude);
+  const small = i32x4.ge_u(i32x4.const(0x387fffff), magnitude);
   const large = i32x4.ge_u(magnitude, i32x4.const(0x477ff000));
   const finite = v128.bitselect(subnormal, normal, small);
   return v128.or(sign, v128.bitselect(i32x4.const(0x7c00), finite, large));

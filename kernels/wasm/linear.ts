@@ -106,7 +106,7 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
             const block = () => f.do(multiply(from, xStride, have, codes, xBytes, tile, scales));
             if (single) {
               f.when(
-                i32.le_u(have, int(FEW)),
+                i32.lt_u(have, int(FEW + 1)),
                 () =>
                   f.for(0, have, 1, (r) => {
                     const to = i32.add(tile, i32.mul(r, 4 * PANEL));

@@ -1,7 +1,7 @@
 import { f32x4, i8x16, i32x4, Module, v128 } from "./assembler.ts";
 import type { Instructions } from "./math.ts";
 
-/** What the engine takes; undefined where it has no fixed-width SIMD, without which nothing here runs. */
+/** What the engine takes; undefined where it has no WebAssembly with fixed-width SIMD. */
 export function probe(): Instructions | undefined {
   const store = (value: Parameters<typeof v128.store>[1]) => {
     const m = new Module();
@@ -9,7 +9,7 @@ export function probe(): Instructions | undefined {
     return m.assemble({ shared: false });
   };
   const zero = i32x4.const(0);
-  if (!WebAssembly.validate(store(zero))) return undefined;
+  if (typeof WebAssembly !== "object" || !WebAssembly.validate(store(zero))) return undefined;
   const madd = WebAssembly.validate(store(f32x4.relaxed_madd(zero, zero, zero)));
   // Operands from memory: what a compiler calculates beforehand says nothing about the machine.
   const product = store(i8x16.relaxed_dot_add(v128.load(16), v128.load(32), zero));

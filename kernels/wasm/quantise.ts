@@ -59,7 +59,7 @@ export const addQ8: AddEncode = (m) =>
         const inverse = inverseOf(f, scale.number);
         for (const at of [0, 64]) {
           const bytes = codesOf(f, row, at, inverse, -127, 127);
-          f.do(v128.store(codes, v128.xor(bytes, i32x4.const(0x80808080 | 0)), at / 4));
+          f.do(v128.store(codes, i8x16.sub(bytes, i8x16.splat(128)), at / 4));
         }
         f.bump(row, 4 * GROUP);
         f.bump(codes, GROUP);
@@ -99,7 +99,7 @@ export const addQ4: AddEncode = (m) => {
           f.bump(scales, 2);
         };
         write(0);
-        f.when(i32.eqz(single), () => write(1));
+        f.when(i32.eq(single, 0), () => write(1));
       },
       () => i32.ne(row, end),
     );
@@ -120,7 +120,7 @@ function addBestScales(f: Body, a: Local<"i32">, b: Local<"i32">, pairs: Local<"
       for (const [i, two] of [both, i32x4.shuffle(both, both, [2, 3, 2, 3])].entries()) {
         const value = f.let(f64x2.promote_low_f32x4(two));
         f.do(v128.store(at, value, 32 * half + 16 * i));
-        f.set(top, v128.bitselect(value, top, f64x2.gt(f64x2.abs(value), f64x2.abs(top))));
+        f.set(top, v128.bitselect(value, top, f64x2.lt(f64x2.abs(top), f64x2.abs(value))));
       }
     }
     f.bump(a, 16);

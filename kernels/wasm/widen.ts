@@ -30,7 +30,7 @@ export function addWiden(m: Module): Call {
     };
     f.when(i32.eq(kind, 0), () => run(4, v128.load));
     f.when(i32.eq(kind, 1), () => run(2, (address) => wideHalf(f, v128.load16x4_s(address))));
-    f.when(i32.eq(kind, 2), () => run(2, (address) => i32x4.shl(v128.load16x4_u(address), 16)));
+    f.when(i32.eq(kind, 2), () => run(2, (address) => i32x4.shl(v128.load16x4_s(address), 16)));
     f.when(v128.any_true(i32x4.ge_u(greatest, i32x4.const(0x7f800000))), () => f.do(i32.store(flag, 1)));
   });
 }

@@ -42,7 +42,8 @@ export async function chooseForms(
   const first = (one: WeightDType) => candidates(one, kernels.instructions)[0];
   // A patch embedding is never stored in less than half precision.
   const wanted: readonly WeightDType[] = dtype === "f32" ? [] : dtype === "f16" ? ["f16"] : ["f16", dtype];
-  const forms = { f32: first("f32"), f16: first("f16"), q8: first("q8"), i8: first("i8"), q4: first("q4") };
+  const dtypes = Object.keys(CANDIDATES) as WeightDType[];
+  const forms = Object.fromEntries(dtypes.map((one) => [one, first(one)])) as Record<WeightDType, WeightForm>;
   for (const one of wanted) {
     const some = candidates(one, kernels.instructions);
     const kept = some.find((form) => form === chosen.get(one));
@@ -72,9 +73,7 @@ async function time(form: WeightForm, kernels: Kernels, memory: Memory, pool: Po
     temporaryBytes(form, ROWS, DEPTH),
   ].map((bytes) => memory.alloc(bytes));
   const [x, weight, bias, y, temporary] = blocks;
-  memory.floatsAt(x, ROWS * padded(DEPTH)).forEach((_, i, values) => {
-    values[i] = ((i * 31) % 17) / 8 - 1;
-  });
+  memory.floatsAt(x, ROWS * padded(DEPTH)).fill(1);
   // Ones in two bytes: any codes and scales will do that are numbers.
   memory.bytesAt(weight, weightBytes(form, OUT, DEPTH)).fill(FORMS[form][0] === "f32" ? 0 : 0x11);
   memory.floatsAt(bias, padded(OUT)).fill(0);

@@ -12,7 +12,7 @@ export { Packer } from "./packer.ts";
 
 /** Opens the backend where the engine has SIMD. */
 export const open: Open = async ({ named, dtype = "f16", threads, threading, chosenForms }) => {
-  const instructions = typeof WebAssembly === "object" ? probe() : undefined;
+  const instructions = probe();
   if (!instructions) {
     if (!named) return undefined;
     throw mismatch("no-device", "backend", "WebAssembly with SIMD", "none", `load with backend "cpu"`);

@@ -25,7 +25,7 @@ export class Packer {
 
   /** Starts its threads; undefined where the engine has no SIMD. Rejects where there is no memory. */
   static async open(threading: () => Threads | Promise<Threads>): Promise<Packer | undefined> {
-    const instructions = typeof WebAssembly === "object" ? probe() : undefined;
+    const instructions = probe();
     if (!instructions) return undefined;
     const runtime = await threading();
     const memory = new Memory({ shared: typeof runtime.ways !== "string", most: MOST });

@@ -1,5 +1,5 @@
 import { concatenate, toFloat32 } from "../../support/numbers.ts";
-import type { PackedChunk, RowChunk } from "../packing.ts";
+import type { RowChunk } from "../packing.ts";
 
 /** Rows of a matrix that kernels keep together. */
 export const PANEL = 8;
@@ -20,24 +20,19 @@ export async function* inPanels(chunks: AsyncIterable<RowChunk>, width: number):
     }
     const whole = chunk.rows - ((chunk.rows - first) % PANEL);
     if (whole > first) yield part(chunk, first, whole);
-    rest = whole < chunk.rows ? copied(part(chunk, whole, chunk.rows)) : undefined;
+    rest = whole < chunk.rows ? part(chunk, whole, chunk.rows, "slice") : undefined;
   }
   if (rest) yield rest;
 }
 
-function part(chunk: RowChunk, from: number, to: number): RowChunk {
-  if (from === 0 && to === chunk.rows) return chunk;
+/** Some rows of a chunk: a view, or a copy. */
+function part(chunk: RowChunk, from: number, to: number, how: "subarray" | "slice" = "subarray"): RowChunk {
   const cut = (bytes: Uint8Array) => {
     const each = bytes.length / chunk.rows;
-    return bytes.subarray(from * each, to * each);
+    return bytes[how](from * each, to * each);
   };
-  if (chunk.scales === undefined) return { ...chunk, rows: to - from, bytes: cut(chunk.bytes) };
-  return { ...chunk, rows: to - from, bytes: cut(chunk.bytes), scales: cut(chunk.scales) };
-}
-
-function copied(chunk: RowChunk): RowChunk {
-  if (chunk.scales === undefined) return { ...chunk, bytes: chunk.bytes.slice() };
-  return { ...chunk, bytes: chunk.bytes.slice(), scales: chunk.scales.slice() };
+  const { bytes, scales } = chunk;
+  return { ...chunk, rows: to - from, bytes: cut(bytes), ...(scales && { scales: cut(scales) }) } as RowChunk;
 }
 
 /** Two chunks as one: as they are stored where that is alike, else as floats. */
@@ -46,9 +41,8 @@ async function joined(a: RowChunk, b: RowChunk, width: number): Promise<RowChunk
   if (a.dtype !== b.dtype) {
     return { dtype: "F32", rows, bytes: concatenate([await floats(a, width), await floats(b, width)]) };
   }
-  const bytes = concatenate([a.bytes, b.bytes]);
-  if (a.scales === undefined || b.scales === undefined) return { dtype: a.dtype, rows, bytes } as RowChunk;
-  return { dtype: a.dtype, rows, bytes, scales: concatenate([a.scales, b.scales]) } as PackedChunk;
+  const scales = a.scales && b.scales && { scales: concatenate([a.scales, b.scales]) };
+  return { ...a, rows, bytes: concatenate([a.bytes, b.bytes]), ...scales } as RowChunk;
 }
 
 async function floats(chunk: RowChunk, width: number): Promise<Uint8Array> {
