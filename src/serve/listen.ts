@@ -24,14 +24,8 @@ export interface Listening {
 
 type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** What is used of Deno's and Bun's own servers. */
+/** What is used of Bun's own server. */
 interface Foreign {
-  readonly Deno?: {
-    serve(
-      options: { port: number; hostname: string; onListen(place: AddressInfo): void },
-      fetch: Fetch,
-    ): { readonly addr: { readonly port: number }; shutdown(): Promise<void> };
-  };
   readonly Bun?: {
     serve(options: { port: number; hostname: string; idleTimeout: number; maxRequestBodySize: number; fetch: Fetch }): {
       readonly port: number;
@@ -40,30 +34,29 @@ interface Foreign {
   };
 }
 
-/** Serves by the runtime's own server: Deno's, Bun's, or Node's. Rejects with a SiglipError where the port is taken. */
+/**
+ * Serves by Bun's own server there, and by `node:http` in Node and Deno: Deno's own tells of a client that has gone only
+ * once it is answered, if the body had more than a few hundred bytes. Rejects with a SiglipError where the port is taken.
+ */
 export async function listen(fetch: Fetch, options: ListenOptions): Promise<Listening> {
   const { port, host, keepAlive } = options;
-  const { Deno, Bun } = globalThis as Foreign;
+  const { Bun } = globalThis as Foreign;
   const at = (port: number) => `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   try {
-    if (Deno) {
-      const server = Deno.serve({ port, hostname: host, onListen: () => {} }, fetch);
-      return { url: at(server.addr.port), close: () => server.shutdown() };
-    }
     if (Bun) {
       // In seconds, at most 255; bodies have limits of ours.
       const idleTimeout = Math.min(255, Math.ceil(Math.max(keepAlive, options.bodyTime) / 1000));
       const server = Bun.serve({ port, hostname: host, idleTimeout, maxRequestBodySize: 2 ** 40, fetch });
       return { url: at(server.port), close: () => server.stop(true) };
     }
-    const server = await listenInNode(fetch, options);
-    return { url: at((server.address() as AddressInfo).port), close: () => closeInNode(server) };
+    const server = await listenByNode(fetch, options);
+    return { url: at((server.address() as AddressInfo).port), close: () => closeByNode(server) };
   } catch (error) {
     throw notFree(error, host, port);
   }
 }
 
-async function listenInNode(fetch: Fetch, { port, host, keepAlive, bodyTime }: ListenOptions): Promise<Server> {
+async function listenByNode(fetch: Fetch, { port, host, keepAlive, bodyTime }: ListenOptions): Promise<Server> {
   const { createAdaptorServer } = await import("@hono/node-server");
   const server = createAdaptorServer({
     fetch,
@@ -73,7 +66,7 @@ async function listenInNode(fetch: Fetch, { port, host, keepAlive, bodyTime }: L
   return server;
 }
 
-async function closeInNode(server: Server): Promise<void> {
+async function closeByNode(server: Server): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
   // What was answered last may still be on its way.
