@@ -427,9 +427,16 @@ export const MUTANTS: readonly Mutant[] = [
   {
     name: "service: a bad item leaves the rest of its call in the queue",
     file: "src/serve/batcher.ts",
-    find: "this.queue = this.queue.filter((entry) => entry.call !== call);",
+    find: "this.length -= call.items.length - call.begun;",
     replace: "",
     killedBy: ["test/serve/batcher.test.ts", "tells a bad item to its own call alone"],
+  },
+  {
+    name: "service: a long call keeps the others waiting",
+    file: "src/serve/batcher.ts",
+    find: "this.queue.push(call);\n    }",
+    replace: "this.queue.unshift(call);\n    }",
+    killedBy: ["test/serve/batcher.test.ts", "takes one item of each call in turn"],
   },
   {
     name: "service: bodies are not counted among what is held",
