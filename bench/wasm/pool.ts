@@ -1,6 +1,7 @@
 // What the wasm backend's threads cost beside their work: `tsx bench/wasm/pool.ts [threads]`.
 import { availableParallelism } from "node:os";
 import { nodeThreads } from "../../src/node/threads.ts";
+import { compiled } from "../../src/tensor/wasm/compile.ts";
 import { Memory } from "../../src/tensor/wasm/memory.ts";
 import { Pool } from "../../src/tensor/wasm/pool.ts";
 import { toy } from "../../test/tensor/wasm/toys.ts";
@@ -11,8 +12,8 @@ const began = performance.now();
 const pool = await Pool.open({ memory, runtime: nodeThreads(), threads });
 const opened = performance.now() - began;
 const [empty, spin] = [
-  await pool.load(await toy("empty", memory.shared)),
-  await pool.load(await toy("spin", memory.shared)),
+  await pool.load(compiled(await toy("empty", memory.shared))),
+  await pool.load(compiled(await toy("spin", memory.shared))),
 ];
 const params = (turns: number) => {
   const pointer = memory.alloc(4);

@@ -100,7 +100,8 @@ export async function get(
   };
   const ask = (url: URL, redirect: RequestRedirect) => {
     const authorised = token !== undefined && url.origin === start.origin;
-    const init = { redirect, signal: abort.signal, cache } as const;
+    // Some platforms know no word for what happens anyway.
+    const init = { redirect, signal: abort.signal, cache: cache === "default" ? undefined : cache };
     // Bytes as they are stored, which Bun has to be told; pages leave the header out.
     const all: Record<string, string> = { "Accept-Encoding": "identity", ...headers };
     if (authorised) all.Authorization = `Bearer ${token}`;

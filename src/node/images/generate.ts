@@ -15,12 +15,20 @@ const JSQUASH = {
   webp: "@jsquash/webp/codec/dec/webp_dec",
 };
 
+/** The decoders' WebAssembly, by name. */
+export function readDecoders(): Map<string, Uint8Array> {
+  const files = Object.entries(JSQUASH).map(([name, file]) => [name, `${file}.wasm`] as const);
+  const all = [["libjpeg-turbo", `${TURBO}/decodewasm`] as const, ...files];
+  return new Map(all.map(([name, file]) => [name, readFileSync(resolve(file))]));
+}
+
 /** Writes `worker.generated.ts` beside this file, and on the way the decoders that go into it, in `worker/`. */
 export function embedDecoders(): void {
   const turbo = readFileSync(resolve(`${TURBO}/decodewasmjs`), "utf8");
+  const decoders = readDecoders();
   writeCodec("libjpeg-turbo", {
     glue: `${turbo}\nreturn libjpegturbowasm_decode;`,
-    wasm: readFileSync(resolve(`${TURBO}/decodewasm`)),
+    wasm: decoders.get("libjpeg-turbo")!,
   });
   for (const [name, file] of Object.entries(JSQUASH)) {
     const glue = readFileSync(resolve(`${file}.js`), "utf8")
@@ -28,7 +36,7 @@ export function embedDecoders(): void {
       .replace("export default", "return");
     writeCodec(name, {
       glue: `const meta = { url: "file:///" };\n${glue}`,
-      wasm: readFileSync(resolve(`${file}.wasm`)),
+      wasm: decoders.get(name)!,
     });
   }
   const { outputFiles } = buildSync({

@@ -1,3 +1,4 @@
+import { type Compiled, start } from "./compile.ts";
 import type { Crew } from "./crowd.ts";
 import type { Memory } from "./memory.ts";
 import type { Prepared } from "./pool.ts";
@@ -19,9 +20,8 @@ export class Alone implements Crew {
     this.reason = reason;
   }
 
-  add(module: WebAssembly.Module): void {
-    const { exports } = new WebAssembly.Instance(module, { env: { memory: this.memory.memory } });
-    this.kernels.push(exports.run as Kernel);
+  add(kernel: Compiled): void {
+    this.kernels.push(start(kernel, this.memory.memory));
   }
 
   async run({ pointer, end }: Prepared, scratch: { readonly pointer: number }): Promise<void> {

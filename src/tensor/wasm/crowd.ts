@@ -1,3 +1,4 @@
+import type { Compiled } from "./compile.ts";
 import type { Memory } from "./memory.ts";
 import type { Prepared } from "./pool.ts";
 import { CONTROL, type FromThread, STOP, type ToThread, threadText } from "./thread.ts";
@@ -34,7 +35,7 @@ export interface Crew {
   /** Why it is smaller than was wanted. */
   readonly reason?: string;
   /** Takes the next kernel. */
-  add(module: WebAssembly.Module): void;
+  add(kernel: Compiled): void;
   /**
    * Resolves when all steps are done, or skipped after `stop`, and nobody is at work any more. Where a kernel fails it rejects, or
    * never settles and `onLost` is told.
@@ -87,7 +88,7 @@ export class Crowd implements Crew {
     return this.threads.length;
   }
 
-  add(module: WebAssembly.Module): void {
+  add(module: Compiled): void {
     for (const thread of this.threads) thread.post({ module });
     this.kernels++;
     // They leave their loops for it now, or when the next list starts.

@@ -1,9 +1,5 @@
-import {
-  type Instructions,
-  type KernelName,
-  type Step as KernelStep,
-  kernelModule,
-} from "../../../kernels/wasm/index.ts";
+import type { Instructions, KernelName, Step as KernelStep } from "../../../kernels/wasm/index.ts";
+import { compileKernel } from "./compile.ts";
 import type { Memory } from "./memory.ts";
 import type { Pool, Prepared, Step } from "./pool.ts";
 
@@ -65,7 +61,7 @@ export class Kernels {
   private index(name: KernelName): Promise<number> {
     let index = this.loaded.get(name);
     if (!index) {
-      index = this.pool.load(kernelModule(name, this.instructions, { shared: this.memory.shared }));
+      index = this.pool.load(compileKernel(name, this.instructions, this.memory.shared));
       this.loaded.set(name, index);
     }
     return index;

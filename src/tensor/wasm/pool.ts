@@ -1,5 +1,6 @@
 import { mismatch, type SiglipError } from "../../support/error.ts";
 import { Alone } from "./alone.ts";
+import type { Compiled } from "./compile.ts";
 import { type Crew, Crowd, type Threads } from "./crowd.ts";
 import type { Memory } from "./memory.ts";
 import { STEP_WORDS } from "./thread.ts";
@@ -94,18 +95,11 @@ export class Pool {
     return this.closed?.code === "device-lost";
   }
 
-  /**
-   * Compiles a kernel, a module that imports the memory as "env" "memory" and exports `run(params, chunk, scratch)`, and returns
-   * its index for steps. Rejects with a SiglipError where the runtime refuses it.
-   */
-  async load(bytes: Uint8Array<ArrayBuffer>): Promise<number> {
+  /** Waits for a kernel, and returns its index for steps. */
+  async load(compiling: Promise<Compiled>): Promise<number> {
+    const kernel = await compiling;
     if (this.closed) throw this.closed;
-    const module = await WebAssembly.compile(bytes).catch((cause: Error) => {
-      const advice = 'allow "wasm-unsafe-eval" where a Content-Security-Policy forbids it, or use backend "cpu"';
-      throw mismatch("no-device", "wasm", "kernels that compile", cause.message, advice, cause);
-    });
-    if (this.closed) throw this.closed;
-    this.crew.add(module);
+    this.crew.add(kernel);
     return this.kernels++;
   }
 

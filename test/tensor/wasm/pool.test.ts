@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { runInNewContext } from "node:vm";
 import { afterEach, describe, expect, it } from "vitest";
 import { nodeThreads } from "../../../src/node/threads.ts";
+import { compiled } from "../../../src/tensor/wasm/compile.ts";
 import type { Spawn, Threads } from "../../../src/tensor/wasm/crowd.ts";
 import { Memory } from "../../../src/tensor/wasm/memory.ts";
 import { Pool, type PoolOptions, type Prepared } from "../../../src/tensor/wasm/pool.ts";
@@ -23,7 +24,7 @@ async function openPool(threads: number, options: Partial<PoolOptions> = {}) {
 type Opened = Awaited<ReturnType<typeof openPool>>;
 
 const load = async ({ memory, pool }: Opened, name: Parameters<typeof toy>[0]) =>
-  pool.load(await toy(name, memory.shared));
+  pool.load(compiled(await toy(name, memory.shared)));
 
 /** A block with such words. */
 function block({ memory }: Opened, ...words: number[]): number {
@@ -216,7 +217,7 @@ describe("threads", () => {
 
   it("refuse what is no kernel", async () => {
     const { pool } = await openPool(1);
-    await expect(pool.load(new Uint8Array(3))).rejects.toMatchObject({ code: "no-device" });
+    await expect(pool.load(compiled(new Uint8Array(3)))).rejects.toMatchObject({ code: "no-device" });
   });
 
   it("have a script that needs nothing from outside", () => {

@@ -1,4 +1,6 @@
 // What a pool is tried for in every runtime, in one call that answers with plain data.
+
+import { compiled } from "../../../src/tensor/wasm/compile.ts";
 import type { Spawn, Threads } from "../../../src/tensor/wasm/crowd.ts";
 import { Memory } from "../../../src/tensor/wasm/memory.ts";
 import { Pool } from "../../../src/tensor/wasm/pool.ts";
@@ -35,7 +37,7 @@ export async function trial(runtime: Threads, threads: number, toys: ToyModules)
   const open = async () => {
     const memory = new Memory({ shared });
     const pool = await Pool.open({ memory, runtime, threads });
-    const load = (name: keyof ToyModules) => pool.load(new Uint8Array(toys[name][`${memory.shared}`]));
+    const load = (name: keyof ToyModules) => pool.load(compiled(new Uint8Array(toys[name][`${memory.shared}`])));
     return { memory, pool, load };
   };
   const { memory, pool, load } = await open();
@@ -107,7 +109,7 @@ async function death(runtime: Threads, toys: ToyModules, atWork: boolean): Promi
   const memory = new Memory({ shared: true });
   const ways = (runtime.ways as readonly Spawn[]).map(mortal);
   const pool = await Pool.open({ memory, runtime: { ...runtime, ways }, threads: 2 });
-  const kernel = await pool.load(new Uint8Array(toys.spin.true));
+  const kernel = await pool.load(compiled(new Uint8Array(toys.spin.true)));
   const params = memory.alloc(4);
   memory.intsAt(params, 1)[0] = 500_000;
   const run = (chunks: number) =>

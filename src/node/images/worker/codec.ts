@@ -1,5 +1,3 @@
-import { inflateSync } from "node:zlib";
-
 /** A decoder as `generate.ts` writes it: Emscripten's script, given the globals it may see, and its WebAssembly deflated, in base64. */
 export interface Embedded {
   readonly glue: (globals: object) => (options: object) => Promise<unknown>;
@@ -33,13 +31,6 @@ export function keep<T>(make: () => Promise<T>): Kept<T> {
 
 /** A codec whose heap has grown past this is dropped after use: WebAssembly memory never shrinks. */
 export const KEPT_HEAP = 128 << 20;
-
-/** Compiles the decoder; `change` may edit the program before. */
-export async function compile({ wasm }: Embedded, change?: (program: Buffer) => void): Promise<WebAssembly.Module> {
-  const program = inflateSync(Buffer.from(wasm, "base64"));
-  change?.(program);
-  return await WebAssembly.compile(new Uint8Array(program));
-}
 
 /** A new instance of a compiled decoder. `globals` is its `globalThis`; what it prints is given line by line. */
 export async function instantiate(

@@ -1,4 +1,5 @@
-import { compile, instantiate, KEPT_HEAP, keep } from "./codec.ts";
+import { instantiate, KEPT_HEAP, keep } from "./codec.ts";
+import { compile } from "./compile.ts";
 import * as embedded from "./libjpeg-turbo.generated.ts";
 
 /** What libjpeg-turbo made of a file. */

@@ -1,4 +1,5 @@
-import { compile, instantiate, KEPT_HEAP, type Kept, keep } from "./codec.ts";
+import { instantiate, KEPT_HEAP, type Kept, keep } from "./codec.ts";
+import { compile } from "./compile.ts";
 import * as embedded from "./mozjpeg.generated.ts";
 import { PlainImageData } from "./plain-image-data.ts";
 

@@ -2,7 +2,8 @@ import { damaged } from "../../../image/damaged.ts";
 import { orient } from "../../../image/exif.ts";
 import { fromRgba, type Pixels } from "../../../image/pixels.ts";
 import { readWebP } from "../../../image/webp-chunks.ts";
-import { compile, instantiate, KEPT_HEAP, keep } from "./codec.ts";
+import { instantiate, KEPT_HEAP, keep } from "./codec.ts";
+import { compile } from "./compile.ts";
 import { PlainImageData } from "./plain-image-data.ts";
 import * as embedded from "./webp.generated.ts";
 
