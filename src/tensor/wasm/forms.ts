@@ -11,7 +11,7 @@ import type { WeightDType } from "../program.ts";
 import { padded } from "../shape.ts";
 import type { ChosenForms } from "../webgpu/choose.ts";
 import type { Forms } from "./backend.ts";
-import type { Kernels } from "./kernels.ts";
+import type { Kernels, Placed } from "./kernels.ts";
 import type { Memory } from "./memory.ts";
 import type { Pool } from "./pool.ts";
 
@@ -49,8 +49,7 @@ export async function chooseForms(
     const kept = some.find((form) => form === chosen.get(one));
     if (kept) forms[one] = kept;
     else if (some.length > 1) {
-      const times = new Map<WeightForm, number>();
-      for (const form of some) times.set(form, await time(form, kernels, memory, pool));
+      const times = await time(some, kernels, memory, pool);
       forms[one] = some.reduce((a, b) => (times.get(b)! < times.get(a)! ? b : a));
       chosen.set(one, forms[one]);
     }
@@ -63,31 +62,45 @@ function candidates(dtype: WeightDType, instructions: Instructions): WeightForm[
   return CANDIDATES[dtype].filter((form) => able.includes(form));
 }
 
-/** Milliseconds of the small layer, the least of several runs. */
-async function time(form: WeightForm, kernels: Kernels, memory: Memory, pool: Pool): Promise<number> {
-  const blocks = [
-    4 * ROWS * padded(DEPTH),
-    weightBytes(form, OUT, DEPTH),
-    4 * padded(OUT),
-    4 * ROWS * padded(OUT),
-    temporaryBytes(form, ROWS, DEPTH),
-  ].map((bytes) => memory.alloc(bytes));
-  const [x, weight, bias, y, temporary] = blocks;
-  memory.floatsAt(x, ROWS * padded(DEPTH)).fill(1);
-  // Ones in two bytes: any codes and scales will do that are numbers.
-  memory.bytesAt(weight, weightBytes(form, OUT, DEPTH)).fill(FORMS[form][0] === "f32" ? 0 : 0x11);
-  memory.floatsAt(bias, padded(OUT)).fill(0);
-  const call = { x, xStride: padded(DEPTH), rows: ROWS, depth: DEPTH, out: OUT, weight, bias };
-  const list = await kernels.place(
-    linearSteps(form, { ...call, y, yStride: padded(OUT), temporary }, kernels.instructions),
-  );
-  let least = Number.POSITIVE_INFINITY;
-  for (let run = 0; run < RUNS; run++) {
-    const began = performance.now();
-    await pool.run(list);
-    least = Math.min(least, performance.now() - began);
+/** Milliseconds of the small layer, the least of several runs. Forms take turns: what else the machine does meets all alike. */
+async function time(
+  forms: readonly WeightForm[],
+  kernels: Kernels,
+  memory: Memory,
+  pool: Pool,
+): Promise<Map<WeightForm, number>> {
+  const times = new Map<WeightForm, number>();
+  const blocks: number[] = [];
+  const lists: Placed[] = [];
+  for (const form of forms) {
+    const bytes = weightBytes(form, OUT, DEPTH);
+    const [x, weight, bias, y, temporary] = [
+      4 * ROWS * padded(DEPTH),
+      bytes,
+      4 * padded(OUT),
+      4 * ROWS * padded(OUT),
+      temporaryBytes(form, ROWS, DEPTH),
+    ].map((bytes) => {
+      const block = memory.alloc(bytes);
+      blocks.push(block);
+      return block;
+    });
+    memory.floatsAt(x, ROWS * padded(DEPTH)).fill(1);
+    // Ones in two bytes: any codes and scales will do that are numbers.
+    memory.bytesAt(weight, bytes).fill(FORMS[form][0] === "f32" ? 0 : 0x11);
+    memory.floatsAt(bias, padded(OUT)).fill(0);
+    const call = { x, xStride: padded(DEPTH), rows: ROWS, depth: DEPTH, out: OUT, weight, bias };
+    const steps = linearSteps(form, { ...call, y, yStride: padded(OUT), temporary }, kernels.instructions);
+    lists.push(await kernels.place(steps));
   }
-  kernels.release(list);
+  for (let run = 0; run < RUNS; run++) {
+    for (const [i, form] of forms.entries()) {
+      const began = performance.now();
+      await pool.run(lists[i]);
+      times.set(form, Math.min(times.get(form) ?? Number.POSITIVE_INFINITY, performance.now() - began));
+    }
+  }
+  for (const list of lists) kernels.release(list);
   for (const block of blocks) memory.free(block);
-  return least;
+  return times;
 }
