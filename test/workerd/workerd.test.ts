@@ -123,8 +123,9 @@ describe("siglip, where nothing may be compiled", () => {
     const loading = Siglip.load("demo", { backend: "wasm", threads: 1 });
     await expect(loading).rejects.toMatchObject({
       code: "no-device",
-      message:
-        'wasm: wanted kernels that compile, found WebAssembly.compile(): Wasm code generation disallowed by embedder; bundle with the export condition "workerd", or import "siglip/workerd", whose kernels are compiled before.',
+      message: expect.stringMatching(
+        /^wasm: wanted kernels that compile, found .* disallowed by embedder; .* import "siglip\/workerd" .*\.$/,
+      ),
     });
   });
 });
