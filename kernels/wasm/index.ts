@@ -150,8 +150,8 @@ const CHUNK = 1e8;
 /** What every block of queries is a divisor of. */
 const BLOCKS = 30;
 
-/** The most keys whose products of 14 and 8 bits add up to less than 2^31. */
-const MOST_KEYS = 1024;
+/** The most products of 14 and 8 bits that add up to less than 2^31. */
+const MOST = 1024;
 
 /**
  * Softmax attention, all heads: q [batch or 1, queries, ...], k and v [batch, keys, ...], y [batch, queries, heads *
@@ -197,6 +197,6 @@ export function attentionStep(call: {
     chunkQueries,
     queryChunks,
   });
-  const kernel = call.integers && head % 8 === 0 && keys <= MOST_KEYS ? "attention-integers" : "attention";
+  const kernel = call.integers && head % 8 === 0 && Math.max(keys, head) <= MOST ? "attention-integers" : "attention";
   return { kernel, params, chunks: batch * heads * queryChunks, scratch: attentionScratch(keys, head) };
 }
