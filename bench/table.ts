@@ -186,17 +186,17 @@ function kernelTable({ adapter, environment, ceilings, rows, unfinished }: Kerne
   return `${heading(adapter, environment)} ${counts}.${most(ceilings)}\n\n${table(head, cells, 5)}`;
 }
 
-/** Every form of an MLP's first layer on one thread, by rows; the JSON file has all shapes. */
+/** Every form of an MLP's first layer on one thread, by rows, and of attention; the JSON file has all shapes. */
 function wasmTable({ environment, ceilings, rows }: WasmResult): string {
   const head = ["shape", "form", "time", "rate", "of registers", "packed", "error"];
-  const shown = rows.filter(({ shape }) => shape.endsWith(" x 1152 x 4304"));
+  const shown = rows.filter(({ shape, form }) => shape.endsWith(" x 1152 x 4304") || form.startsWith("attention"));
   const cells = shown.map((row) => [
     row.shape,
     row.form,
     row.error ? "wrong" : duration(row.seconds!),
     row.error ? "" : rate(row.flopsPerSecond!),
     percent(row.ofCeiling),
-    row.error ? "" : `${digits(row.packed! / 1e6)} M/s`,
+    row.packed ? `${digits(row.packed / 1e6)} M/s` : "",
     row.nmse.toExponential(1),
   ]);
   const loops = Object.entries(ceilings).map(([name, most]) => `${name} ${rate(most)}`);

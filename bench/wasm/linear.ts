@@ -1,6 +1,6 @@
 /**
- * `npm run bench:wasm`: every form of a linear map on one thread, at SigLIP so400m's shapes, each held against float64 before it
- * is timed, as a share of what this core does in registers. `-- FORM ...` measures these forms only and keeps nothing; else the
+ * `npm run bench:wasm`: every form of a linear map and of attention on one thread, at SigLIP so400m's shapes, each held against
+ * float64 before it is timed, as a share of what this core does in registers. `-- FORM ...` measures these forms only and keeps nothing; else the
  * result goes to bench/results/wasm-<processor>-node-<version>.json. Ends with 1 if anything was wrong.
  */
 import {
@@ -19,13 +19,14 @@ import { padded } from "../../src/tensor/shape.ts";
 import { random } from "../../test/judge/reference.ts";
 import { environment, type Result, writeResult } from "../lib/results.ts";
 import { digits, duration, percent } from "../lib/statistics.ts";
+import { measureAttention } from "./attention.ts";
 import { ceilings, type Loop } from "./ceilings.ts";
 import { Runner } from "./runner.ts";
 
 /** A form at a shape, on one thread. */
 export interface WasmRow {
-  readonly form: WeightForm;
-  /** "rows x depth x out". */
+  readonly form: WeightForm | "attention" | "attention-integers";
+  /** "rows x depth x out", of attention "queries x keys x heads x features". */
   readonly shape: string;
   /** Normalised mean squared error against float64 sums of the weights as they were before they were rounded. */
   readonly nmse: number;
@@ -36,7 +37,7 @@ export interface WasmRow {
   /** A multiply-add counted as two. */
   readonly flopsPerSecond?: number;
   readonly ofCeiling?: number;
-  /** Weights packed in a second. */
+  /** Weights packed in a second, of linear maps. */
   readonly packed?: number;
 }
 
@@ -125,7 +126,7 @@ function line({ form, error, nmse, seconds, rounding, flopsPerSecond, ofCeiling,
   if (error) return `  ${form.padEnd(8)} wrong: ${error}`;
   const rate = `${(flopsPerSecond! / 1e9).toFixed(1).padStart(6)} G (${percent(ofCeiling)})`;
   const ofIt = rounding === undefined ? "" : `, of it x ${duration(rounding)}`;
-  const loss = `error ${nmse.toExponential(1)}; packed at ${digits(packed! / 1e6)} M/s`;
+  const loss = `error ${nmse.toExponential(1)}${packed ? `; packed at ${digits(packed / 1e6)} M/s` : ""}`;
   return `  ${form.padEnd(8)} ${rate}  ${duration(seconds!)}${ofIt}; ${loss}`;
 }
 
@@ -143,6 +144,15 @@ for (const shape of SHAPES) {
   for (const form of formsOf(instructions)) {
     if (forms.length > 0 && !forms.includes(form)) continue;
     rows.push(measure(new Runner(instructions), instructions, form, shape));
+    console.log(line(rows.at(-1)!));
+  }
+}
+if (forms.length === 0) {
+  // Queries and weights in two planes take two dots for a product.
+  const most = { floats: ceilingOf("f32-f32", instructions), integers: ceilingOf("q8-i8x2", instructions) };
+  console.log("attention of a picture");
+  for (const integers of instructions.dot ? [false, true] : [false]) {
+    rows.push(measureAttention(instructions, integers, integers ? most.integers : most.floats));
     console.log(line(rows.at(-1)!));
   }
 }
