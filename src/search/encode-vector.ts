@@ -5,21 +5,27 @@ import type { VectorDType } from "./vectors.ts";
 /** Bytes of a value. */
 export const VALUE_BYTES: Readonly<Record<VectorDType, number>> = { f32: 4, f16: 2, i8: 1 };
 
+/** The greatest scale of integers: 128 times it is the greatest float32. */
+export const MOST_SCALE = (2 - 2 ** -23) * 2 ** 120;
+
+/** The greatest magnitude that each dtype stores. */
+const MOST: Readonly<Record<VectorDType, number>> = { f32: 128 * MOST_SCALE, f16: 65504, i8: 127 * MOST_SCALE };
+
 /** The least float32 above 0. */
 const LEAST = 2 ** -149;
 
 /**
  * An embedding as it is stored. What comes back differs from a value v by nothing as f32; as f16 by at most |v| / 2048
  * or 2^-25, whichever is more; as i8 by at most half the scale, max|v| / 254, and the rounding of float32. Throws a
- * SiglipError for values that are not finite, or beyond 65504 for f16.
+ * SiglipError for values that are not finite, or beyond 65504 for f16 and 3.376e38 for i8.
  */
 export function encodeVector(values: Float32Array, dtype: VectorDType): { bytes: Uint8Array; scale: number } {
   let top = 0;
   for (const value of values) {
     top = Math.max(top, Math.abs(value)); // NaN stays
   }
-  if (!Number.isFinite(top) || (dtype === "f16" && top > 65504)) {
-    const wanted = `finite values${dtype === "f16" ? " of at most 65504" : ""}`;
+  if (!(top <= MOST[dtype])) {
+    const wanted = `finite values${dtype === "f32" ? "" : ` of at most ${MOST[dtype]}`}`;
     throw mismatch("bad-input", "an embedding", wanted, `${top}`, "embed again, or store float32");
   }
   if (dtype === "f32") return { bytes: bytesOf(values.slice()), scale: 1 };
@@ -48,9 +54,9 @@ export function scaled(bytes: Uint8Array, scale: number): Float32Array {
   return values;
 }
 
-/** Whether stored values, and their scale, are numbers; integers always are. */
+/** Whether stored values are numbers, integers times their scale. */
 export function areFinite({ bytes, scale }: { bytes: Uint8Array; scale: number }, dtype: VectorDType): boolean {
-  if (!(Number.isFinite(scale) && scale >= 0)) return false;
+  if (!(scale >= 0 && scale <= MOST_SCALE)) return false;
   if (dtype === "i8") return true;
   const size = VALUE_BYTES[dtype];
   const { buffer, byteOffset } = bytes.byteOffset % size === 0 ? bytes : bytes.slice();

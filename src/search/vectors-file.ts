@@ -2,7 +2,7 @@ import { readHeader, type TensorData, type TensorInfo, writeSafetensors } from "
 import { readParts, type Source } from "../checkpoint/source.ts";
 import { mismatch, SiglipError } from "../support/error.ts";
 import { toFloat32 } from "../support/numbers.ts";
-import { areFinite } from "./encode-vector.ts";
+import { areFinite, MOST_SCALE } from "./encode-vector.ts";
 import { readLines } from "./lines.ts";
 import type { StoredRows } from "./rows.ts";
 import type { Kind, StoredVector, VectorDType, VectorHeader, VectorKey, Vectors } from "./vectors.ts";
@@ -196,7 +196,7 @@ export async function readVectors(source: Source, signal?: AbortSignal): Promise
   const scalesOf = async (kind: Kind, signal?: AbortSignal): Promise<Float32Array | undefined> => {
     const info = scaleInfo.get(kind);
     const scales = info && toFloat32(await source.read(info.begin, info.end - info.begin, signal), "F32");
-    if (scales?.some((scale) => !(scale >= 0 && scale < Number.POSITIVE_INFINITY))) {
+    if (scales?.some((scale) => !(scale >= 0 && scale <= MOST_SCALE))) {
       fail("scales from 0", "others among them");
     }
     return scales;

@@ -1,3 +1,4 @@
+import { MOST_SCALE } from "../../search/encode-vector.ts";
 import type { Kind, VectorHeader, Vectors } from "../../search/vectors.ts";
 import { originOf } from "../../search/vectors-file.ts";
 import { mismatch, type SiglipError } from "../../support/error.ts";
@@ -105,5 +106,5 @@ export async function readBeside(path: string, count: number, scaled: boolean, s
 }
 
 function isScale(value: unknown): boolean {
-  return typeof value === "number" && value >= 0 && Number.isFinite(Math.fround(value));
+  return typeof value === "number" && value >= 0 && Math.fround(value) <= MOST_SCALE;
 }

@@ -58,10 +58,16 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
     if (footer > Math.min(FOOTER, source.size - 12)) fail("a sound Parquet file", `a footer of ${footer} bytes`);
     return parquetMetadataAsync(file);
   });
-  const { columns, dtype } = columnsOf(metadata, fail);
-  const pairs = new Map(metadata.key_value_metadata?.map(({ key, value }) => [key, value]));
-  const origin = originOf(pairs.get("siglip.origin"), source.name);
-  const groups = groupsOf(metadata, source.size, fail);
+  // Of a damaged footer the library makes whatever types its bytes say.
+  const { columns, dtype, origin, groups, said } = await attempt(async () => {
+    const pairs = new Map(metadata.key_value_metadata?.map(({ key, value }) => [key, value]));
+    return {
+      ...columnsOf(metadata, fail),
+      origin: originOf(pairs.get("siglip.origin"), source.name),
+      groups: groupsOf(metadata, source.size, fail),
+      said: pairs.get("siglip.width"),
+    };
+  });
 
   /** Column after column: of several at a time the library leaves errors of all but the first unheard. */
   async function* read(group: Group, wanted: readonly string[], signal?: AbortSignal) {
@@ -100,8 +106,8 @@ async function vectorsOf(source: FileSource, signal?: AbortSignal): Promise<Omit
       counts[kind]++;
     }
   }
-  let width = Number(pairs.get("siglip.width"));
-  if (!pairs.has("siglip.width") && groups.length > 0) {
+  let width = Number(said);
+  if (said === undefined && groups.length > 0) {
     for await (const { embedding } of read(groups[0], ["embedding"], signal)) {
       width = (embedding as unknown[])?.length;
       break;

@@ -60,6 +60,8 @@ describe("a stored embedding", () => {
       for (const dtype of DTYPES) expect(() => encodeVector(Float32Array.of(1, bad, 2), dtype)).toThrow(oneSentence);
     }
     expect(() => encodeVector(Float32Array.of(65505), "f16")).toThrow(oneSentence);
+    expect(() => encodeVector(Float32Array.of(3.4e38), "i8")).toThrow(oneSentence);
+    expect(decodeVector(encodeVector(Float32Array.of(3.37e38, 1), "i8"), "i8").every(Number.isFinite)).toBe(true);
   });
 });
 
