@@ -26,7 +26,7 @@ const REPLACED: readonly (readonly [importer: RegExp, module: RegExp, by: string
   [/[\\/]kernels[\\/]wasm[\\/]index\.ts$/, /^\.\/probe\.ts$/, "../workerd/probe.ts"],
   [/[\\/]images[\\/]worker[\\/][\w-]+\.ts$/, /^\.\/compile\.ts$/, "../workerd/compile-decoder.ts"],
   [/[\\/]siglip[\\/]backends\.ts$/, /\/webgpu\/open\.ts$/, "../workerd/webgpu.ts"],
-  [/[\\/]browser[\\/]platform\.ts$/, /^\.\/threads\.ts$/, "../workerd/threads.ts"],
+  [/[\\/]browser[\\/].*\.ts$/, /^\.\.?\/threads\.ts$/, "../workerd/threads.ts"],
 ];
 
 /** With the WebAssembly that lies beside this script, which is named as it is from there. */

@@ -1,8 +1,10 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 import * as vite from "vite";
+import type { Project } from "./project.ts";
 
 /** Makes of a project's page.js and worker.js what a server sends, in the folder `out`, with the page index.html. */
 type Build = (project: string, out: string, runtimes: string) => Promise<void>;
@@ -48,4 +50,14 @@ export async function buildPage(name: string, project: string, runtimes: string)
   );
   await builds[name](project, out, runtimes);
   return `${path}/index.html`;
+}
+
+/** Bundles the example for Cloudflare as Wrangler does, and returns the folder of worker.js and the modules that it names. */
+export async function bundleWorker({ folder }: Project): Promise<string> {
+  const [entry, outdir] = [join(folder, "worker.js"), join(folder, "out/workerd")];
+  cpSync(fileURLToPath(new URL("../../docs/examples/cloudflare/worker.js", import.meta.url)), entry);
+  const conditions = ["workerd", "worker", "browser"];
+  const loader = { ".wasm": "copy" } as const;
+  await esbuild.build({ entryPoints: [entry], outdir, bundle: true, format: "esm", conditions, loader });
+  return outdir;
 }

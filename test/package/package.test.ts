@@ -1,7 +1,9 @@
+import { readdirSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { tallied } from "../harness/cases.ts";
+import { bundleWorker } from "./bundlers.ts";
 import { inRuntimes, installed, throughBundlers } from "./cases.ts";
 import { demo, example, LOGIT } from "./scores.ts";
 import { bundled, diagnose, inNode } from "./types.ts";
@@ -59,6 +61,15 @@ describe("the packed package", () => {
     );
     expect(Object.keys(manifest.scripts).filter((name) => /install$|prepare$|^prepublish$/.test(name))).toEqual([]);
     for (const field of ["repository", "homepage", "bugs", "keywords"]) expect(manifest).toHaveProperty(field);
+  });
+
+  it("is a script and modules of WebAssembly for Workers, and a thread's file and the demo model are not among it", async () => {
+    const folder = await bundleWorker(open().project);
+    const names = readdirSync(folder).map((name) => name.replace(/-\w+\.wasm$/, ".wasm"));
+    expect(names.sort()).toEqual(["kernels.wasm", "libjpeg-turbo.wasm", "mozjpeg.wasm", "webp.wasm", "worker.js"]);
+    const script = await readFile(join(folder, "worker.js"), "utf8");
+    expect(script).not.toMatch(/thread\.js|WebAssembly\.compile\(|new Function\(|@compute/);
+    expect(script.length).toBeLessThan(1e6);
   });
 
   const wrong = "Type 'number' is not assignable to type 'string'.";

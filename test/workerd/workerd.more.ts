@@ -1,16 +1,15 @@
-// The example in the runtime of Cloudflare Workers, which is too large to be installed by everyone who tests: it runs where
+// The packed package's example in the runtime of Cloudflare Workers, which is too large to be installed by everyone who tests: it runs where
 // SIGLIP_WORKERD names the program `workerd` of the npm package of that name.
 import { spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect } from "vitest";
-import { bundleStatic } from "../../src/node/bundle-static.ts";
-import { writeWasm } from "../../src/workerd/node/wasm.ts";
 import { answerRange, serve } from "../browser/site.ts";
 import { tallied } from "../harness/cases.ts";
+import { bundleWorker } from "../package/bundlers.ts";
+import { installPackage } from "../package/project.ts";
 
 const binary = process.env.SIGLIP_WORKERD;
 const demo = new URL("../../weights/demo/", import.meta.url);
@@ -19,12 +18,13 @@ tallied(
   "the example runs in workerd, one request after another and several at once",
   { backend: "wasm", precision: "q4", skip: binary ? undefined : "SIGLIP_WORKERD names no workerd" },
   async () => {
-    const folder = mkdtempSync(join(tmpdir(), "siglip-workerd-"));
+    using project = await installPackage();
     await using site = await serve(async (request, response, path) =>
       answerRange(request, response, await readFile(new URL(`.${path}`, demo))),
     );
     const address = `127.0.0.1:${await freePort()}`;
-    await writeWorker(folder, address, site.url);
+    const folder = await bundleWorker(project);
+    writeConfig(folder, address, site.url);
     const running = spawn(binary!, ["serve", "config.capnp"], { cwd: folder, stdio: ["ignore", "inherit", "inherit"] });
     try {
       const post = async (file: string) => {
@@ -40,22 +40,17 @@ tallied(
       expect(await post("examples.json")).toEqual({ error: expect.stringMatching(/^the picture: wanted/) });
     } finally {
       running.kill();
-      rmSync(folder, { recursive: true, force: true });
     }
   },
 );
 
-/** A worker as a bundler would leave it, and workerd's word for it. */
-async function writeWorker(folder: string, address: string, model: string): Promise<void> {
-  mkdirSync(join(folder, "workerd"));
-  await writeWasm(join(folder, "workerd"));
-  writeFileSync(join(folder, "workerd.js"), await bundleStatic("workerd"));
-  const example = readFileSync(new URL("../../docs/examples/cloudflare/worker.js", import.meta.url), "utf8");
-  writeFileSync(join(folder, "worker.js"), example.replace('"siglip"', '"./workerd.js"'));
-  const modules = [
-    ...["worker.js", "workerd.js"].map((name) => `(name = "${name}", esModule = embed "${name}")`),
-    ...readdirSync(join(folder, "workerd")).map((name) => `(name = "workerd/${name}", wasm = embed "workerd/${name}")`),
-  ];
+/** workerd's word for a worker in a folder. */
+function writeConfig(folder: string, address: string, model: string): void {
+  const modules = readdirSync(folder).map((name) => {
+    return `(name = "${name}", ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}")`;
+  });
+  // What is asked for first is what answers.
+  modules.sort((a, b) => Number(b.includes('"worker.js"')) - Number(a.includes('"worker.js"')));
   writeFileSync(
     join(folder, "config.capnp"),
     `using Workerd = import "/workerd/workerd.capnp";
