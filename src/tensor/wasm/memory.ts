@@ -4,7 +4,10 @@ import { mismatch } from "../../support/error.ts";
 const ALIGNMENT = 64;
 const PAGE = 2 ** 16;
 
-/** The most pages, 64 MiB, that a memory grows by beyond what is asked for: they take no room before they are written to. */
+/**
+ * The most pages, 64 MiB, that a memory grows by beyond what is asked for, which a quarter of it is while that is less. They take
+ * no room before they are written to, but platforms that grant 128 MB count them.
+ */
 const AHEAD = 1024;
 
 /** Upper bounds to try, in pages: engines reserve addresses for all that shared memory may become, and phones refuse much. */
@@ -111,7 +114,7 @@ export class Memory {
     const present = last && last.start + last.size === end ? last.size : 0;
     const needed = Math.ceil((size - present) / PAGE);
     // Engines collect garbage, or move everything, when a memory grows: it is to grow seldom.
-    const ahead = Math.max(needed, Math.min(end / PAGE, AHEAD));
+    const ahead = Math.max(needed, Math.min(Math.ceil(end / PAGE / 4), AHEAD));
     let pages = end + ahead * PAGE > this.limit ? needed : ahead;
     try {
       if (end + pages * PAGE > this.limit) throw new RangeError(`${this.limit} bytes are the most`);
