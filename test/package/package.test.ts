@@ -26,6 +26,7 @@ describe("the packed package", () => {
     for (const path of paths.filter((path) => /^dist\/.*\.js$/.test(path))) {
       expect(paths).toContain(path.replace(/js$/, "d.ts"));
       const script = await readFile(join(project.folder, "node_modules/siglip", path), "utf8");
+      expect(script).not.toMatch(/(from|import)\W+"\.[^"\n]*\.ts"/);
       // The demo model and the decoders have no text worth a map, and what is bundled is as readable as the modules that have one.
       const map = /^dist\/(weights\/|src\/(static|workerd|node\/images\/worker\.generated)\.js)/.test(path)
         ? undefined

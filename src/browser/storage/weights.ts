@@ -56,11 +56,13 @@ export class KeptWeights implements Weights {
   /** What is to be read of the origin. */
   private planned: string[] = [];
   private source: Weights | undefined;
-  private readonly rounding = new HostRounding(async () => (await import("../threads.ts")).browserThreads());
+  private readonly rounding: HostRounding;
   private readonly ahead = new Map<string, Promise<Uint8Array | undefined>>();
 
   constructor(options: KeptWeightsOptions) {
     this.options = options;
+    // In a field's initialiser the compiler would leave the file's name as it is here.
+    this.rounding = new HostRounding(async () => (await import("../threads.ts")).browserThreads());
     this.tensors = options.tensors;
   }
 
