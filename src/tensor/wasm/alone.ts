@@ -1,4 +1,4 @@
-import { type Compiled, start } from "./compile.ts";
+import { type Compiled, now, start } from "./compile.ts";
 import type { Crew } from "./crowd.ts";
 import type { Memory } from "./memory.ts";
 import type { Prepared } from "./pool.ts";
@@ -26,13 +26,13 @@ export class Alone implements Crew {
 
   async run({ pointer, end }: Prepared, scratch: { readonly pointer: number }): Promise<void> {
     this.stopped = false;
-    let start = performance.now();
+    let start = now();
     for (let step = pointer; step < end; step += 4 * STEP_WORDS) {
       const [kernel, params, chunks] = this.memory.intsAt(step, STEP_WORDS);
       for (let chunk = 0; chunk < chunks; chunk++) {
-        if (performance.now() - start > SLICE) {
+        if (now() - start > SLICE) {
           await giveWay();
-          start = performance.now();
+          start = now();
         }
         if (this.stopped) return;
         this.kernels[kernel](params, chunk, scratch.pointer);

@@ -23,3 +23,8 @@ export function compiled(bytes: Uint8Array<ArrayBuffer>): Promise<Compiled> {
 export function start(module: Compiled, memory: WebAssembly.Memory): Kernel {
   return new WebAssembly.Instance(module, { env: { memory } }).exports.run as Kernel;
 }
+
+/** Milliseconds, by which the work of kernels that `start` gave is cut into slices. */
+export function now(): number {
+  return performance.now();
+}
