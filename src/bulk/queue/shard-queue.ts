@@ -150,10 +150,10 @@ export class ShardQueue {
     this.connection.close();
   }
 
-  /** Jobs that are done, of which there are so many. */
+  /** Jobs that are done, of which there are so many: the oldest first, so that none that ends meanwhile shifts the rest. */
   private async *completed(count: number): AsyncGenerator<Job<ShardTask, ShardDone>> {
     for (let from = 0; from < count; from += MOST) {
-      for (const job of await this.queue.getCompleted(from, from + MOST - 1)) {
+      for (const job of await this.queue.getJobs("completed", from, from + MOST - 1, true)) {
         if (typeof job?.returnvalue?.rows === "number") yield job;
       }
     }
