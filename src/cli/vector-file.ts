@@ -10,7 +10,8 @@ export interface VectorFile {
 
 /** One that is named by its path. */
 export function parseVectorFile(path: string): VectorFile {
-  if (isRemote(path)) throw new InvalidArgumentError("Wanted a path; siglip merge copies a file to a URL.");
+  if (isRemote(path))
+    throw new InvalidArgumentError("Wanted a path; siglip merge copies a file to a LanceDB table at a URL.");
   return parseFileOrTable(path);
 }
 

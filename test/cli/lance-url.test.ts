@@ -38,7 +38,7 @@ it("no other file is taken for one in object storage, and none is made in a fold
     run("merge", "a.npy", "--out", "s3://bucket/photos.npy"),
     run("plan", "photos", "--out", "m.jsonl", "--queue", "redis://127.0.0.1:1", "--to", "s3://bucket/{}.npy"),
   ]);
-  refused(ends[0], /Wanted a path; siglip merge copies a file to a URL\./);
+  refused(ends[0], /Wanted a path; siglip merge copies a file to a LanceDB table at a URL\./);
   refused(ends[1], /Wanted a path, or a URL that ends in \.lance\./);
   refused(ends[2], /Wanted a path; /);
   expect(readdirSync(".")).toEqual(before);
