@@ -147,8 +147,8 @@ export interface Columns {
 /** Multiply-adds of a chunk of attention: some milliseconds. */
 const CHUNK = 1e8;
 
-/** What every block of queries is a divisor of. */
-const BLOCKS = 30;
+/** Queries that are whole blocks, whether these have four or six. */
+const BLOCKS = 12;
 
 /** The most products of 14 and 8 bits that add up to less than 2^31. */
 const MOST = 1024;

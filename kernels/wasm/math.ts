@@ -37,11 +37,6 @@ export function exp2(f: Body, madd: Madd, t: V128): V128 {
   return f32x4.mul(polynomial, i32x4.shl(aligned, 23));
 }
 
-/** e^x for x at most 0; see `exp2`. */
-export function exp(f: Body, madd: Madd, x: V128): V128 {
-  return exp2(f, madd, f32x4.mul(x, f32x4.const(Math.LOG2E)));
-}
-
 /**
  * GELU in its tanh form, as x times a logistic: `x / (1 + exp(-2 u))`, u = sqrt(2/pi) (x + 0.044715 x^3), which is
  * `x/2 (1 + tanh u)` without cancellation below 0. Absolute error at most 1e-6 max(1, |x|).
