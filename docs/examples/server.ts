@@ -12,7 +12,8 @@ export default {
     } catch (error) {
       // Its message is one sentence that may be shown; the code says whose fault it was.
       if (!(error instanceof SiglipError)) throw error;
-      return Response.json({ error: error.message }, { status: error.code === "bad-input" ? 400 : 500 });
+      const status = ["bad-input", "unsupported"].includes(error.code) ? 400 : 500;
+      return Response.json({ error: error.message }, { status });
     }
   },
 };

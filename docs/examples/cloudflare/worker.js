@@ -20,7 +20,8 @@ export default {
       const model = await loading;
       return Response.json(await model.classify(await request.arrayBuffer(), LABELS));
     } catch (error) {
-      return Response.json({ error: error.message }, { status: error.code === "bad-input" ? 400 : 500 });
+      const status = ["bad-input", "unsupported"].includes(error.code) ? 400 : 500;
+      return Response.json({ error: error.message }, { status });
     }
   },
 };
