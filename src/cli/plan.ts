@@ -26,6 +26,7 @@ interface PlanCommand {
   readonly to?: string;
   readonly model?: string;
   readonly vectors?: VectorDType;
+  readonly again?: boolean;
 }
 
 /** So many things that cannot be read are named. */
@@ -51,6 +52,7 @@ export function addPlan(program: Command, signal: AbortSignal): void {
     )
     .option("--model <model>", "with --queue: what embeds them (default: demo)")
     .option("--vectors <dtype>", "with --queue: how they are stored, f32, f16 or int8 (default: f32)", parseVectors)
+    .option("--again", "with --queue: have done again what is done but whose file is not seen here")
     .option("--json", "print JSON")
     .addHelpText(
       "after",
@@ -59,17 +61,18 @@ Each machine then reads its own lines of the manifest and lists nothing:
   siglip embed manifest.jsonl --shard 3 --out part-3.safetensors
 and siglip merge joins the parts. Shards are numbered from 0. Paths are taken from the
 folder that a command runs in. A picture that has changed since is refused. Given again,
---queue adds what is not in the queue, and what was done but whose file is not seen here.
-With --json: { out, shards, perShard, images, texts, queued, again, seconds }.
+--queue adds what is not in the queue.
+With --json: { out, shards, perShard, images, texts, queued, gone, seconds }; of those whose files are gone,
+--again puts as many back.
 
 Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000
           siglip plan /data/photos --out /data/photos.jsonl --queue redis://host`,
     )
     .action((words: string[], options: PlanCommand, command: Command) => {
-      const { queue, to, model, vectors } = options;
-      if (queue === undefined && [to, model, vectors].some((option) => option !== undefined)) {
+      const { queue, to, model, vectors, again } = options;
+      if (queue === undefined && [to, model, vectors, again].some((option) => option !== undefined)) {
         command.error(
-          "error: wanted --queue beside --to, --model and --vectors, found none; siglip embed takes them else",
+          "error: wanted --queue beside --to, --model, --vectors and --again, found none; siglip embed takes such options else",
         );
       }
       return plan(words, options, signal);
@@ -113,12 +116,11 @@ async function planInto(
   const { shards, images, texts } = planned;
   const added = queue && (await enqueue(queue, shards, options));
   const seconds = (performance.now() - began) / 1000;
-  if (json) printJson({ out, shards, perShard, images, texts, queued: added?.fresh, again: added?.again, seconds });
+  if (json) printJson({ out, shards, perShard, images, texts, queued: added?.fresh, gone: added?.gone, seconds });
   else {
     const what = `${counted(images, "image")} and ${counted(texts, "text")}`;
     const fresh = added ? `, ${added.fresh} of them new in the queue` : "";
-    const again = added?.again ? `, ${added.again} to be done again since their files are gone` : "";
-    const news = `${what}${fresh}${again}`;
+    const news = `${what}${fresh}${added?.gone ? `, ${added.gone} ${gone(options)}` : ""}`;
     print(`${plain(out)}: ${counted(shards, "shard")} of up to ${perShard}: ${news}, in ${duration(seconds)}.`);
   }
   if (count === 0) return;
@@ -145,8 +147,13 @@ async function enqueue(queue: ShardQueue, shards: number, options: PlanCommand):
     const out = files.replaceAll("{}", `${index}`.padStart(`${shards - 1}`.length, "0"));
     return { plan, sources: [manifest], shard: `${index}/${shards}`, out, model, vectors };
   });
-  return queue.add(tasks);
+  return queue.add(tasks, options);
 }
+
+const gone = ({ again }: PlanCommand) =>
+  again
+    ? "to be done again since their files are gone"
+    : "done whose files are not seen here (--again has them done again)";
 
 function parseTo(files: string): string {
   parseVectorFile(files);

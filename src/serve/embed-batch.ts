@@ -1,13 +1,10 @@
-import { setImmediate, setTimeout } from "node:timers/promises";
 import type { NodeImage } from "../node/platform.ts";
 import type { Siglip } from "../siglip/siglip.ts";
 import { SiglipError } from "../support/error.ts";
+import { immediate } from "../support/immediate.ts";
 
 /** What one item may do to a whole batch: a picture too large for what is left of the memory, values that overflow. */
 const CONTAGIOUS: readonly string[] = ["out-of-memory", "bad-checkpoint"];
-
-/** Gives connections a turn. In Deno only a timer does: immediates that follow each other hold up its sockets. */
-const turn = "Deno" in globalThis ? () => setTimeout() : () => setImmediate();
 
 /**
  * Embeds items as one batch, again on a new device where that was lost: for each its embedding [dim] or what is wrong with
@@ -31,7 +28,7 @@ export async function embedBatch(
   };
   const isContagious = (error: unknown) => error instanceof SiglipError && CONTAGIOUS.includes(error.code);
   // Batches that follow each other at once, each short, would leave connections no turn.
-  await turn();
+  await new Promise(immediate!);
   try {
     return await run(items);
   } catch (error) {

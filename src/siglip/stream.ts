@@ -1,4 +1,5 @@
 import { SiglipError } from "../support/error.ts";
+import { immediate } from "../support/immediate.ts";
 import { normalise } from "./embeddings.ts";
 import { noBatch } from "./option-advice.ts";
 
@@ -28,8 +29,7 @@ export interface Way<Item, Prepared> {
 const OWN: readonly string[] = ["bad-input", "unsupported", "not-found", "network", "storage"];
 
 /** Gives the event loop a turn; a timer, which waits for a millisecond, where there is nothing quicker. */
-const soon: (callback: (value?: unknown) => void) => void =
-  (globalThis as { setImmediate?: typeof soon }).setImmediate ?? setTimeout;
+const soon = immediate ?? setTimeout;
 
 /** Whether an error is one item's own. */
 export function isOfItem(error: unknown): error is SiglipError {

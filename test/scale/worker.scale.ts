@@ -48,13 +48,17 @@ describe("a queue that is planned again", () => {
       expect([code, errors]).toEqual([0, expect.anything()]);
       return output;
     };
-    const plan = () => siglip("plan", "texts.jsonl", "--out", "m.jsonl", "--per-shard", "1", "--to", "{}.npy");
+    const plan = (...more: string[]) =>
+      siglip("plan", "texts.jsonl", "--out", "m.jsonl", "--per-shard", "1", "--to", "{}.npy", ...more);
     const embed = () => siglip("work", "--until-empty", "--backend", "wasm", "--threads", "1");
     expect(await plan()).toContain(": 0 images and 3 texts, 3 of them new in the queue, in ");
     expect((await embed()).match(/npy: 1 embeddings/g)).toHaveLength(3);
     expect(await plan()).toContain(", 0 of them new in the queue, in ");
     rmSync(join(folder, "1.npy"));
-    expect(await plan()).toContain(", 0 of them new in the queue, 1 to be done again since their files are gone, in ");
+    expect(await plan()).toContain(", 0 of them new in the queue, 1 done whose files are not seen here (--again has ");
+    expect(await embed()).toBe("");
+    const again = ", 0 of them new in the queue, 1 to be done again since their files are gone, in ";
+    expect(await plan("--again")).toContain(again);
     expect(await embed()).toMatch(/^[^\n]*\/1\.npy: 1 embeddings[^\n]*\n$/);
     const [shards, rows] = (await siglip("status")).split("\n");
     expect(shards).toBe("3 of 3 shards done, 0 in work by 0 workers, 0 failed");

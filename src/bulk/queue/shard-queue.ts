@@ -71,8 +71,8 @@ export interface QueueStatus extends Pace {
 export interface Added {
   /** That were not there before. */
   readonly fresh: number;
-  /** That were done, and are to be done again since their file is gone. */
-  readonly again: number;
+  /** That are done, but whose file is not seen here. */
+  readonly gone: number;
 }
 
 /** How often a shard is tried that fails. */
@@ -97,9 +97,13 @@ export class ShardQueue {
     return new ShardQueue(await connect(url), name);
   }
 
-  /** Adds shards. One whose file is already asked for is not added again, unless it is done and that file is gone. */
-  async add(tasks: readonly ShardTask[]): Promise<Added> {
-    const again = await this.forgetLost(new Set(tasks.map(idOf)));
+  /**
+   * Adds shards. One whose file is already asked for is not added again, unless it is done, that file is not seen here
+   * and `again` is asked for.
+   */
+  async add(tasks: readonly ShardTask[], { again = false } = {}): Promise<Added> {
+    const gone = await this.gone(new Set(tasks.map(idOf)));
+    if (again) for (const job of gone) await job.remove();
     const before = await this.total();
     const options = { attempts: ATTEMPTS, backoff: { type: "exponential", delay: 1000 } as const };
     for (let from = 0; from < tasks.length; from += MOST) {
@@ -108,7 +112,8 @@ export class ShardQueue {
       });
       await this.queue.addBulk(jobs);
     }
-    return { fresh: (await this.total()) - before - again, again };
+    const added = (await this.total()) - before;
+    return { fresh: again ? added - gone.length : added, gone: gone.length };
   }
 
   async status(): Promise<QueueStatus> {
@@ -159,14 +164,13 @@ export class ShardQueue {
     }
   }
 
-  /** Takes those jobs out of the queue that are done although their file is gone; says how many. */
-  private async forgetLost(ids: ReadonlySet<string>): Promise<number> {
-    const lost: Job[] = [];
+  /** The jobs among these that are done, but whose file is not seen here. */
+  private async gone(ids: ReadonlySet<string>): Promise<Job<ShardTask, ShardDone>[]> {
+    const gone: Job<ShardTask, ShardDone>[] = [];
     for await (const job of this.completed(await this.queue.getCompletedCount())) {
-      if (ids.has(job.id!) && (await isGone(job.data.out))) lost.push(job);
+      if (ids.has(job.id!) && (await isGone(job.data.out))) gone.push(job);
     }
-    for (const job of lost) await job.remove();
-    return lost.length;
+    return gone;
   }
 
   private async total(): Promise<number> {

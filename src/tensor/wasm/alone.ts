@@ -1,3 +1,4 @@
+import { immediate } from "../../support/immediate.ts";
 import { type Compiled, now, start } from "./compile.ts";
 import type { Crew } from "./crowd.ts";
 import type { Memory } from "./memory.ts";
@@ -51,9 +52,8 @@ export class Alone implements Crew {
 
 /** Lets events, timers and frames have their turn, in less time than a timer takes; `scheduler.yield` would come back before timers. */
 function giveWay(): Promise<void> {
-  const { setImmediate } = globalThis as { setImmediate?: (callback: () => void) => void };
-  if (setImmediate) return new Promise((resolve) => setImmediate(resolve));
   return new Promise((resolve) => {
+    if (immediate) return immediate(() => resolve());
     const { port1, port2 } = new MessageChannel();
     port1.onmessage = () => {
       port1.close();
