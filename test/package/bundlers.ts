@@ -52,9 +52,9 @@ export async function buildPage(name: string, project: string, runtimes: string)
   return `${path}/index.html`;
 }
 
-/** Bundles the example for Cloudflare as Wrangler does, and returns the folder of worker.js and the modules that it names. */
+/** Bundles the example for Cloudflare as Wrangler does, and returns the folder of cloudflare.js and the modules that it names. */
 export async function bundleWorker({ folder }: Project): Promise<string> {
-  const [entry, outdir] = [join(folder, "worker.js"), join(folder, "out/workerd")];
+  const [entry, outdir] = [join(folder, "cloudflare.js"), join(folder, "out/workerd")];
   cpSync(fileURLToPath(new URL("../../docs/examples/cloudflare/worker.js", import.meta.url)), entry);
   const conditions = ["workerd", "worker", "browser"];
   const loader = { ".wasm": "copy" } as const;

@@ -67,8 +67,8 @@ describe("the packed package", () => {
   it("is a script and modules of WebAssembly for Workers, and a thread's file and the demo model are not among it", async () => {
     const folder = await bundleWorker(open().project);
     const names = readdirSync(folder).map((name) => name.replace(/-\w+\.wasm$/, ".wasm"));
-    expect(names.sort()).toEqual(["kernels.wasm", "libjpeg-turbo.wasm", "mozjpeg.wasm", "webp.wasm", "worker.js"]);
-    const script = await readFile(join(folder, "worker.js"), "utf8");
+    expect(names.sort()).toEqual(["cloudflare.js", "kernels.wasm", "libjpeg-turbo.wasm", "mozjpeg.wasm", "webp.wasm"]);
+    const script = await readFile(join(folder, "cloudflare.js"), "utf8");
     expect(script).not.toMatch(/thread\.js|WebAssembly\.compile\(|new Function\(|@compute/);
     expect(script.length).toBeLessThan(1e6);
   });

@@ -50,7 +50,7 @@ function writeConfig(folder: string, address: string, model: string): void {
     return `(name = "${name}", ${name.endsWith(".wasm") ? "wasm" : "esModule"} = embed "${name}")`;
   });
   // What is asked for first is what answers.
-  modules.sort((a, b) => Number(b.includes('"worker.js"')) - Number(a.includes('"worker.js"')));
+  modules.sort((a, b) => Number(b.includes('"cloudflare.js"')) - Number(a.includes('"cloudflare.js"')));
   writeFileSync(
     join(folder, "config.capnp"),
     `using Workerd = import "/workerd/workerd.capnp";
