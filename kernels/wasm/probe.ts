@@ -23,8 +23,12 @@ export function probe(): Instructions | undefined {
 }
 
 function startDot(memory: WebAssembly.Memory): unknown {
+  const bytes = dotModule();
   // A policy may forbid it, which is told where kernels are compiled.
-  return new WebAssembly.Instance(new WebAssembly.Module(dotModule()), { env: { memory } }).exports.run;
+  return (
+    WebAssembly.validate(bytes) &&
+    new WebAssembly.Instance(new WebAssembly.Module(bytes), { env: { memory } }).exports.run
+  );
 }
 
 /** What an engine does with the dot that `dotModule` is, started in a memory; nothing where it cannot be started. */
