@@ -12,7 +12,7 @@ import { embedSources } from "./embed-sources.ts";
 import { readLines } from "./lines.ts";
 import { addModelOption, addRunOptions, parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
-import { parseVectorFile, type VectorFile } from "./vector-file.ts";
+import { parseVectorFile, parseVectors, type VectorFile } from "./vector-file.ts";
 
 interface EmbedOptions extends ModelOptions {
   readonly text?: readonly string[];
@@ -84,13 +84,6 @@ Examples: siglip embed photos/ --out photos.safetensors
 
 function parseOut(path: string): EmbedOptions["out"] {
   return path === "-" ? "-" : parseVectorFile(path);
-}
-
-/** The dtype of embeddings in a file. */
-export function parseVectors(text: string): VectorDType {
-  if (text === "int8") return "i8";
-  if (text === "f32" || text === "f16") return text;
-  throw new InvalidArgumentError("Wanted f32, f16 or int8.");
 }
 
 function parseShardOption(text: string): AskedShard {

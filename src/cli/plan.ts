@@ -10,11 +10,10 @@ import { checkWritable } from "../node/file.ts";
 import type { VectorDType } from "../search/vectors.ts";
 import { mismatch, type SiglipError } from "../support/error.ts";
 import { counted, duration } from "../support/units.ts";
-import { parseVectors } from "./embed.ts";
 import { parseCount } from "./model.ts";
 import { Progress } from "./progress.ts";
 import { plain, print, printJson, tell } from "./terminal.ts";
-import { parseVectorFile } from "./vector-file.ts";
+import { parseVectorFile, parseVectors } from "./vector-file.ts";
 import { parseQueueName } from "./work.ts";
 
 interface PlanCommand {
@@ -61,9 +60,9 @@ Each machine then reads its own lines of the manifest and lists nothing:
   siglip embed manifest.jsonl --shard 3 --out part-3.safetensors
 and siglip merge joins the parts. Shards are numbered from 0. Paths are taken from the
 folder that a command runs in. A picture that has changed since is refused. Given again,
---queue adds what is not in the queue.
-With --json: { out, shards, perShard, images, texts, queued, gone, seconds }; of those whose files are gone,
---again puts as many back.
+--queue adds what is not in the queue, and tells what is done but whose file is not seen here;
+with --again that is done again.
+With --json: { out, shards, perShard, images, texts, queued, gone, seconds }.
 
 Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000
           siglip plan /data/photos --out /data/photos.jsonl --queue redis://host`,

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from "commander";
 import { ENDINGS, type Format, formatOf } from "../node/formats/formats.ts";
 import { isRemote } from "../node/formats/lance-table.ts";
+import type { VectorDType } from "../search/vectors.ts";
 
 /** A file of embeddings. */
 export interface VectorFile {
@@ -21,4 +22,11 @@ export function parseFileOrTable(path: string): VectorFile {
   if (!format) throw new InvalidArgumentError(`Wanted a name that ends in ${ENDINGS.join(", ")}.`);
   if (format.ending === ".lance" || !isRemote(path)) return { path, format };
   throw new InvalidArgumentError("Wanted a path, or a URL that ends in .lance.");
+}
+
+/** The dtype of embeddings in a file. */
+export function parseVectors(text: string): VectorDType {
+  if (text === "int8") return "i8";
+  if (text === "f32" || text === "f16") return text;
+  throw new InvalidArgumentError("Wanted f32, f16 or int8.");
 }

@@ -1,11 +1,12 @@
 // Real engines for the tests of scale: a Redis and a Slurm of their own, in a temporary folder, on ports of this machine.
+
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "../harness/free-port.ts";
 
 /** Where Debian puts daemons. */
 const PATH = `${process.env.PATH}:/usr/sbin:/sbin`;
@@ -36,14 +37,6 @@ export function missing(programs: readonly string[], packages: readonly string[]
 /** A folder that goes with its engine. */
 function temporary(name: string): string {
   return mkdtempSync(join(tmpdir(), `siglip-${name}-`));
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function until(what: string, ready: () => boolean, log: () => string): Promise<void> {

@@ -1,13 +1,14 @@
 // The packed package's example in the runtime of Cloudflare Workers, which is too large to be installed by everyone who tests: it runs where
 // SIGLIP_WORKERD names the program `workerd` of the npm package of that name.
+
 import { spawn } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { answerRange, serve } from "../browser/site.ts";
 import { tallied } from "../harness/cases.ts";
+import { freePort } from "../harness/free-port.ts";
 import { bundleWorker } from "../package/bundlers.ts";
 import { installPackage } from "../package/project.ts";
 
@@ -66,12 +67,4 @@ const main :Workerd.Worker = (
 );
 `,
   );
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
