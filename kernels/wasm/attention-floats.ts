@@ -1,6 +1,7 @@
 import { i32, type Module } from "./assembler.ts";
-import { type AttentionParts, PANEL } from "./attention-parts.ts";
+import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows, rowPointers } from "./block.ts";
+import { PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 
 /** Everything as it is, queries where they lie. */

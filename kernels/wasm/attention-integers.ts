@@ -1,8 +1,9 @@
 import { addRowScale, bytesOf, laneSum, rounded, storePlanes, TOP } from "./activations.ts";
 import { type Call, type Expr, f32, i32, i32x4, int, type Module, select, v128 } from "./assembler.ts";
-import { type AttentionParts, PANEL } from "./attention-parts.ts";
+import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows } from "./block.ts";
 import { SCALES } from "./expand.ts";
+import { PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 import { asFloat } from "./params.ts";
 

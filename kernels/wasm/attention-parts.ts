@@ -13,11 +13,9 @@ import {
   v128,
 } from "./assembler.ts";
 import { total } from "./layer-norm.ts";
+import { PANEL } from "./linear.ts";
 import { exp2, type Instructions, maddOf } from "./math.ts";
 import { asFloat } from "./params.ts";
-
-/** Columns of a panel. */
-export const PANEL = 8;
 
 /** How attention multiplies: what tells its forms apart. All pointers are addresses, all strides bytes. */
 export interface AttentionParts {

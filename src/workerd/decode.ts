@@ -1,14 +1,20 @@
 import { decodeBmp } from "../image/bmp.ts";
 import { decodeGif } from "../image/gif.ts";
-import { type Decoder, MAX_PIXELS } from "../image/pixels.ts";
+import type { Decoder } from "../image/pixels.ts";
 import { decodePng } from "../image/png.ts";
 import { kindOf, unknownKind } from "../node/images/kinds.ts";
 import { decodeJpeg } from "../node/images/worker/jpeg.ts";
 import { decodeWebP } from "../node/images/worker/webp.ts";
 import { mismatch } from "../support/error.ts";
 
-/** Decodes picture files as Node does, to the bit, in the caller's own thread. */
-export function decoder(maxPixels = MAX_PIXELS): Decoder {
+/**
+ * The most pixels of a picture by default: a Worker has 128 MB, the model among them, and one that takes more is ended, with
+ * all requests that it had.
+ */
+const MOST = 2 ** 23;
+
+/** Decodes picture files of at most so many pixels as Node does, to the bit, in the caller's own thread. */
+export function decoder(maxPixels = MOST): Decoder {
   return (bytes, name, signal) => {
     const kind = kindOf(bytes);
     if (kind === "jpeg") return decodeJpeg(bytes, name, maxPixels);

@@ -8,6 +8,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from "vitest
 import { kernelModule, kernelNames } from "../../kernels/wasm/index.ts";
 import { bundleStatic } from "../../src/node/bundle-static.ts";
 import { Siglip } from "../../src/node.ts";
+import { decoder } from "../../src/workerd/decode.ts";
 import { DOT, exportName } from "../../src/workerd/export-name.ts";
 import { mergeKernels, writeWasm } from "../../src/workerd/node/wasm.ts";
 import { answerRange, type Site, serve } from "../browser/site.ts";
@@ -68,6 +69,18 @@ describe("siglip/workerd", () => {
     const exported = [...module.toText({}).matchAll(/\(export "(.*?)"/g)].map(([, name]) => name);
     module.destroy();
     expect(exported.sort()).toEqual([DOT, ...kernels.keys()].sort());
+  });
+
+  it("refuses pictures that a Worker has no room for", async () => {
+    const header = new DataView(new ArrayBuffer(54));
+    header.setUint16(0, 0x424d);
+    header.setUint32(10, 54, true);
+    header.setUint32(14, 40, true);
+    for (const at of [18, 22]) header.setInt32(at, 3000, true);
+    header.setUint32(26, 1 | (24 << 16), true);
+    const decode = async (most?: number) => decoder(most)(new Uint8Array(header.buffer), "x.bmp");
+    await expect(decode()).rejects.toThrow(/^x\.bmp: wanted at most 8388608 pixels, found/);
+    await expect(decode(9e6)).rejects.not.toThrow(/pixels/);
   });
 
   tallied(

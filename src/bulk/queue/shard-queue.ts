@@ -129,7 +129,7 @@ export class ShardQueue {
     const done: DoneShard[] = [];
     for await (const { returnvalue, processedOn, finishedOn = 0 } of this.completed(completed)) {
       rows += returnvalue.rows;
-      skipped += returnvalue.failed;
+      skipped += Number(returnvalue.failed) || 0;
       done.push({ rows: returnvalue.rows, began: processedOn ?? finishedOn, ended: finishedOn });
     }
     const inWork = working.reduce((sum, job) => sum + ((job?.progress as ShardProgress)?.done || 0), 0);

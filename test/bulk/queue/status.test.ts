@@ -2,8 +2,8 @@ import { afterEach, expect, it, vi } from "vitest";
 import { ShardQueue } from "../../../src/bulk/queue/shard-queue.ts";
 
 /** Jobs of a queue that are done, in the order in which they ended. */
-const done: { returnvalue: { rows: number; failed: number }; processedOn: number; finishedOn: number }[] = [];
-const end = () => done.push({ returnvalue: { rows: 1, failed: 0 }, processedOn: Date.now(), finishedOn: Date.now() });
+const done: { returnvalue: { rows: number }; processedOn: number; finishedOn: number }[] = [];
+const end = () => done.push({ returnvalue: { rows: 1 }, processedOn: Date.now(), finishedOn: Date.now() });
 
 /** What is used of BullMQ's queue; a job ends while others are read. */
 class Queue {
@@ -46,7 +46,8 @@ it("a queue counts each shard once, whatever ends while it counts", async () => 
     return jobs;
   });
   const queue = openQueue();
-  expect((await queue.status()).rows).toBe(2000);
+  // Whoever wrote into the Redis has not said how many were left out.
+  expect(await queue.status()).toMatchObject({ rows: 2000, skipped: 0 });
   expect(new Set(read).size).toBe(2000);
   await queue.close();
 });
