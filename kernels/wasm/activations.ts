@@ -43,10 +43,8 @@ export const TOP = 8191;
  * The greatest magnitude of all lanes, in each; not a number where one is not. As integers, magnitudes keep their
  * order.
  */
-export function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
-  const most = f.let(
-    vectors.map((lanes) => v128.and(lanes, i32x4.const(0x7fffffff))).reduce((a, b) => i32x4.max_u(a, b)),
-  );
+function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
+  const most = f.let(vectors.map((lanes) => f32x4.abs(lanes)).reduce((a, b) => i32x4.max_u(a, b)));
   for (const order of [
     [2, 3, 0, 1],
     [1, 0, 3, 2],
@@ -54,6 +52,12 @@ export function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
     f.set(most, i32x4.max_u(most, i32x4.shuffle(most, most, order)));
   }
   return most;
+}
+
+/** The same of 32 elements. */
+export function greatestOfGroup(f: Body, at: Local<"i32">): Local<"v128"> {
+  const eighths = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => v128.load(at, 16 * i));
+  return greatest(f, eighths);
 }
 
 /** What makes the greatest magnitude `top`; finite where that is tiny or 0. */
@@ -94,8 +98,6 @@ export function storePlanes(
   f.do(v128.store64_lane0(i32.add(to, apart), bytesOf([...low, ...low]), at));
 }
 
-const quarter = (at: number) => [0, 16, 32, 48].map((offset) => at + offset);
-
 /** x to integers, row by row. An element that is not a number makes its row's or group's scale so. */
 export function activations(form: ActivationForm): Module {
   const m = new Module();
@@ -135,7 +137,7 @@ export function addRowScale(
   const tops = [f.let(i32x4.const(0)), f.let(i32x4.const(0))];
   f.for(0, bytes, 32, (at) => {
     for (const [i, top] of tops.entries()) {
-      f.set(top, i32x4.max_u(top, v128.and(v128.load(i32.add(x, at), 16 * i), i32x4.const(0x7fffffff))));
+      f.set(top, i32x4.max_u(top, f32x4.abs(v128.load(i32.add(x, at), 16 * i))));
     }
   });
   const top = greatest(f, tops);
@@ -160,15 +162,12 @@ function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"
 function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">, to: Local<"i32">): void {
   const limit = form === "i8-7" ? 63 : 127;
   const above = form === "i8-7" ? 0x40404040 : 0x80808080 | 0;
-  const top = greatest(
-    f,
-    [...quarter(0), ...quarter(64)].map((at) => v128.load(x, at)),
-  );
+  const top = greatestOfGroup(f, x);
   const inverse = inverseOf(f, top, limit);
   f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / limit)), X_GROUP.i8.scale));
   const sum = f.let(i32x4.const(0));
   for (let i = 0; i < 2; i++) {
-    const four = quarter(64 * i).map((at) => f.let(rounded(v128.load(x, at), inverse)));
+    const four = [0, 16, 32, 48].map((at) => f.let(rounded(v128.load(x, 64 * i + at), inverse)));
     const codes = f.let(bytesOf(four));
     if (form === "i8-signed") {
       for (const each of four) f.set(sum, i32x4.add(sum, each));

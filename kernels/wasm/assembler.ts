@@ -211,6 +211,7 @@ export const f32x4 = {
   /** The same number in all four lanes. */
   const: (value: number): V128 => constant(new Float32Array(4).fill(value)),
   extract: extract("f32", 0x1f),
+  abs: unary(0xe0),
   convert_i32x4_s: unary(0xfa),
   demote_f64x2_zero: unary(0x5e),
   /** a b + c; whether it is rounded once or twice is the engine's choice. */

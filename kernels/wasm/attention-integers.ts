@@ -1,5 +1,5 @@
 import { addRowScale, bytesOf, laneSum, rounded, storePlanes, TOP } from "./activations.ts";
-import { type Call, type Expr, f32, i32, i32x4, int, type Module, select, v128 } from "./assembler.ts";
+import { type Call, type Expr, f32, i32, i32x4, int, type Module, v128 } from "./assembler.ts";
 import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows } from "./block.ts";
 import { SCALES } from "./expand.ts";
@@ -41,7 +41,7 @@ function addPack(m: Module): Call {
           });
           f.do(i32.store(to, i32.mul(laneSum(sum), above), SCALES / 2));
           f.bump(done, 1);
-          f.bump(x, select(stride, int(0), i32.lt_u(done, rows)));
+          f.bump(x, i32.mul(stride, i32.lt_u(done, rows)));
           f.bump(to, 4);
         },
         () => i32.and(done, PANEL - 1),

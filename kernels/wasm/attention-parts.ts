@@ -1,17 +1,5 @@
 import { storePlanes } from "./activations.ts";
-import {
-  type Body,
-  type Call,
-  type Expr,
-  f32,
-  f32x4,
-  i32,
-  int,
-  type Local,
-  type Module,
-  select,
-  v128,
-} from "./assembler.ts";
+import { type Body, type Call, type Expr, f32, f32x4, i32, type Local, type Module, v128 } from "./assembler.ts";
 import { total } from "./layer-norm.ts";
 import { PANEL } from "./linear.ts";
 import { exp2, type Instructions, maddOf } from "./math.ts";
@@ -53,7 +41,7 @@ export function addTranspose(
       const value = i32.mul(i32.load(i32.add(from, at)), i32.lt_u(row, rows));
       f.do(i32.store(i32.add(column, i32.mul(at, high)), value));
     });
-    f.bump(from, select(stride, int(0), i32.lt_u(i32.add(row, 1), rows)));
+    f.bump(from, i32.mul(stride, i32.lt_u(i32.add(row, 1), rows)));
   });
 }
 

@@ -8,7 +8,6 @@ import {
   int,
   type Local,
   type Module,
-  select,
   type V128,
   v128,
 } from "./assembler.ts";
@@ -57,7 +56,7 @@ export function rowPointers(
 ): Local<"i32">[] {
   const rows = [x];
   for (let r = 1; r < count; r++) {
-    rows.push(f.let(i32.add(rows[r - 1], select(stride, int(0), i32.gt_u(have, r)))));
+    rows.push(f.let(i32.add(rows[r - 1], i32.mul(stride, i32.gt_u(have, r)))));
   }
   return rows;
 }

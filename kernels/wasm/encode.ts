@@ -1,6 +1,6 @@
-import { greatest, rounded } from "./activations.ts";
+import { greatestOfGroup, rounded, TOP } from "./activations.ts";
 import { f32x4, i16x8, i32, i32x4, type V128, v128 } from "./assembler.ts";
-import { finiteHalf, finiteLowHalf, toHalf } from "./half.ts";
+import { finiteHalf, toHalf } from "./half.ts";
 import type { AddEncode } from "./pack.ts";
 import { GROUP } from "./params.ts";
 
@@ -15,14 +15,10 @@ export const addHalves: AddEncode = (m) =>
     });
   });
 
-/** The greatest integer of 14 bits. A scale is that of a group's greatest weight, which is stored as a half. */
-export const I14_TOP = 8191;
-
 /** Beyond a half's range weights are as large as can be; where it ends below, their scale is 0. */
 function clamped(value: V128, inverse: V128): V128 {
   const product = f32x4.mul(value, inverse);
-  const top = f32x4.const(I14_TOP);
-  return rounded(f32x4.pmin(f32x4.pmax(product, f32x4.const(-I14_TOP)), top), f32x4.const(1));
+  return rounded(f32x4.pmin(f32x4.pmax(product, f32x4.const(-TOP)), f32x4.const(TOP)), f32x4.const(1));
 }
 
 /**
@@ -34,17 +30,16 @@ export const addI14: AddEncode = (m) =>
   m.function(4, (f, row, padded, codes, scales) => {
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.for(row, end, 16, (at) => {
-      f.do(v128.store(at, finiteLowHalf(toHalf(f, f.let(v128.load(at))))));
+      f.do(v128.store(at, finiteHalf(toHalf(f, f.let(v128.load(at))))));
     });
     f.for(row, end, 4 * GROUP, (at) => {
-      const eighth = (i: number) => v128.load(at, 16 * i);
-      const top = greatest(f, [0, 1, 2, 3, 4, 5, 6, 7].map(eighth));
+      const top = greatestOfGroup(f, at);
       const raised = f.let(f32x4.pmin(f32x4.mul(top, f32x4.const(1 + 2 ** -11)), f32x4.const(65504)));
       const half = f.let(toHalf(f, raised));
       f.do(i32.store16(scales, i32x4.extract(half, 0)));
-      const inverse = f.let(f32x4.div(f32x4.const(I14_TOP), finiteHalf(half)));
+      const inverse = f.let(f32x4.div(f32x4.const(TOP), finiteHalf(half)));
       for (let i = 0; i < 4; i++) {
-        const [low, high] = [0, 1].map((j) => clamped(eighth(2 * i + j), inverse));
+        const [low, high] = [0, 16].map((half) => clamped(v128.load(at, 32 * i + half), inverse));
         f.do(v128.store(codes, i16x8.narrow_i32x4_s(low, high), 16 * i));
       }
       f.bump(codes, 2 * GROUP);

@@ -10,7 +10,7 @@ import {
   type V128,
   v128,
 } from "./assembler.ts";
-import { finiteHalf, finiteHighHalf, finiteLowHalf } from "./half.ts";
+import { finiteHalf, finiteHighHalf } from "./half.ts";
 
 /** Adds f(codes, scales, groups, to): a panel's codes in the layout in which a block wants them. */
 export type AddExpand = (m: Module) => Call;
@@ -50,7 +50,7 @@ function addExpand(
 const numbers = (count: number) => Array.from({ length: count }, (_, i) => i);
 
 /** Halves to floats. */
-export const halvesToFloats = addExpand(16, 2, (_, words) => [finiteLowHalf(words), finiteHighHalf(words)]);
+export const halvesToFloats = addExpand(16, 2, (_, words) => [finiteHalf(words), finiteHighHalf(words)]);
 
 /** Codes of 8 and of 4 bits to floats. */
 export const bytesToFloats = addExpand(

@@ -1,7 +1,7 @@
-import type { ActivationForm } from "./activations.ts";
+import { type ActivationForm, TOP } from "./activations.ts";
 import type { Module } from "./assembler.ts";
 import { type BlockKind, blockRows } from "./block.ts";
-import { addHalves, addI14, I14_TOP } from "./encode.ts";
+import { addHalves, addI14 } from "./encode.ts";
 import {
   type AddExpand,
   addScales,
@@ -93,7 +93,7 @@ export function activationOf(form: WeightForm, { dot8 }: Instructions): Activati
 /** The parts of which a form's kernel is made. */
 function partsOf(form: WeightForm, instructions: Instructions): LinearParts {
   const [stored, arithmetic, expand] = FORMS[form];
-  const factor = stored === "i14" ? 1 / I14_TOP : 1;
+  const factor = stored === "i14" ? 1 / TOP : 1;
   const offset = { f32: 0, i16: 0, i8x2: 64, i8: stored === "q4" ? 0 : instructions.dot8 ? 128 : 64 }[arithmetic];
   return {
     kind: blockOf(form),

@@ -1,24 +1,13 @@
 import { type Body, f32x4, i32x4, type Local, type V128, v128 } from "./assembler.ts";
 
-/**
- * Four halves, sign-extended to 32 bits, as f32. Exact where they are finite; infinities and NaNs become 65536 and
- * more.
- */
-export function finiteHalf(halves: V128): V128 {
-  return scaled(v128.and(i32x4.shl(halves, 13), i32x4.const(0x8fffe000 | 0)));
-}
-
-/** The same of the high, and of the low half of each 32 bits. */
-export function finiteHighHalf(words: V128): V128 {
-  return scaled(v128.and(i32x4.shr_s(words, 3), i32x4.const(0x8fffe000 | 0)));
-}
-export function finiteLowHalf(words: V128): V128 {
+/** The halves in the low 16 bits of four lanes as f32. Exact where finite; infinities and NaNs become 65536 and more. */
+export function finiteHalf(words: V128): V128 {
   return finiteHighHalf(i32x4.shl(words, 16));
 }
 
-/** A half's exponent counts from 15, a float's from 127; multiplying makes subnormal ones right, too. */
-function scaled(bits: V128): V128 {
-  return f32x4.mul(bits, f32x4.const(2 ** 112));
+/** The same of the high 16 bits. A half's exponent counts from 15, a float's from 127, subnormal or not. */
+export function finiteHighHalf(words: V128): V128 {
+  return f32x4.mul(v128.and(i32x4.shr_s(words, 3), i32x4.const(0x8fffe000 | 0)), f32x4.const(2 ** 112));
 }
 
 /**
@@ -26,7 +15,7 @@ function scaled(bits: V128): V128 {
  * becomes infinity. Values must be numbers.
  */
 export function toHalf(f: Body, value: Local<"v128">): V128 {
-  const magnitude = f.let(v128.and(value, i32x4.const(0x7fffffff)));
+  const magnitude = f.let(f32x4.abs(value));
   const sign = v128.and(i32x4.shr_u(value, 16), i32x4.const(0x8000));
   const odd = v128.and(i32x4.shr_u(magnitude, 13), i32x4.const(1));
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(magnitude, odd), i32x4.const(0xfff - 0x38000000)), 13);

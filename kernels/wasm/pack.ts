@@ -53,7 +53,6 @@ export function pack(encode?: AddEncode): Module {
     const p = PACK.load(params);
     const codeBytes = f.let(p.codeBytes);
     const scaleBytes = f.let(p.scaleBytes);
-    const rows = f.let(p.rows);
     const [first, last] = share(f, chunk, p.chunkPanels, p.panels);
     const codes = scratch;
     const scales = f.let(i32.add(codes, i32.mul(codeBytes, PANEL)));
@@ -64,26 +63,17 @@ export function pack(encode?: AddEncode): Module {
         const source = f.let(i32.add(p.source, i32.mul(row, p.sourceStride)));
         const rowCodes = f.let(i32.add(codes, i32.mul(r, codeBytes)));
         const rowScales = f.let(i32.add(scales, i32.mul(r, scaleBytes)));
+        const real = f.let(i32.lt_u(row, p.rows));
         f.when(
-          i32.ge_u(row, rows),
-          () => f.do(copy(source, 0, codeBytes, rowCodes), copy(source, 0, scaleBytes, rowScales)),
+          i32.and(real, i32.ne(p.kind, 3)),
           () => {
-            f.when(
-              i32.eq(p.kind, 3),
-              () => {
-                f.do(copy(source, p.sourceStride, codeBytes, rowCodes));
-                const from = i32.add(p.sourceScales, i32.mul(row, scaleBytes));
-                f.do(copy(from, scaleBytes, scaleBytes, rowScales));
-              },
-              () => {
-                if (encoded) {
-                  f.do(widen(source, p.kind, p.depth, p.padded, wide, p.flag));
-                  f.do(encoded(wide, p.padded, rowCodes, rowScales));
-                } else {
-                  f.do(widen(source, p.kind, p.depth, p.padded, rowCodes, p.flag));
-                }
-              },
-            );
+            f.do(widen(source, p.kind, p.depth, p.padded, encoded ? wide : rowCodes, p.flag));
+            if (encoded) f.do(encoded(wide, p.padded, rowCodes, rowScales));
+          },
+          () => {
+            f.do(copy(source, i32.mul(real, p.sourceStride), codeBytes, rowCodes));
+            const from = i32.add(p.sourceScales, i32.mul(row, scaleBytes));
+            f.do(copy(from, i32.mul(real, scaleBytes), scaleBytes, rowScales));
           },
         );
       });
@@ -108,13 +98,7 @@ function addInterleave(m: Module): Call {
   return m.function(3, (f, rows, stride, to) => {
     const from = [rows];
     for (let r = 1; r < PANEL; r++) from.push(f.let(i32.add(from[r - 1], stride)));
-    const end = f.let(i32.add(rows, stride));
-    f.repeat(
-      () => {
-        interleave(f, from, to);
-      },
-      () => i32.ne(rows, end),
-    );
+    f.for(0, stride, 16, () => interleave(f, from, to));
   });
 }
 

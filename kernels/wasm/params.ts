@@ -1,4 +1,4 @@
-import { type Body, type Expr, type F32, f32, i32, int, type Local, min, select } from "./assembler.ts";
+import { type Body, type Expr, type F32, f32, i32, type Local, min } from "./assembler.ts";
 
 /** A block of 32-bit words in memory that describes a step to its kernel, each with a name. */
 export interface Layout<N extends string> {
@@ -32,7 +32,7 @@ export function addLength(f: Body, lengths: Expr<"i32">, item: Expr<"i32">, all:
   f.when(lengths, () => {
     const own = f.let(i32.trunc_sat_f32_u(f32.load(i32.add(lengths, i32.shl(item, 2)))));
     f.set(length, min(length, own));
-    f.set(length, select(length, int(1), length));
+    f.bump(length, i32.eq(length, 0));
   });
   return length;
 }

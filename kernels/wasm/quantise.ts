@@ -1,4 +1,4 @@
-import { greatest } from "./activations.ts";
+import { greatestOfGroup } from "./activations.ts";
 import { type Body, f32x4, f64x2, i8x16, i16x8, i32, i32x4, type Local, type V128, v128 } from "./assembler.ts";
 import { finiteHalf, toHalf } from "./half.ts";
 import type { AddEncode } from "./pack.ts";
@@ -17,8 +17,7 @@ function nearestHalf(f: Body, value: V128): { number: Local<"v128">; bits: Local
   const limit = f32x4.const(65504);
   const single = f32x4.pmin(f32x4.pmax(f32x4.demote_f64x2_zero(value), f32x4.const(-65504)), limit);
   const bits = f.let(toHalf(f, f.let(single)));
-  const signed = i32x4.shr_s(i32x4.shl(bits, 16), 16);
-  return { number: f.let(f64x2.promote_low_f32x4(finiteHalf(signed))), bits };
+  return { number: f.let(f64x2.promote_low_f32x4(finiteHalf(bits))), bits };
 }
 
 /** Two f64, not too large and not too small, to the nearest integer of `low` to `high`, 128 added. */
@@ -52,8 +51,7 @@ export const addQ8: AddEncode = (m) =>
     const end = f.let(i32.add(row, i32.shl(padded, 2)));
     f.repeat(
       () => {
-        const eighths = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => v128.load(row, 16 * i));
-        const top = greatest(f, eighths);
+        const top = greatestOfGroup(f, row);
         const scale = nearestHalf(f, f64x2.div(f64x2.promote_low_f32x4(top), f64x2.const(127)));
         f.do(i32.store16(scales, i32x4.extract(scale.bits, 0)));
         const inverse = inverseOf(f, scale.number);
@@ -131,18 +129,16 @@ function addBestScales(f: Body, a: Local<"i32">, b: Local<"i32">, pairs: Local<"
     const first = f64x2.mul(f64x2.div(top, f64x2.const(-8)), f64x2.const(start));
     return f.let(nearestHalf(f, first).number);
   });
-  const plain = scales.map((scale) => ({ scale, ...addSums(f, scale) }));
-  sumUp(f, pairs, end, plain, true);
+  const plain = sumUp(f, pairs, end, scales, true);
   const refitted = plain.map(({ scale, products, squares }) => {
     const better = nearestHalf(f, f64x2.div(products, squares)).number;
     // A scale that has become 0 stays so.
-    const refit = f.let(v128.and(better, f64x2.ne(scale, f64x2.const(0))));
-    return { scale: refit, ...addSums(f, refit) };
+    return f.let(v128.and(better, f64x2.ne(scale, f64x2.const(0))));
   });
-  sumUp(f, pairs, end, refitted, false);
+  const again = sumUp(f, pairs, end, refitted, false);
   const best = f.let(f64x2.const(0));
   const least = f.let(f64x2.const(Number.POSITIVE_INFINITY));
-  for (const { scale, error } of [plain[0], refitted[0], plain[1], refitted[1]]) {
+  for (const { scale, error } of [plain[0], again[0], plain[1], again[1]]) {
     const valid = f64x2.ne(scale, f64x2.const(0));
     const better = f.let(v128.and(f64x2.lt(error, least), valid));
     f.set(best, v128.bitselect(scale, best, better));
@@ -160,14 +156,18 @@ interface Sums {
   readonly squares: Local<"v128">;
 }
 
-function addSums(f: Body, scale: Local<"v128">): Omit<Sums, "scale"> {
-  const inverse = inverseOf(f, scale);
-  const [error, products, squares] = [0, 0, 0].map((zero) => f.let(f64x2.const(zero)));
-  return { inverse, error, products, squares };
-}
-
-/** Adds up the errors of several scales, and what refits them. */
-function sumUp(f: Body, pairs: Local<"i32">, end: Local<"i32">, all: readonly Sums[], refit: boolean): void {
+/** What each scale makes of them; where it is not to `refit` any, only the errors. */
+function sumUp(
+  f: Body,
+  pairs: Local<"i32">,
+  end: Local<"i32">,
+  scales: readonly Local<"v128">[],
+  refit: boolean,
+): Sums[] {
+  const all = scales.map((scale) => {
+    const [error, products, squares] = [0, 0, 0].map((zero) => f.let(f64x2.const(zero)));
+    return { scale, inverse: inverseOf(f, scale), error, products, squares };
+  });
   f.for(pairs, end, 16, (at) => {
     const value = f.let(v128.load(at));
     for (const { scale, inverse, error, products, squares } of all) {
@@ -179,4 +179,5 @@ function sumUp(f: Body, pairs: Local<"i32">, end: Local<"i32">, all: readonly Su
       f.set(squares, f64x2.add(squares, f64x2.mul(code, code)));
     }
   });
+  return all;
 }

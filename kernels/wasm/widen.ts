@@ -1,4 +1,15 @@
-import { type Body, type Call, type Expr, i32, i32x4, type Local, type Module, type V128, v128 } from "./assembler.ts";
+import {
+  type Body,
+  type Call,
+  type Expr,
+  f32x4,
+  i32,
+  i32x4,
+  type Local,
+  type Module,
+  type V128,
+  v128,
+} from "./assembler.ts";
 import { finiteHalf } from "./half.ts";
 
 /** What a checkpoint's floats may be, by number. */
@@ -15,7 +26,7 @@ export function addWiden(m: Module): Call {
     /** Four values at a time, then what is left by way of four that are zero. */
     const run = (bytes: number, load: (address: Expr<"i32">) => V128) => {
       const keep = (value: Local<"v128">, at: Expr<"i32">) => {
-        f.set(greatest, i32x4.max_u(greatest, v128.and(value, i32x4.const(0x7fffffff))));
+        f.set(greatest, i32x4.max_u(greatest, f32x4.abs(value)));
         f.do(v128.store(i32.add(to, i32.shl(at, 2)), value));
       };
       f.for(0, whole, 4, (at) => {
@@ -24,7 +35,12 @@ export function addWiden(m: Module): Call {
       f.for(whole, padded, 4, (at) => {
         const last = f.let(i32.add(to, i32.shl(at, 2)));
         f.do(v128.store(last, i32x4.const(0)));
-        copyElements(f, source, depth, at, last, bytes);
+        const next = f.let(last);
+        f.for(at, depth, 1, (one) => {
+          const from = i32.add(source, i32.mul(one, bytes));
+          f.do(bytes === 4 ? i32.store(next, i32.load(from)) : i32.store16(next, i32.load16_u(from)));
+          f.bump(next, bytes);
+        });
         keep(f.let(load(last)), at);
       });
     };
@@ -38,25 +54,6 @@ export function addWiden(m: Module): Call {
 /** Four halves to f32; infinities and NaNs become infinities. */
 function wideHalf(f: Body, halves: V128): V128 {
   const value = f.let(finiteHalf(halves));
-  const beyond = i32x4.ge_u(v128.and(value, i32x4.const(0x7fffffff)), i32x4.const(0x47800000));
+  const beyond = i32x4.ge_u(f32x4.abs(value), i32x4.const(0x47800000));
   return v128.or(value, v128.and(beyond, i32x4.const(0x7f800000)));
-}
-
-/** Copies elements `at` to `depth` of the source, three at most. */
-function copyElements(
-  f: Body,
-  source: Expr<"i32">,
-  depth: Local<"i32">,
-  at: Local<"i32">,
-  to: Local<"i32">,
-  bytes: number,
-): void {
-  for (let i = 0; i < 3; i++) {
-    f.when(i32.lt_u(i32.add(at, i), depth), () => {
-      const from = i32.add(source, i32.mul(at, bytes));
-      const copy =
-        bytes === 4 ? i32.store(to, i32.load(from, 4 * i), 4 * i) : i32.store16(to, i32.load16_u(from, 2 * i), 2 * i);
-      f.do(copy);
-    });
-  }
 }

@@ -12,7 +12,7 @@ const picture = `/demo/examples/${file}`;
 const SIZE = 52_000;
 
 /** And for what is loaded beside it where there is no GPU. */
-const WASM = 20 * 1024;
+const WASM = 20_000;
 
 /** And for the file of a thread. */
 const THREAD = 900;

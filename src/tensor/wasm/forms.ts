@@ -49,8 +49,7 @@ export async function chooseForms(
     const kept = some.find((form) => form === chosen.get(one));
     if (kept) forms[one] = kept;
     else if (some.length > 1) {
-      const times = await time(some, kernels, memory, pool);
-      forms[one] = some.reduce((a, b) => (times.get(b)! < times.get(a)! ? b : a));
+      forms[one] = await fastest(some, kernels, memory, pool);
       chosen.set(one, forms[one]);
     }
   }
@@ -62,14 +61,14 @@ function candidates(dtype: WeightDType, instructions: Instructions): WeightForm[
   return CANDIDATES[dtype].filter((form) => able.includes(form));
 }
 
-/** Milliseconds of the small layer, the least of several runs. Forms take turns: what else the machine does meets all alike. */
-async function time(
+/** The form whose best run of the small layer is the shortest. Forms take turns: what else the machine does meets all alike. */
+async function fastest(
   forms: readonly WeightForm[],
   kernels: Kernels,
   memory: Memory,
   pool: Pool,
-): Promise<Map<WeightForm, number>> {
-  const times = new Map<WeightForm, number>();
+): Promise<WeightForm> {
+  const times = forms.map(() => Number.POSITIVE_INFINITY);
   const blocks: number[] = [];
   const lists: Placed[] = [];
   for (const form of forms) {
@@ -94,13 +93,13 @@ async function time(
     lists.push(await kernels.place(steps));
   }
   for (let run = 0; run < RUNS; run++) {
-    for (const [i, form] of forms.entries()) {
+    for (const [i, list] of lists.entries()) {
       const began = performance.now();
-      await pool.run(lists[i]);
-      times.set(form, Math.min(times.get(form) ?? Number.POSITIVE_INFINITY, performance.now() - began));
+      await pool.run(list);
+      times[i] = Math.min(times[i], performance.now() - began);
     }
   }
   for (const list of lists) kernels.release(list);
   for (const block of blocks) memory.free(block);
-  return times;
+  return forms[times.indexOf(Math.min(...times))];
 }
