@@ -1,7 +1,7 @@
 /**
  * `npm run bench:folder`: a folder of JPEGs of 640 x 480 through `embedStream` of the demo model on wasm. Decoding and resizing alone
- * and the model alone are measured beside it, so that it shows what overlapping them is worth, and how long the model waits for
- * pictures. Embeddings are held against those of pictures one by one before anything is timed. sharp's rate stands beside ours where
+ * and the model alone are measured beside it, each on one core and on all, so that it shows what overlapping them is worth, and how
+ * long the model waits for pictures. Embeddings are held against those of pictures one by one before anything is timed. sharp's rate stands beside ours where
  * it is installed (`npm --prefix bench/peers ci`).
  *
  *   --count 2000   --threads 2   --rounds 3
@@ -74,6 +74,7 @@ const measured: typeof towers = {
   },
 };
 const model = Measured.of({ ...loaded, towers: measured });
+const onOneCore = await loadModel(await findFiles("demo"), nodePlatform, { backend: "wasm", threads: 1 });
 const { vision, image } = loaded.config;
 const recipe: Recipe = {
   processing: image,
@@ -82,11 +83,11 @@ const recipe: Recipe = {
 };
 const batch = model.device.batch.images;
 
-/** Work on all paths, as many at a time as `embedStream` has. */
-async function all(work: (path: string) => Promise<unknown>): Promise<void> {
+/** Work on all paths, by default as many at a time as `embedStream` has. */
+async function all(work: (path: string) => Promise<unknown>, atOnce = nodePlatform.atOnce!): Promise<void> {
   const queue = paths.values();
   await Promise.all(
-    Array.from({ length: nodePlatform.atOnce! }, async () => {
+    Array.from({ length: atOnce }, async () => {
       for (const path of queue) await work(path);
     }),
   );
@@ -103,15 +104,22 @@ async function verify(): Promise<void> {
 }
 
 const prepared: PreparedPictures[] = [];
+const prepare = (path: string) => nodePlatform.prepare!(path, recipe, {});
+
+/** The tower's work on all pictures. */
+async function embed({ patches }: typeof towers): Promise<void> {
+  for (let at = 0; at < count; at += batch) {
+    const part = Array.from({ length: Math.min(batch, count - at) }, (_, i) => prepared[(at + i) % prepared.length]);
+    await patches(await together(part));
+  }
+}
+
 const ways: Record<string, () => Promise<unknown>> = {
   "decoding alone": () => all(async (path) => decode(readFileSync(path), path)),
-  "decoding and resizing alone": () => all((path) => nodePlatform.prepare!(path, recipe, {})),
-  async "the model alone"() {
-    for (let at = 0; at < count; at += batch) {
-      const part = Array.from({ length: Math.min(batch, count - at) }, (_, i) => prepared[(at + i) % prepared.length]);
-      await measured.patches(await together(part));
-    }
-  },
+  "decoding and resizing alone": () => all(prepare),
+  "the same on one core": () => all(prepare, 1),
+  "the model alone": () => embed(towers),
+  "the model on one core": () => embed(onOneCore.towers),
   async embedStream() {
     let done = 0;
     for await (const { embeddings } of model.embedStream(paths)) {
@@ -159,7 +167,7 @@ const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[v
 
 try {
   await verify();
-  for (const path of paths.slice(0, 64)) prepared.push(await nodePlatform.prepare!(path, recipe, {}));
+  for (const path of paths.slice(0, 64)) prepared.push(await prepare(path));
   const taken = new Map<string, Taken[]>(Object.keys(ways).map((what) => [what, []]));
   // Round by round, so that what else the machine does meets all of them.
   for (let round = 0; round < rounds; round++) {
@@ -178,13 +186,16 @@ try {
   );
   const rate = (what: string) => rows.find((row) => row.what === what)!.rate;
   const [pictures, tower, both] = ["decoding and resizing alone", "the model alone", "embedStream"].map(rate);
+  const slower = Math.min(rate("the same on one core"), rate("the model on one core"));
   const bound = 1 / (1 / pictures + 1 / tower);
   const waiting = median(taken.get("embedStream")!.map((run) => run.waiting));
   console.log(`embedStream is at ${percent(both / Math.min(pictures, tower))} of the slower of both alone`);
+  console.log(`at ${percent(both / slower)} of the slower of both with a core each`);
   console.log(`and at ${percent(both / bound)} of ${digits(bound)} pictures/s, what both can do on the same cores`);
   console.log(`the model waits ${percent(waiting)} of the time`);
   const result: FolderResult = { bench: "folder", adapter: undefined, environment: environment(), rows };
   if (count === 2000) console.log(`written to ${writeResult(result)}`);
 } finally {
   model.dispose();
+  await onOneCore.free();
 }

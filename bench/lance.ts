@@ -1,9 +1,9 @@
 /**
- * `npx tsx bench/lance.ts`: a million embeddings in a LanceDB table, its IVF-PQ index built, and how many of the ten
+ * `npm run bench:lance`: a million embeddings in a LanceDB table, its IVF-PQ index built, and how many of the ten
  * nearest by cosine a search finds that a loop over all of them in float64 does, for each number of parts it looks into.
  * The embeddings are clusters on the sphere, as those of photos are. `-- --count 100000 --width 256 --queries 100` for
- * less, `--out vectors.lance` to keep the table. Installs what it needs in test/node/formats. Ends with 1 where fewer than
- * 95 of 100 are found.
+ * less, `--out vectors.lance` to keep the table. Installs what it needs in test/node/formats. Of a million it writes
+ * bench/results/lance-<processor>-node-<version>.json. Ends with 1 where fewer than 95 of 100 are found.
  */
 import { mkdtemp, rm } from "node:fs/promises";
 import { Module } from "node:module";
@@ -17,6 +17,25 @@ import type { Vectors } from "../src/search/vectors.ts";
 import { duration } from "../src/support/units.ts";
 import { random } from "../test/judge/reference.ts";
 import { installPackages } from "../test/node/formats/packages.ts";
+import { environment, type Result, writeResult } from "./lib/results.ts";
+
+/** What a search finds that looks into so many parts, and the seconds that it takes. */
+export interface LanceRow {
+  readonly count: number;
+  readonly width: number;
+  readonly probes: number;
+  readonly recall: number;
+  readonly median: number;
+  readonly most: number;
+}
+
+/** bench/results/lance-*.json. */
+export interface LanceResult extends Result<LanceRow> {
+  readonly bench: "lance";
+  /** Seconds that the index took, and a search without one. */
+  readonly built: number;
+  readonly without: number;
+}
 
 const { values: options } = parseArgs({
   options: {
@@ -78,15 +97,19 @@ try {
   const timed = async (what: string, run: () => Promise<unknown>) => {
     const began = performance.now();
     await run();
-    console.log(`${what}: ${duration((performance.now() - began) / 1000)}`);
+    const seconds = (performance.now() - began) / 1000;
+    console.log(`${what}: ${duration(seconds)}`);
+    return seconds;
   };
   await timed(`${count} embeddings of ${width} values written, and compared with ${asked} queries`, () =>
     formatOf(path)!.write(path, vectors),
   );
   using index = await LanceIndex.open(path);
-  await timed("the first query without an index", () => index.search(queries[0], { most: MOST }));
-  await timed("the index built", () => index.build());
+  await index.search(queries[0], { most: MOST });
+  const without = await timed("a search without an index", () => index.search(queries[1], { most: MOST }));
+  const built = await timed("the index built", () => index.build());
   using indexed = await LanceIndex.open(path);
+  const rows: LanceRow[] = [];
   for (const probes of [8, 16, 32, 64]) {
     await indexed.search(queries[0], { most: MOST, probes });
     let found = 0;
@@ -105,8 +128,11 @@ try {
     console.log(
       `${probes} parts${usual}: recall@10 ${recall.toFixed(4)}, ${(1000 * median).toFixed(1)} ms a query, at most ${(1000 * most).toFixed(1)}`,
     );
+    rows.push({ count, width, probes, recall, median, most });
     if (probes === 32 && recall < 0.95) process.exitCode = 1;
   }
+  const result: LanceResult = { bench: "lance", adapter: undefined, environment: environment(), built, without, rows };
+  if (count === 1_000_000) console.log(writeResult(result));
 } finally {
   await rm(folder, { recursive: true, force: true });
 }
