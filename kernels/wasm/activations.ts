@@ -45,13 +45,18 @@ export const TOP = 8191;
  */
 function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
   const most = f.let(vectors.map((lanes) => f32x4.abs(lanes)).reduce((a, b) => i32x4.max_u(a, b)));
+  spread(f, most, i32x4.max_u);
+  return most;
+}
+
+/** The greatest of four lanes, in each. */
+export function spread(f: Body, lanes: Local<"v128">, max: (a: V128, b: V128) => V128): void {
   for (const order of [
     [2, 3, 0, 1],
     [1, 0, 3, 2],
   ]) {
-    f.set(most, i32x4.max_u(most, i32x4.shuffle(most, most, order)));
+    f.set(lanes, max(lanes, i32x4.shuffle(lanes, lanes, order)));
   }
-  return most;
 }
 
 /** The same of 32 elements. */
@@ -65,9 +70,9 @@ function inverseOf(f: Body, greatest: Local<"v128">, top: number): Local<"v128">
   return f.let(f32x4.div(f32x4.const(top), f32x4.pmax(greatest, f32x4.const(2 ** -100))));
 }
 
-/** Four elements as integers. */
-export function rounded(x: V128, inverse: V128): V128 {
-  return i32x4.sub(f32x4.add(f32x4.mul(x, inverse), f32x4.const(ALIGN)), f32x4.const(ALIGN));
+/** Four floats as integers. */
+export function rounded(x: V128): V128 {
+  return i32x4.sub(f32x4.add(x, f32x4.const(ALIGN)), f32x4.const(ALIGN));
 }
 
 /** Sixteen integers of four vectors to bytes. */
@@ -81,19 +86,17 @@ export function laneSum(sums: V128): Expr<"i32"> {
   return i32.add(i32.add(lane(0), lane(1)), i32.add(lane(2), lane(3)));
 }
 
-/** Eight elements of 14 bits, `above` added: their high seven bits to `to`, their low ones `apart` bytes on. */
+/** Eight floats as integers of 14 bits, `above` added: their high seven bits to `to`, their low ones `apart` bytes on. */
 export function storePlanes(
   f: Body,
   eight: readonly V128[],
-  inverse: V128,
   above: number,
   to: Local<"i32">,
   apart: I32,
   at = 0,
 ): void {
-  const codes = eight.map((four) => f.let(i32x4.add(rounded(four, inverse), i32x4.const(above))));
-  const high = codes.map((code) => i32x4.shr_u(code, 7));
-  const low = codes.map((code) => v128.and(code, i32x4.const(127)));
+  const codes = eight.map((four) => f.let(f32x4.add(four, f32x4.const(ALIGN + above))));
+  const [high, low] = [7, 0].map((by) => codes.map((code) => v128.and(i32x4.shr_u(code, by), i32x4.const(127))));
   f.do(v128.store64_lane0(to, bytesOf([...high, ...high]), at));
   f.do(v128.store64_lane0(i32.add(to, apart), bytesOf([...low, ...low]), at));
 }
@@ -147,15 +150,15 @@ export function addRowScale(
 
 function addShorts(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
   for (let i = 0; i < 4; i++) {
-    const [a, b] = [0, 16].map((at) => rounded(v128.load(x, 32 * i + at), inverse));
+    const [a, b] = [0, 16].map((at) => rounded(f32x4.mul(v128.load(x, 32 * i + at), inverse)));
     f.do(v128.store(to, i16x8.narrow_i32x4_s(a, b), 16 * i));
   }
 }
 
 function addPlanes(f: Body, x: Local<"i32">, inverse: Local<"v128">, to: Local<"i32">): void {
   for (let i = 0; i < 4; i++) {
-    const eight = [0, 16].map((at) => v128.load(x, 32 * i + at));
-    storePlanes(f, eight, inverse, TOP + 1, to, GROUP, 8 * i);
+    const eight = [0, 16].map((at) => f32x4.mul(v128.load(x, 32 * i + at), inverse));
+    storePlanes(f, eight, TOP + 1, to, GROUP, 8 * i);
   }
 }
 
@@ -167,7 +170,7 @@ function addGroup(f: Body, form: "i8-7" | "i8-8" | "i8-signed", x: Local<"i32">,
   f.do(v128.store32_lane0(to, f32x4.mul(top, f32x4.const(1 / limit)), X_GROUP.i8.scale));
   const sum = f.let(i32x4.const(0));
   for (let i = 0; i < 2; i++) {
-    const four = [0, 16, 32, 48].map((at) => f.let(rounded(v128.load(x, 64 * i + at), inverse)));
+    const four = [0, 16, 32, 48].map((at) => f.let(rounded(f32x4.mul(v128.load(x, 64 * i + at), inverse))));
     const codes = f.let(bytesOf(four));
     if (form === "i8-signed") {
       for (const each of four) f.set(sum, i32x4.add(sum, each));

@@ -6,8 +6,8 @@
 
 export type Type = "i32" | "f32" | "v128";
 
-/** Bytes, nested as the expressions that they came from are. */
-export type Code = readonly (number | Code)[];
+/** Bytes, nested as the expressions that they came from are, and vector constants: their bytes, named by commas between them. */
+export type Code = readonly (number | string | Code)[];
 
 /** Code that leaves a value of a type. */
 export interface Expr<T extends Type = Type> {
@@ -41,14 +41,10 @@ function signed(value: number): number[] {
   return [...bytes, rest & 127];
 }
 
-function bytesOf(values: Float32Array | Float64Array | Int32Array): number[] {
-  return [...new Uint8Array(values.buffer)];
-}
-
-function flatten(code: Code, into: number[] = []): number[] {
+function flatten(code: Code, constant?: (bytes: string) => Code, into: number[] = []): number[] {
   for (const part of code) {
     if (typeof part === "number") into.push(part);
-    else flatten(part, into);
+    else flatten(typeof part === "string" ? constant!(part) : part, constant, into);
   }
   return into;
 }
@@ -116,8 +112,10 @@ const extract =
   <T extends Type>(type: T, opcode: number) =>
   (a: V128, lane: number): Expr<T> =>
     instruction(type, [SIMD, opcode, lane], a);
-const constant = (values: Float32Array | Float64Array | Int32Array): V128 =>
-  instruction("v128", [SIMD, 0x0c, bytesOf(values)]);
+const constant = (values: Float32Array | Float64Array | Int32Array): V128 => ({
+  type: "v128",
+  code: [`${new Uint8Array(values.buffer)}`],
+});
 
 export const i32 = {
   add: integer(0x6a),
@@ -141,12 +139,11 @@ export const i32 = {
 };
 
 export const f32 = {
-  const: (value: number): F32 => instruction("f32", [0x43, bytesOf(Float32Array.of(value))]),
+  const: (value: number): F32 => instruction("f32", [0x43, [...new Uint8Array(Float32Array.of(value).buffer)]]),
   add: float(0x92),
   sub: float(0x93),
   mul: float(0x94),
   div: float(0x95),
-  max: float(0x97),
   sqrt: maker<"f32", [a: F32]>("f32", 0x91),
   load: load("f32", 0x2a),
   store: store<"f32">([0x38]),
@@ -229,19 +226,9 @@ export const f64x2 = {
   lt: binary(0x49),
 };
 
-/** a where the condition is not 0, else b; both are computed. */
-export function select<T extends Type>(a: Expr<T>, b: Expr<T>, condition: I32): Expr<T> {
-  return { type: a.type, code: [a.code, b.code, codeOf(condition), a.type === "v128" ? [0x1c, 1, TYPE.v128] : 0x1b] };
-}
-
-/** An i32 constant as an expression. */
-export function int(value: number): Expr<"i32"> {
-  return { type: "i32", code: codeOf(value) };
-}
-
 /** The lesser of two unsigned integers; both are computed twice. */
-export function min(a: Expr<"i32">, b: Expr<"i32">): Expr<"i32"> {
-  return select(a, b, i32.lt_u(a, b));
+export function min(a: Expr<"i32">, b: I32): Expr<"i32"> {
+  return instruction("i32", [0x1b], a, b, i32.lt_u(a, b));
 }
 
 /** The body of a function while it is written: statements are appended in order. */
@@ -313,10 +300,20 @@ export class Body {
     });
   }
 
-  /** The bytes of the function, its size in front. */
+  /**
+   * The bytes of the function, its size in front. Vector constants go into locals at its beginning: V8 makes one of three
+   * instructions wherever it stands, in every turn of a loop.
+   */
   assemble(params: number): number[] {
+    const kept: Record<string, Code> = {};
+    const written = this.code;
+    this.code = [];
+    const rest = flatten(written, (bytes) => {
+      kept[bytes] ??= this.let({ type: "v128", code: [SIMD, 0x0c, bytes.split(",").map(Number)] }).code;
+      return kept[bytes];
+    });
     const locals = this.locals.slice(params);
-    const code = flatten([unsigned(locals.length), locals.map((type) => [1, TYPE[type]]), this.code, END]);
+    const code = flatten([unsigned(locals.length), locals.map((type) => [1, TYPE[type]]), this.code, rest, END]);
     return [...unsigned(code.length), ...code];
   }
 }

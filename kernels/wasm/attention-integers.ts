@@ -1,5 +1,5 @@
 import { addRowScale, bytesOf, laneSum, rounded, storePlanes, TOP } from "./activations.ts";
-import { type Call, type Expr, f32, i32, i32x4, int, type Module, v128 } from "./assembler.ts";
+import { type Call, type Expr, f32, f32x4, i32, i32x4, type Module, v128 } from "./assembler.ts";
 import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows } from "./block.ts";
 import { SCALES } from "./expand.ts";
@@ -26,7 +26,7 @@ export function integerParts(m: Module, instructions: Instructions): AttentionPa
 function addPack(m: Module): Call {
   return m.function(6, (f, x, stride, rows, columns, to, above) => {
     const bytes = f.let(i32.shl(columns, 2));
-    const done = f.let(int(0));
+    const done = f.local("i32");
     f.for(0, rows, PANEL, () => {
       f.repeat(
         () => {
@@ -34,7 +34,7 @@ function addPack(m: Module): Call {
           const sum = f.let(i32x4.const(0));
           const word = f.let(to);
           f.for(0, bytes, 16, (at) => {
-            const codes = f.let(rounded(v128.load(i32.add(x, at)), inverse));
+            const codes = f.let(rounded(f32x4.mul(v128.load(i32.add(x, at)), inverse)));
             f.set(sum, i32x4.add(sum, codes));
             f.do(v128.store32_lane0(word, bytesOf([codes, codes, codes, codes]), SCALES));
             f.bump(word, 4 * PANEL);
@@ -60,8 +60,8 @@ function addPackQueries(m: Module): Call {
       const inverse = addRowScale(f, q, bytes, last);
       f.do(f32.store(last, f32.mul(f32.load(last), asFloat(scale))));
       f.for(0, bytes, 32, (at) => {
-        const eight = [0, 16].map((half) => v128.load(i32.add(q, at), half));
-        storePlanes(f, eight, inverse, TOP + 1, to, head);
+        const eight = [0, 16].map((half) => f32x4.mul(v128.load(i32.add(q, at), half), inverse));
+        storePlanes(f, eight, TOP + 1, to, head);
         f.bump(to, 8);
       });
       f.set(to, i32.add(last, 16));

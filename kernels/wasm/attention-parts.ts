@@ -1,4 +1,4 @@
-import { storePlanes } from "./activations.ts";
+import { spread, storePlanes } from "./activations.ts";
 import { type Body, type Call, type Expr, f32, f32x4, i32, type Local, type Module, v128 } from "./assembler.ts";
 import { total } from "./layer-norm.ts";
 import { PANEL } from "./linear.ts";
@@ -63,22 +63,21 @@ export function addSoftmax(m: Module, instructions: Instructions, rows: number, 
       for (const [i, top] of tops.entries()) f.set(top, f32x4.pmax(top, v128.load(at, 16 * i)));
     });
     const top = f.let(f32x4.pmax(tops[0], tops[1]));
-    const lanes = [0, 1, 2, 3].map((i): Expr<"f32"> => f32x4.extract(top, i));
-    f.set(top, f32x4.splat(lanes.reduce((a, b) => f32.max(a, b))));
+    spread(f, top, f32x4.pmax);
     // Never so small that what lies beyond the last key weighs something.
     const scale = f32x4.splat(f32.mul(asFloat(bits), f32.const(Math.LOG2E)));
     const factor = f.let(f32x4.pmax(scale, f32x4.const(2 ** -100)));
     const sum = f.let(f32x4.const(0));
     f.for(scores, end, step, (at) => {
       const powers = [0, 16].map((half) =>
-        f.let(exp2(f, madd, f32x4.mul(f32x4.sub(v128.load(at, half), top), factor))),
+        f.let(exp2(f, madd, f32x4.mul(f32x4.sub(v128.load(at, half), top), factor), integers ? WHOLE : 1)),
       );
       for (const power of powers) f.set(sum, f32x4.add(sum, power));
-      if (integers) storePlanes(f, powers, f32x4.const(WHOLE), 0, to, wide);
+      if (integers) storePlanes(f, powers, 0, to, wide);
       else for (const [i, power] of powers.entries()) f.do(v128.store(to, power, 16 * i));
       f.bump(to, integers ? PANEL : 4 * PANEL);
     });
-    f.do(f32.store(inverse, f32.div(f32.const(integers ? 1 / WHOLE : 1), total(sum))));
+    f.do(f32.store(inverse, f32.div(f32.const(1), total(sum))));
   });
 }
 

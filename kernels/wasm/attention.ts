@@ -1,4 +1,4 @@
-import { f32, i32, int, Module, min } from "./assembler.ts";
+import { f32, i32, Module, min } from "./assembler.ts";
 import { floatParts } from "./attention-floats.ts";
 import { integerParts } from "./attention-integers.ts";
 import { addSoftmax, addTranspose, roundUp } from "./attention-parts.ts";
@@ -85,7 +85,7 @@ export function attention(instructions: Instructions, integers: boolean): Module
     addTranspose(f, at("v"), p.vStride, keys, head, q);
     f.do(parts.pack(q, i32.shl(wide, 2), head, wide, values, 0));
     f.for(top, bottom, rows, (row) => {
-      const have = f.let(min(i32.sub(bottom, row), int(rows)));
+      const have = f.let(min(i32.sub(bottom, row), rows));
       const x = f.let(i32.add(at("q"), i32.mul(row, p.qStride)));
       if (parts.packQueries) {
         f.do(parts.packQueries(x, p.qStride, have, head, p.scale, q));
@@ -105,7 +105,7 @@ export function attention(instructions: Instructions, integers: boolean): Module
         const panel = i32.add(values, i32.mul(i32.shr_u(d, 3), valuePanel));
         f.do(parts.multiply(weights, weightStride, have, panel, wideBytes, tile));
         // Other heads' columns are another's to write.
-        const end = f.let(i32.shl(min(i32.sub(head, d), int(PANEL)), 2));
+        const end = f.let(i32.shl(min(i32.sub(head, d), PANEL), 2));
         const to = f.let(i32.add(y, i32.shl(i32.add(i32.mul(column, head), d), 2)));
         f.for(0, have, 1, (r) => {
           const inverse = f.let(f32.load(i32.add(inverses, i32.shl(r, 2))));

@@ -5,7 +5,6 @@ import {
   i8x16,
   i32,
   i32x4,
-  int,
   type Local,
   type Module,
   type V128,
@@ -75,7 +74,8 @@ export function addBlock(
   const block: Block = BLOCKS[kind];
   const { words, passes } = block;
   return m.function(7, (f, x, stride, have, codes, bytes, tile, scales) => {
-    const panelBytes = f.let(words ? int(words * ROW) : i32.mul(bytes, ROW / 4 / passes));
+    const panelBytes = f.local("i32");
+    f.set(panelBytes, words ? words * ROW : i32.mul(bytes, ROW / 4 / passes));
     const madd = maddOf(instructions);
     const rows = rowPointers(f, count, x, stride, have);
     const sums = Array.from({ length: 2 * count }, () => f.local("v128"));

@@ -18,7 +18,7 @@ export const addHalves: AddEncode = (m) =>
 /** Beyond a half's range weights are as large as can be; where it ends below, their scale is 0. */
 function clamped(value: V128, inverse: V128): V128 {
   const product = f32x4.mul(value, inverse);
-  return rounded(f32x4.pmin(f32x4.pmax(product, f32x4.const(-TOP)), f32x4.const(TOP)), f32x4.const(1));
+  return rounded(f32x4.pmin(f32x4.pmax(product, f32x4.const(-TOP)), f32x4.const(TOP)));
 }
 
 /**

@@ -104,7 +104,7 @@ export function addScales(factor: number, offset: number): AddExpand {
       f.for(0, groups, 1, () => {
         for (const half of [0, 1]) {
           const scale = finiteHalf(v128.load16x4_s(scales, 8 * half));
-          f.do(v128.store(to, factor === 1 ? scale : f32x4.mul(scale, f32x4.const(factor)), 16 * half));
+          f.do(v128.store(to, f32x4.mul(scale, f32x4.const(factor)), 16 * half));
           if (offset === 0) continue;
           const sum = f.let(i32x4.const(0));
           for (let row = 0; row < 8; row++) {

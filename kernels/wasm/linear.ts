@@ -1,4 +1,4 @@
-import { type Call, f32x4, i32, int, Module, min, v128 } from "./assembler.ts";
+import { type Call, f32x4, i32, Module, min, v128 } from "./assembler.ts";
 import { addBlock, type BlockKind, blockRows } from "./block.ts";
 import { type AddExpand, SCALES } from "./expand.ts";
 import { gelu, type Instructions, maddOf } from "./math.ts";
@@ -98,7 +98,7 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
         }
       });
       f.for(top, bottom, rows, (row) => {
-        const have = f.let(min(i32.sub(bottom, row), int(rows)));
+        const have = f.let(min(i32.sub(bottom, row), rows));
         f.when(
           inside,
           () => {
@@ -106,7 +106,7 @@ export function linear(parts: LinearParts, instructions: Instructions): Module {
             const block = () => f.do(multiply(from, xStride, have, codes, xBytes, tile, scales));
             if (single) {
               f.when(
-                i32.lt_u(have, int(FEW + 1)),
+                i32.lt_u(have, FEW + 1),
                 () =>
                   f.for(0, have, 1, (r) => {
                     const to = i32.add(tile, i32.mul(r, 4 * PANEL));

@@ -1,4 +1,4 @@
-import { type Call, i32, int, Module } from "./assembler.ts";
+import { type Call, i32, Module } from "./assembler.ts";
 import { PANEL } from "./linear.ts";
 import { layout, share } from "./params.ts";
 import { PAIRS } from "./quantise.ts";
@@ -58,7 +58,7 @@ export function pack(encode?: AddEncode): Module {
     const scales = f.let(i32.add(codes, i32.mul(codeBytes, PANEL)));
     const wide = f.let(i32.add(scales, i32.mul(scaleBytes, PANEL)));
     f.for(first, last, 1, (panel) => {
-      f.for(0, int(PANEL), 1, (r) => {
+      f.for(0, PANEL, 1, (r) => {
         const row = f.let(i32.add(i32.mul(panel, PANEL), r));
         const source = f.let(i32.add(p.source, i32.mul(row, p.sourceStride)));
         const rowCodes = f.let(i32.add(codes, i32.mul(r, codeBytes)));

@@ -71,6 +71,22 @@ it("holds what the loops of integers hold in registers", () => {
   }
 });
 
+it("makes its constants before anything else", () => {
+  for (const instructions of [PLAIN, RELAXED]) {
+    for (const name of kernelNames(instructions)) {
+      const rest = text(name, instructions)
+        .split(/\bfunc \(/)
+        .map((body) =>
+          body
+            .split(/^\s*(?:i32\.const|local\.get)\b/m)
+            .slice(1)
+            .join(""),
+        );
+      expect([name, rest.filter((code) => code.includes("v128.const"))]).toEqual([name, []]);
+    }
+  }
+});
+
 it("is small", () => {
   for (const instructions of [PLAIN, RELAXED]) {
     for (const name of kernelNames(instructions)) {

@@ -64,7 +64,6 @@ for (const engine of ENGINES) {
       expect(absolute).toBeLessThan(1e-6);
       x.set([-1000, 1000, 0, -1e30, 1e30, -127, 128, -0]);
       (exports.run as (from: number, below: number, apart: number) => void)(0, 32, 4 * count);
-      expect([...powers.subarray(0, 2)].map((power) => power > 1)).toEqual([false, true]);
       expect(powers[0]).toBe(0);
       expect([...made.subarray(0, 5)].map((value, i) => Math.abs(value - Math.max(0, x[i])) < 1e-6)).not.toContain(
         false,
