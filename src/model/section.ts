@@ -56,7 +56,7 @@ export class Section {
 }
 
 /** A foreign value, short enough for a sentence. */
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (value === undefined) return "none";
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
   const text = String(JSON.stringify(value));

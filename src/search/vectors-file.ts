@@ -255,8 +255,8 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
 }
 
 /** What made them, from JSON: an object of strings; empty where nothing is said. */
-export function originOf(json: string | undefined, file: string): Readonly<Record<string, string>> {
-  const value = json === undefined ? {} : parsed(json);
+export function originOf(said: unknown, file: string): Readonly<Record<string, string>> {
+  const value = typeof said === "string" ? parsed(said) : (said ?? {});
   if (value && typeof value === "object" && !Array.isArray(value)) {
     const entries = Object.entries(value);
     if (entries.every((entry) => typeof entry[1] === "string")) return Object.fromEntries(entries);

@@ -35,7 +35,8 @@ export class SiglipError extends Error {
   readonly code: ErrorCode;
 
   constructor(message: string, options: ErrorOptions & { readonly code: ErrorCode }) {
-    super(message, options);
+    // A file's or tensor's name may hold line ends, and what moves a terminal's cursor.
+    super(message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " "), options);
     this.code = options.code;
   }
 }

@@ -51,7 +51,7 @@ export function readTokenizerJson(json: unknown): JsonTokenizer {
   const texts = algorithm === "bpe" ? byId(vocabulary, added) : inOrder(vocabulary, scores);
   if (byteFallback) restoreTab(texts);
   const unknown =
-    algorithm === "bpe" ? texts.indexOf(String(own(model, "unk_token") ?? "<unk>")) : own(model, "unk_id");
+    algorithm === "bpe" ? texts.indexOf((own(model, "unk_token") ?? "<unk>") as string) : own(model, "unk_id");
   const types = typesOf(texts, byteFallback, added, unknown);
   const { bytes, ends } = encodeAll(texts);
   const scored = algorithm === "bpe" ? scoresOf(own(model, "merges"), texts, types) : scores;

@@ -78,7 +78,9 @@ async function smallClip(more: object = {}, rename = (name: string) => name, fil
     const at = keys.reduce((object: Record<string, unknown>, key) => object[key] as Record<string, unknown>, json);
     at[last] = value;
   }
-  const contents = { "open_clip_config.json": Buffer.from(JSON.stringify(json)), [file]: await safetensors(renamed) };
+  // Lists in lists, more than a call of each can be on the stack.
+  const text = JSON.stringify(json).replace('"<deep>"', "[".repeat(20_000) + "]".repeat(20_000));
+  const contents = { "open_clip_config.json": Buffer.from(text), [file]: await safetensors(renamed) };
   return { config, tensors, contents, ...filesOf(contents) };
 }
 
@@ -127,6 +129,12 @@ describe("an open_clip folder", () => {
       "resnet50",
       /timm_model_name to be a SigLIP tower of timm's, found "resnet50"/,
     ],
+    [
+      "model_cfg.vision_cfg.timm_model_name",
+      "<deep>",
+      /timm_model_name to be a SigLIP tower of timm's, found an array/,
+    ],
+    ["model_cfg.vision_cfg.image_size", "<deep>", /an image_size of 5 patches of 4, found an array/],
     ["model_cfg.vision_cfg.timm_pool", "avg", /timm_pool to be "map", found "avg"/],
     ["model_cfg.vision_cfg.image_size", 224, /an image_size of 5 patches of 4, found 224/],
     ["model_cfg.text_cfg.pool_type", "argmax", /pool_type to be "last", found "argmax"/],

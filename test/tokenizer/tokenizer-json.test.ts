@@ -181,6 +181,12 @@ describe("what is refused by name", () => {
     damage((json) => (json.normalizer.normalizers[1].precompiled_charsmap = "%"), /base64/);
   });
 
+  it("an unknown piece of lists in lists, however many", () => {
+    const json = jsonOf(gemma);
+    json.model.unk_token = JSON.parse("[".repeat(20_000) + "]".repeat(20_000));
+    expect(() => readTokenizerJson(json)).toThrow(/an unknown piece/);
+  });
+
   it("what is no object", () => {
     for (const json of [null, [], 1, "x", true]) expect(() => read(json)).toThrow(/wanted a model, found none/);
   });

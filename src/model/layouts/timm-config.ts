@@ -1,5 +1,6 @@
 import type { ComposedTensor } from "../../checkpoint/composed.ts";
 import { mismatch } from "../../support/error.ts";
+import { show } from "../section.ts";
 import { familyHeads, imageSizeOf, type TowerSizes, type WrittenConfig, writeConfig } from "./written-config.ts";
 
 /** torch's own, which a text tower has whose configuration says none. */
@@ -15,8 +16,9 @@ export function timmConfig(json: unknown, tensors: readonly ComposedTensor[], su
   const root = new Reader(json, subject);
   const model = root.at("model_cfg");
   const [vision, text, pictures] = [model.at("vision_cfg"), model.at("text_cfg"), root.at("preprocess_cfg")];
-  const name = String(vision.get("timm_model_name") ?? "");
-  if (!/siglip/.test(name)) vision.fail("timm_model_name", "a SigLIP tower of timm's");
+  const name = vision.get("timm_model_name");
+  if (typeof name !== "string" || !/siglip/.test(name))
+    return vision.fail("timm_model_name", "a SigLIP tower of timm's");
   vision.expect("timm_pool", ["map"]);
   vision.expect("timm_proj", ["none"]);
   text.require("pool_type", "last");
@@ -92,8 +94,7 @@ class Reader {
   }
 
   fail(key: string, wanted: string): never {
-    const found = JSON.stringify(this.get(key))?.slice(0, 100) ?? "none";
     const advice = "use a checkpoint that this package supports";
-    throw mismatch("unsupported", this.path, `${key} to be ${wanted}`, found, advice);
+    throw mismatch("unsupported", this.path, `${key} to be ${wanted}`, show(this.get(key)), advice);
   }
 }

@@ -1,5 +1,6 @@
 import { mismatch } from "../../support/error.ts";
 import type { Dialect } from "../../tokenizer/siglip.ts";
+import { show } from "../section.ts";
 
 /** What a model of another layout would have for `config.json` and `preprocessor_config.json`. */
 export interface WrittenConfig {
@@ -62,13 +63,7 @@ export function imageSizeOf(tokens: number, patch: number, said: unknown, hints:
   if (fits(said)) return said as number;
   if (said !== undefined) {
     const advice = "the two do not belong together";
-    throw mismatch(
-      "unsupported",
-      subject,
-      `an image_size of ${side} patches of ${patch}`,
-      JSON.stringify(said),
-      advice,
-    );
+    throw mismatch("unsupported", subject, `an image_size of ${side} patches of ${patch}`, show(said), advice);
   }
   return Math.max(side * patch, ...(hints.match(/\d+/g) ?? []).map(Number).filter(fits));
 }

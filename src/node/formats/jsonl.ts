@@ -131,7 +131,7 @@ async function vectorsOf(source: Source, signal?: AbortSignal): Promise<Omit<Ope
     if (!(typeof width === "number" && Number.isInteger(width) && width >= 1 && width <= 2 ** 24)) {
       return fail(1, "an embedding, or the width of none", "neither");
     }
-    return { width, dtype, origin: originOf(origin === undefined ? undefined : JSON.stringify(origin), source.name) };
+    return { width, dtype, origin: originOf(origin, source.name) };
   }
 
   /** Without looking at the values, where the line is as it is written here. */

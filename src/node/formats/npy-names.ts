@@ -91,7 +91,7 @@ export async function readBeside(path: string, count: number, scaled: boolean, s
   if (scaled && !good) throw fail(`${count} scales from 0`, "something else");
   return {
     kind,
-    origin: originOf(origin === undefined ? undefined : JSON.stringify(origin), path),
+    origin: originOf(origin, path),
     names: wordsOf(names),
     stamps: wordsOf(stamps),
     scales: scaled ? Float32Array.from(scales as number[]) : undefined,

@@ -173,6 +173,17 @@ it("keeps many names out of a safetensors header", async () => {
   expect(index.name(8999)).toBe(nameOf(8999));
 });
 
+it("refuses an origin of lists in lists, however many", async () => {
+  const deep = "[".repeat(20_000) + "]".repeat(20_000);
+  const path = join(folder, "deep.jsonl");
+  await writeFile(path, `{"width":3,"origin":{"model":${deep}}}\n`);
+  const unsound = {
+    code: "bad-input",
+    message: expect.stringMatching(/an origin of strings, as JSON, found something else/),
+  };
+  await expect(formatOf(path)!.open(path)).rejects.toEqual(expect.objectContaining(unsound));
+});
+
 it("says which package to install where one is missing", async () => {
   const path = join(folder, "vectors.sqlite");
   // Node 20 has no SQLite of its own.
