@@ -23,12 +23,14 @@ export function addIndex(program: Command, signal: AbortSignal): void {
     .addHelpText(
       "after",
       `
-The index is LanceDB's IVF-PQ, by cosine. With it siglip search finds nearly all of the
-nearest, in a time that hardly grows with the table, and reads only what it looks at;
-without, all of the table is read. One that is there already is replaced.
+The index is LanceDB's IVF-PQ, by cosine. With it siglip search finds nearly all
+of the nearest, in a time that hardly grows with the table, and reads only what
+it looks at; without, all of the table is read. One that is there already is
+replaced.
 With --json: { table, embeddings, seconds }.
 
-Example: siglip merge part-*.safetensors --out photos.lance && siglip index photos.lance`,
+Example: siglip merge part-*.safetensors --out photos.lance
+         siglip index photos.lance`,
     )
     .action((path: string, options: IndexCommand) => build(path, options, signal));
 }

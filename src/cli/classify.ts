@@ -39,10 +39,12 @@ export function addClassify(program: Command, signal: AbortSignal): void {
   addRunOptions(addModelOption(addCalibrationOption(command))).addHelpText(
     "after",
     `
-Every label is judged by itself: probabilities need not sum to 1. Those of a classifier
-(SiglipForImageClassification) do, unless it is one of several labels. Probabilities that
-look too low are made fit by --calibration, which siglip eval --fit writes. With --json:
-[{ image, labels: [{ label, probability, logit }] }], the most probable first.
+Every label is judged by itself: probabilities need not sum to 1. Those of a
+classifier (SiglipForImageClassification) do, unless it is one of several
+labels. Probabilities that look too low are made fit by --calibration, which
+siglip eval --fit writes.
+With --json: [{ image, labels: [{ label, probability, logit }] }], the most
+probable first.
 
 Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
          siglip classify cats.jpg --labels "a cat" "a dog" --heatmap where.png`,

@@ -40,11 +40,11 @@ export function addConvert(program: Command, signal: AbortSignal): void {
 The folder has config.json, preprocessor_config.json, the tokenizer's files and
 model.safetensors, or shards and their index, and loads in Python and here. It
 appears when it is whole. Weights are streamed: memory does not grow with them.
-One tower is written as SiglipVisionModel or SiglipTextModel, without the logits'
-scale. logit_scale and logit_bias stay f32 in every dtype.
+One tower is written as SiglipVisionModel or SiglipTextModel, without the
+logits' scale. logit_scale and logit_bias stay f32 in every dtype.
 With --json: { model, out, seconds, files: [{ name, size }] }.
 
-Example: siglip convert google/siglip-so400m-patch14-384 --dtype f16 --out so400m-f16`,
+Example: siglip convert google/siglip-so400m-patch14-384 --dtype f16 --out mine`,
   );
   command.action((model: string, options: ConvertCommand) => convert(model, options, signal));
 }

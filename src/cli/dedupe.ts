@@ -23,11 +23,11 @@ export function addDedupe(program: Command, signal: AbortSignal): void {
     .addHelpText(
       "after",
       `
-Every picture is compared with every other: no pair is missed. Pictures that are near the
-same one are in one group, so that the ends of a long chain may be less near. The first of
-a group comes first in the index, and before each other stands its cosine with that. Equal
-files have 1, small changes 0.99 and more. With --json: a list of groups, each a list of
-{ index, score, name }.
+Every picture is compared with every other: no pair is missed. Pictures that are
+near the same one are in one group, so that the ends of a long chain may be less
+near. The first of a group comes first in the index, and before each other
+stands its cosine with that. Equal files have 1, small changes 0.99 and more.
+With --json: a list of groups, each a list of { index, score, name }.
 
 Example: siglip dedupe photos.safetensors --above 0.97`,
     )

@@ -26,10 +26,10 @@ export function addDownload(program: Command, signal: AbortSignal): void {
     .addHelpText(
       "after",
       `
-A model of huggingface.co comes into Hugging Face's cache (HF_HOME, HF_HUB_CACHE),
-where Python finds it too; until a file is whole and verified it lies in siglip's own
-($XDG_CACHE_HOME/siglip or ~/.cache/siglip), as models from other Hubs (HF_ENDPOINT)
-and URLs do for good.
+A model of huggingface.co comes into Hugging Face's cache (HF_HOME,
+HF_HUB_CACHE), where Python finds it too; until a file is whole and verified it
+lies in siglip's own ($XDG_CACHE_HOME/siglip or ~/.cache/siglip), as models from
+other Hubs (HF_ENDPOINT) and URLs do for good.
 With --json: { model, version, files: [{ name, size, path }] }.`,
     );
   command.action((model: string, options: DownloadOptions) => download(model, options, signal));

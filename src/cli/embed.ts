@@ -51,16 +51,18 @@ export function addEmbed(program: Command, signal: AbortSignal): void {
   addRunOptions(addModelOption(command)).addHelpText(
     "after",
     `
-A row for each picture or text in the order given, with its name and what made it.
-What is made is kept in FILE.part until the file is put in place as a whole: a command
-that was interrupted, at whatever moment, goes on when it is given again. Where the file
-is there already only new and changed pictures are embedded, and those that are gone are
-dropped. A picture that cannot be read costs the others nothing: it is named, the exit
-code is 1, and the next run tries it again. --json prints a summary.
+A row for each picture or text in the order given, with its name and what made
+it. What is made is kept in FILE.part until the file is put in place as a whole:
+a command that was interrupted, at whatever moment, goes on when it is given
+again. Where the file is there already only new and changed pictures are
+embedded, and those that are gone are dropped. A picture that cannot be read
+costs the others nothing: it is named, the exit code is 1, and the next run
+tries it again. --json prints a summary.
 
 With - and --out -, a filter: paths, URLs or lines of JSON, { "image": … } or
 { "text": … } with an "id" or without, on stdin; for each, in order, a line
-{ id or name, embedding } or { id or name, error } on stdout, as soon as it is made.
+{ id or name, embedding } or { id or name, error } on stdout, as soon as it is
+made.
 
 Examples: siglip embed photos/ --out photos.safetensors
           siglip embed *.jpg --texts captions.txt --vectors f16 --out both.jsonl`,

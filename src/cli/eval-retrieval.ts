@@ -35,16 +35,20 @@ export function addRetrieval(group: Command, signal: AbortSignal): void {
     `
 Captions, recognised by their form:
   Karpathy's JSON of Flickr30k and COCO (images with sentences and splits),
-  COCO's own (images and annotations), or .jsonl: { image, caption or captions } a line.
+  COCO's own (images and annotations), or
+  .jsonl: { image, caption or captions } a line.
 
-The protocol is everybody's: of a picture its first ${CAPTIONS} captions; text to image asks for each
-caption's own picture, image to text for any of a picture's captions. Of equal scores the
-first in the data is first; where something hangs on that it is told. In brackets stand 95%
-intervals by the bootstrap over pictures, and beside the first model differences to it.
+The protocol is everybody's: of a picture its first ${CAPTIONS} captions; text
+to image asks for each caption's own picture, image to text for any of a
+picture's captions. Of equal scores the first in the data is first; where
+something hangs on that it is told. In brackets stand 95% intervals by the
+bootstrap over pictures, and beside the first model differences to it.
 Embeddings are held in memory, 4 bytes a value; scores are not.
-With --fit every caption is a true pair with its own picture and a false one with all others.
+With --fit every caption is a true pair with its own picture and a false one
+with all others.
 
-Example: siglip eval retrieval dataset_flickr30k.json --images flickr30k-images \\
+Example: siglip eval retrieval dataset_flickr30k.json \\
+           --images flickr30k-images \\
            --model google/siglip-base-patch16-224 --dtype f16 q8 q4`,
   );
   command.action(async (data: string, options: RetrievalOptions) => {

@@ -59,13 +59,16 @@ export function addZeroShot(group: Command, signal: AbortSignal): void {
   addEvalOptions(command).addHelpText(
     "after",
     `
-Classes are called by their folder or label, with spaces for underscores, unless --classes says
-otherwise. In brackets stand 95% intervals by the bootstrap over pictures, and beside the first
-model differences to it; of equal scores the first class is first. Pictures stream: what is held are
-the classes' embeddings, and 20 bytes a picture beside its path.
-With --fit a picture and its own class are a true pair, and false ones with all other classes.
+Classes are called by their folder or label, with spaces for underscores, unless
+--classes says otherwise. In brackets stand 95% intervals by the bootstrap over
+pictures, and beside the first model differences to it; of equal scores the
+first class is first. Pictures stream: what is held are the classes' embeddings,
+and 20 bytes a picture beside its path.
+With --fit a picture and its own class are a true pair, and false ones with all
+other classes.
 
-Example: siglip eval zeroshot photos/ --template "a photo of a {label}." --fit calibration.json`,
+Example: siglip eval zeroshot photos/ --template "a photo of a {label}." \\
+           --fit calibration.json`,
   );
   command.action(async (data: string, options: ZeroShotOptions) => {
     await checkEvalOptions(command, options);

@@ -2,25 +2,9 @@
 import { setMaxListeners } from "node:events";
 import { Command, CommanderError } from "commander";
 import { SiglipError } from "../support/error.ts";
-import { addIndex } from "./build-index.ts";
-import { addCache } from "./cache.ts";
-import { addClassify } from "./classify.ts";
-import { addConvert } from "./convert.ts";
-import { addDedupe } from "./dedupe.ts";
-import { addDemo } from "./demo.ts";
-import { addDownload } from "./download.ts";
-import { addEmbed } from "./embed.ts";
-import { addEval } from "./eval.ts";
-import { addInfo } from "./info.ts";
-import { addMerge } from "./merge.ts";
+import { addCommands } from "./commands.ts";
 import { readPackageFile } from "./package-file.ts";
-import { addPlan } from "./plan.ts";
-import { addSearch } from "./search.ts";
-import { addServe } from "./serve.ts";
-import { addSort } from "./sort.ts";
-import { addStatus } from "./status.ts";
 import { tell } from "./terminal.ts";
-import { addWork } from "./work.ts";
 
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
 const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
@@ -47,23 +31,7 @@ const program = new Command("siglip")
   .version(version())
   .exitOverride()
   .configureOutput({ outputError });
-addDemo(program, interrupt.signal);
-addClassify(program, interrupt.signal);
-addEmbed(program, interrupt.signal);
-addPlan(program, interrupt.signal);
-addMerge(program, interrupt.signal);
-addIndex(program, interrupt.signal);
-addSearch(program, interrupt.signal);
-addDedupe(program, interrupt.signal);
-addSort(program, interrupt.signal);
-addWork(program, interrupt.signal);
-addStatus(program);
-addServe(program, interrupt.signal);
-addEval(program, interrupt.signal);
-addInfo(program, interrupt.signal);
-addDownload(program, interrupt.signal);
-addConvert(program, interrupt.signal);
-addCache(program);
+addCommands(program, interrupt.signal);
 for (const command of program.commands) {
   const name = `siglip ${command.name()}`;
   command.showHelpAfterError(`Try: ${name} --help`);

@@ -26,11 +26,12 @@ export function addMerge(program: Command, signal: AbortSignal): void {
     .addHelpText(
       "after",
       `
-Rows are in the order of the shards, or of the parts where they are none, pictures
-first. What stands in two parts, by its name, size and time, is taken once, from the first,
-though hardware differs in how it rounds. Refused are parts of another model, revision,
-preprocessing, width or dtype, embeddings of one picture that differ by more, and sets of
-shards of which some are missing. Memory: eight bytes a row.
+Rows are in the order of the shards, or of the parts where they are none,
+pictures first. What stands in two parts, by its name, size and time, is taken
+once, from the first, though hardware differs in how it rounds. Refused are
+parts of another model, revision, preprocessing, width or dtype, embeddings of
+one picture that differ by more, and sets of shards of which some are missing.
+Memory: eight bytes a row.
 With --json: { out, parts, dim, images, texts, seconds }.
 
 Example: siglip merge part-*.safetensors --out photos.parquet`,

@@ -27,8 +27,11 @@ export interface RunOptions {
   readonly calibration?: string;
 }
 
-/** Adds what a model needs to run; `--model` is added apart, since the demo is always the same. */
-export function addRunOptions(command: Command): Command {
+/**
+ * Adds what a model needs to run; `--model` is added apart, since the demo is always the same. `pixels` tells the default
+ * of `--max-pixels`, which is the caller's where it is another.
+ */
+export function addRunOptions(command: Command, pixels = "178956970, PIL's limit"): Command {
   return command
     .addOption(
       new Option("--backend <name>", "auto takes a hardware GPU, else WebAssembly")
@@ -37,7 +40,7 @@ export function addRunOptions(command: Command): Command {
     )
     .addOption(new Option("--dtype <name>", "weights (default: f16, f32 on cpu)").choices(DTYPES))
     .option("--threads <n>", "of the wasm backend (default: the cores, at most 16)", parseCount)
-    .option("--max-pixels <n>", "refuse larger pictures (default: 178956970, PIL's limit)", parseCount)
+    .option("--max-pixels <n>", `refuse larger pictures (default: ${pixels})`, parseCount)
     .option("--json", "print JSON");
 }
 

@@ -58,10 +58,10 @@ export function addPlan(program: Command, signal: AbortSignal): void {
       `
 Each machine then reads its own lines of the manifest and lists nothing:
   siglip embed manifest.jsonl --shard 3 --out part-3.safetensors
-and siglip merge joins the parts. Shards are numbered from 0. Paths are taken from the
-folder that a command runs in. A picture that has changed since is refused. Given again,
---queue adds what is not in the queue, and tells what is done but whose file is not seen here;
-with --again that is done again.
+and siglip merge joins the parts. Shards are numbered from 0. Paths are taken
+from the folder that a command runs in. A picture that has changed since is
+refused. Given again, --queue adds what is not in the queue, and tells what is
+done but whose file is not seen here; with --again that is done again.
 With --json: { out, shards, perShard, images, texts, queued, gone, seconds }.
 
 Examples: siglip plan /data/photos --out manifest.jsonl --per-shard 10000

@@ -51,12 +51,14 @@ export function addSearch(program: Command, signal: AbortSignal): void {
   addRunOptions(addIndexModelOption(command)).addHelpText(
     "after",
     `
-All embeddings are compared: none that is nearer is missed, but by the index of a .lance
-table (siglip index), which finds nearly all. Scores are cosines; of several wishes their
-directions are added, and those of --not taken away. The page of --open is one file with
-small pictures in it. With --json: [{ index, score, name }], the nearest first.
+All embeddings are compared: none that is nearer is missed, but by the index of
+a .lance table (siglip index), which finds nearly all. Scores are cosines; of
+several wishes their directions are added, and those of --not taken away. The
+page of --open is one file with small pictures in it.
+With --json: [{ index, score, name }], the nearest first.
 
-Example: siglip search photos.safetensors "a red bicycle" --not "a street" -k 20 --open`,
+Example: siglip search photos.safetensors "a red bicycle" --not "a street" \\
+           -k 20 --open`,
   );
   command.action((path: string, text: string | undefined, options: SearchOptions) => {
     if (text === undefined && options.image === undefined) {

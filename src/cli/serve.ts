@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import type { Siglip } from "../node.ts";
 import type { Service } from "../serve/service.ts";
 import { SiglipError } from "../support/error.ts";
@@ -39,16 +39,18 @@ export function addServe(program: Command, signal: AbortSignal): void {
     .option("--host <name>", "to listen at; 0.0.0.0 for every network of this machine", "127.0.0.1")
     .option("--name <name>", "what clients call the model (default: the model's own)")
     .option("--batch <n>", "most pictures, and texts, of a batch (default: what suits the device)", parseCount)
-    .option("--max-wait <time>", "that a request waits for others to share a batch with", parseTime, 5)
+    .addOption(quantity("--max-wait <time>", "that a request waits for others to share a batch with", parseTime, "5ms"))
     .option("--max-queue <n>", "pictures, and texts, that wait; more are told to come back (429)", parseCount, 2048)
     .option("--max-items <n>", "pictures and texts of a request", parseCount, 1024)
-    .option("--max-body <size>", "of a request, such as 64MiB", parseSize, 2 ** 26)
-    .option("--body-time <time>", "in which a request's body has to come", parseTime, 60_000)
-    .option("--keep-alive <time>", "that a connection without requests is kept", parseTime, 60_000)
-    .option("--drain <time>", "for what is being answered when the service is told to stop", parseTime, 30_000)
+    .addOption(quantity("--max-body <size>", "of a request", parseSize, "64MiB"))
+    .addOption(quantity("--body-time <time>", "in which a request's body has to come", parseTime, "1min"))
+    .addOption(quantity("--keep-alive <time>", "that a connection without requests is kept", parseTime, "1min"))
+    .addOption(
+      quantity("--drain <time>", "for what is being answered when the service is told to stop", parseTime, "30s"),
+    )
     .option("--allow-urls", "fetch pictures named by a URL, from public addresses only")
     .option("--cors <origin>", "let the pages of this origin ask; * for all");
-  addRunOptions(addModelOption(addCalibrationOption(command))).addHelpText(
+  addRunOptions(addModelOption(addCalibrationOption(command)), `${PIXELS}`).addHelpText(
     "after",
     `
   POST /v1/embeddings  { model, input, encoding_format }: texts, data URLs,
@@ -57,12 +59,12 @@ export function addServe(program: Command, signal: AbortSignal): void {
   GET  /v1/models, /health, /metrics (Prometheus)
 
 The variable SIGLIP_API_KEY, if it is set, is what clients have to send as
-"Authorization: Bearer …". Pictures have at most ${PIXELS} pixels, unless
---max-pixels says otherwise. SIGTERM and Ctrl-C let what is being answered end;
-a second one ends at once.
+"Authorization: Bearer …". Times are as 5ms, 2s or 1min, sizes as 64MiB or 10MB.
+SIGTERM and Ctrl-C let what is being answered end; a second one ends at once.
 
 Example: siglip serve --model google/siglip-base-patch16-224
-         curl localhost:8000/v1/embeddings -H "Content-Type: application/json" \\
+         curl localhost:8000/v1/embeddings \\
+           -H "Content-Type: application/json" \\
            -d '{ "input": "a photo of 2 cats" }'`,
   );
   command.action((options: ServeOptions) => {
@@ -77,6 +79,11 @@ Example: siglip serve --model google/siglip-base-patch16-224
     }
     return serve(options, key, signal);
   });
+}
+
+/** An option whose default stands in the help as one would type it. */
+function quantity(flags: string, what: string, parse: (text: string) => number, standard: string): Option {
+  return new Option(flags, what).argParser(parse).default(parse(standard), standard);
 }
 
 function parseCount(text: string): number {

@@ -46,15 +46,18 @@ export function addSort(program: Command, signal: AbortSignal): void {
   addRunOptions(addIndexModelOption(addCalibrationOption(command))).addHelpText(
     "after",
     `
-The pictures are not looked at again: their embeddings are compared with the labels'. Every
-label is judged by itself, as by siglip classify. The CSV has a line for each picture: name,
-the most probable label, and the probability of each. In it, a text that a spreadsheet would
-calculate begins with an apostrophe. Copies replace nothing: beside another picture of its
-name one has a number, and the same is not copied twice, so that a run goes on where an
-earlier one ended. With --json: a summary, or without --out and --copy-to a line of JSON for
-each picture.
+The pictures are not looked at again: their embeddings are compared with the
+labels'. Every label is judged by itself, as by siglip classify. The CSV has a
+line for each picture: name, the most probable label, and the probability of
+each. In it, a text that a spreadsheet would calculate begins with an
+apostrophe. Copies replace nothing: beside another picture of its name one has a
+number, and the same is not copied twice, so that a run goes on where an earlier
+one ended.
+With --json: a summary, or without --out and --copy-to a line of JSON for each
+picture.
 
-Example: siglip sort photos.safetensors --labels "a cat" "a dog" --copy-to sorted --above 0.5`,
+Example: siglip sort photos.safetensors --labels "a cat" "a dog" \\
+           --copy-to sorted --above 0.5`,
   );
   command.action((path: string, options: SortOptions) => sort(path, options, signal));
 }

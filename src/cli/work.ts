@@ -41,10 +41,11 @@ export function addWork(program: Command, signal: AbortSignal): void {
   addRunOptions(addCacheOption(command)).addHelpText(
     "after",
     `
-siglip plan --queue fills the queue, siglip status shows how it does. Each shard becomes
-one file. A worker that dies costs nothing: another goes on where it was. A shard that
-fails is tried three times and then left, with its reason. Ctrl-C or SIGTERM gives the
-shard in work back. Needs the packages bullmq and ioredis.
+siglip plan --queue fills the queue, siglip status shows how it does. Each shard
+becomes one file. A worker that dies costs nothing: another goes on where it
+was. A shard that fails is tried three times and then left, with its reason.
+Ctrl-C or SIGTERM gives the shard in work back. Needs the packages bullmq and
+ioredis.
 
 Example: siglip work --queue redis://10.0.0.5 --backend webgpu`,
   );
