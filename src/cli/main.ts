@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { setMaxListeners } from "node:events";
 import { Command, CommanderError } from "commander";
+import { refusal } from "../node/file.ts";
 import { SiglipError } from "../support/error.ts";
 import { addCommands } from "./commands.ts";
 import { readPackageFile } from "./package-file.ts";
@@ -13,6 +14,7 @@ const interrupt = new AbortController();
 // Every picture that is being decoded listens to it.
 setMaxListeners(0, interrupt.signal);
 let stopped: number | undefined;
+let status = 0;
 let ending = false;
 
 // The second of a kind meets no handler any more and ends the process at once.
@@ -22,7 +24,7 @@ for (const [signal, code] of Object.entries(STOPS)) {
     interrupt.abort();
   });
 }
-process.stdout.on("error", (error: NodeJS.ErrnoException) => leave(error.code === "EPIPE" ? 0 : 1));
+process.stdout.on("error", (error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? leave(0) : lose(error)));
 process.stderr.on("error", () => leave(1));
 process.on("uncaughtException", fail);
 
@@ -74,10 +76,21 @@ function fail(error: unknown): void {
 function leave(code: number): void {
   if (ending) return;
   ending = true;
+  status = code;
   interrupt.abort();
   // Who was told to stop does not wait for one who has stopped reading.
   if (stopped !== undefined) setTimeout(() => process.exit(code), 1000);
-  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
+  // What could not be written is told a few ticks later.
+  const exit = () => setImmediate(() => process.exit(status));
+  process.stdout.write("", () => process.stderr.write("", exit));
+}
+
+/** Ends with why the results could not be written, which may be known only when all else has ended well. */
+function lose(error: unknown): void {
+  if (status === 1) return;
+  status = 1;
+  tell((refusal("stdout", "write", error) as Error).message);
+  leave(1);
 }
 
 /** Of package.json. */

@@ -186,11 +186,16 @@ export async function attempt<R>(path: string, verb: "read" | "write", operation
   try {
     return await operation();
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (error instanceof SiglipError || code === undefined) throw error;
-    const found = reasons.get(code) ?? message;
-    const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
-    const kind = code === "ENOENT" || code === "ENOTDIR" ? "not-found" : "storage";
-    throw mismatch(kind, path, `to ${verb} this file`, found, `${advice} and try again`, error);
+    throw refusal(path, verb, error);
   }
+}
+
+/** What the file system said against an operation, in one sentence; any other error as it is. */
+export function refusal(path: string, verb: "read" | "write", error: unknown): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (error instanceof SiglipError || code === undefined) return error;
+  const found = reasons.get(code) ?? message;
+  const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
+  const kind = code === "ENOENT" || code === "ENOTDIR" ? "not-found" : "storage";
+  return mismatch(kind, path, `to ${verb} this file`, found, `${advice} and try again`, error);
 }

@@ -1,7 +1,9 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { execFile } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterAll, describe, expect, it } from "vitest";
-import { failed, refused, siglip, temporaryFolder } from "../harness/cli.ts";
+import { CLI, failed, refused, siglip, temporaryFolder } from "../harness/cli.ts";
 
 const demo = "weights/demo/examples";
 const cpu = ["--backend", "cpu"];
@@ -135,4 +137,18 @@ describe("bad input", () => {
     expect(readFileSync(at("old.npy"), "utf8")).toBe("old");
     expect(readdirSync(folder.path).filter((name) => name.endsWith(".tmp"))).toEqual([]);
   });
+
+  it.skipIf(!existsSync("/dev/full"))(
+    "a disk without room for the results is told, though all else has ended well",
+    async () => {
+      for (const args of ["info --list", "info --help"]) {
+        const command = `${CLI.join(" ")} ${args} > /dev/full`;
+        const run = promisify(execFile)("/bin/sh", ["-c", command]);
+        await expect(run).rejects.toMatchObject({
+          code: 1,
+          stderr: expect.stringMatching(/^siglip: stdout: .* no space left.*\.\n$/),
+        });
+      }
+    },
+  );
 });
