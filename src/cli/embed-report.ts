@@ -23,7 +23,7 @@ export function reportEmbedding(report: EmbedReport, failed: number, json?: bool
   if (json) printJson({ out: path, model, ...device, dim, images, texts, made, kept, failed, written, seconds });
   else if (images + texts > 0 || written) {
     const named = [some(images, "image"), some(texts, "text")].filter(Boolean).join(" and ") || "0 images";
-    const what = `${named}, ${dim} values each${kept > 0 ? `, ${kept} of which were there` : ""}`;
+    const what = `${named}, ${dim} values each${kept > 0 ? `, ${kept} of which ${kept === 1 ? "was" : "were"} there` : ""}`;
     const where = device ? ` on ${device.backend} with ${device.dtype} weights` : "";
     const done = written ? `${what}, in ${duration(seconds)}${where}` : `nothing to do, for it holds these ${named}`;
     print(`${plain(path)}: ${done}.`);

@@ -64,6 +64,10 @@ Example: siglip search photos.safetensors "a red bicycle" --not "a street" \\
     if (text === undefined && options.image === undefined) {
       command.error("error: wanted a text or --image to search for, found neither");
     }
+    // What a script's unset variable leaves; the model has an embedding of it, which means nothing to anybody.
+    if ([text, ...(options.not ?? [])].some((one) => one?.trim() === "")) {
+      command.error("error: wanted a text to search for, found an empty one; say what is to be seen, or leave it out");
+    }
     return search(path, { text, image: options.image, not: options.not ?? [] }, options, signal);
   });
 }

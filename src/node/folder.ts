@@ -19,7 +19,7 @@ export async function folderFiles(path: string): Promise<ModelFiles> {
       path,
       "a folder with a SigLIP model",
       found ? "a file" : "nothing",
-      'name the folder that holds config.json, or "demo"',
+      'name the folder that holds config.json, "demo", or org/name of the Hub',
     );
   }
   const folder = weights === undefined ? path : dirname(path);

@@ -101,6 +101,7 @@ describe("bad input", () => {
       [["embed", "--out", at("c.npy")], /wanted pictures, --text or --texts, found none/],
       [["embed", picture, "--text", "a", "--out", at("c.npy")], /for \.npy, found both/],
       [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors, \.npy, \.jsonl/],
+      [["search", at("c.npy"), ""], /wanted a text to search for, found an empty one/],
     ];
     const ends = await Promise.all(cases.map(([args]) => siglip(args)));
     for (const [index, [, why]] of cases.entries()) refused(ends[index], why);
