@@ -197,5 +197,5 @@ export function refusal(path: string, verb: "read" | "write", error: unknown): u
   const found = reasons.get(code) ?? message;
   const advice = code === "ENOSPC" || code === "EDQUOT" ? "free some" : "check the path";
   const kind = code === "ENOENT" || code === "ENOTDIR" ? "not-found" : "storage";
-  return mismatch(kind, path, `to ${verb} this file`, found, `${advice} and try again`, error);
+  return mismatch(kind, path || '""', `to ${verb} this file`, found, `${advice} and try again`, error);
 }

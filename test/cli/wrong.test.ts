@@ -117,6 +117,7 @@ describe("bad input", () => {
     const classify = (image: string, ...more: string[]) => ["classify", image, "--labels", "a", ...cpu, ...more];
     const cases: [string[], RegExp][] = [
       [classify(at("none.png")), /none\.png: wanted to read this file, found no such file/],
+      [["search", "", "a cat"], /^siglip: "": wanted to read this file/],
       [classify(folder.path), /wanted a regular file, found a folder/],
       [classify(at("latin1.txt")), /wanted a PNG, JPEG, .* picture, found/],
       [classify(at("cut.png")), /truncated/],
