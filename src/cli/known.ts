@@ -1,7 +1,7 @@
 import { bytes } from "../support/units.ts";
 import { readPackageFile } from "./package-file.ts";
 import { aligned } from "./table.ts";
-import { style } from "./terminal.ts";
+import { columns, style, width } from "./terminal.ts";
 
 /** What others publish of a checkpoint, each figure in percent. */
 interface Published {
@@ -28,8 +28,15 @@ export function readManifest(): Manifest {
   return JSON.parse(readPackageFile("weights/manifest.json"));
 }
 
-/** A line for each checkpoint, and where its figures come from. */
-export function showManifest({ checkpoints, sources }: Manifest): string {
+/** Columns that are shown, the most that fit: all, all but parameters, or what one chooses a checkpoint by. */
+const CHOICES = [
+  [0, 1, 2, 3, 4, 5, 6, 7, 8, 9],
+  [0, 2, 3, 4, 5, 6, 7, 8, 9],
+  [0, 2, 3, 6, 9],
+] as const;
+
+/** A line for each checkpoint, and where its figures come from; `room` is how wide it may be. */
+export function showManifest({ checkpoints, sources }: Manifest, room = columns()): string {
   const keys = Object.keys(sources);
   const head = ["", "image + text + token table", "as f32", "pictures", "texts", "dim", "ImageNet", "T→I", "I→T", ""];
   const rows = checkpoints.map(({ id, parameters, defaults, published }) => {
@@ -48,6 +55,10 @@ export function showManifest({ checkpoints, sources }: Manifest): string {
     ];
   });
   const notes = keys.flatMap((key, index) => [`[${index + 1}] ${sources[key].title}:`, ...sources[key].urls]);
-  const title = "Published checkpoints: parameters, and zero-shot accuracy in percent as others publish it";
-  return [style("bold", title), aligned([head, ...rows]), "", ...notes].join("\n");
+  const title = "Published checkpoints, and zero-shot accuracy in percent as others publish it";
+  const tables = CHOICES.map((chosen) => aligned([head, ...rows].map((row) => chosen.map((at) => row[at]))));
+  const wide = (table: string) => Math.max(...table.split("\n").map((line) => width(line)));
+  const table = tables.find((one) => wide(one) <= room) ?? tables[tables.length - 1];
+  const more = table === tables[0] ? [] : ["A wider terminal shows more columns."];
+  return [style("bold", title), table, ...more, "", ...notes].join("\n");
 }
