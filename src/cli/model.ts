@@ -53,10 +53,11 @@ export function parseCount(text: string): number {
 
 export function addModelOption(command: Command): Command {
   return addCacheOption(
-    command.option(
-      "--model <model>",
-      "demo, a folder with config.json and the weights, a URL, or org/name of the Hub",
-      "demo",
+    command.addOption(
+      new Option("--model <model>", "a folder with config.json and the weights, a URL, or org/name of the Hub").default(
+        "demo",
+        "demo, which knows emoji, not photos",
+      ),
     ),
   );
 }
