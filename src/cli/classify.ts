@@ -8,7 +8,9 @@ import { encodePng } from "../node/images/write-png.ts";
 import { nodePlatform } from "../node/platform.ts";
 import type { Siglip } from "../node.ts";
 import type { Ranked } from "../siglip/classifier.ts";
+import { isOfItem } from "../siglip/stream.ts";
 import { DEFAULT_TEMPLATE } from "../siglip/template.ts";
+import { mismatch } from "../support/error.ts";
 import { addCalibrationOption } from "./calibration.ts";
 import { addModelOption, addRunOptions, checkPictures, openModel, type RunOptions } from "./model.ts";
 import { Progress } from "./progress.ts";
@@ -44,7 +46,8 @@ classifier (SiglipForImageClassification) do, unless it is one of several
 labels. Probabilities that look too low are made fit by --calibration, which
 siglip eval --fit writes.
 With --json: [{ image, labels: [{ label, probability, logit }] }], the most
-probable first.
+probable first. A picture that cannot be read costs the others nothing: it is
+named, and the exit code is 1.
 
 Example: siglip classify cats.jpg dogs.jpg --labels "2 cats" "a dog"
          siglip classify cats.jpg --labels "a cat" "a dog" --heatmap where.png`,
@@ -116,11 +119,19 @@ async function classify(
     const results: { image: string; labels: Ranked[] }[] = [];
     for (const [done, image] of images.entries()) {
       progress.update(done, images.length);
-      const ranked = await (classifier?.classify(image, { signal }) ?? model.classify(image, undefined, { signal }));
+      let ranked: Ranked[];
+      try {
+        ranked = await (classifier?.classify(image, { signal }) ?? model.classify(image, undefined, { signal }));
+      } catch (error) {
+        if (images.length === 1 || !isOfItem(error)) throw error;
+        progress.pause();
+        tell(error.message);
+        continue;
+      }
       results.push({ image, labels: ranked });
       if (json) continue;
       progress.pause();
-      print(`${done > 0 ? "\n" : ""}${rankedTable(image, ranked)}`);
+      print(`${results.length > 1 ? "\n" : ""}${rankedTable(image, ranked)}`);
     }
     if (heatmap !== undefined) {
       const pixels = await nodePlatform.decode(images[0], { maxPixels, signal });
@@ -129,6 +140,10 @@ async function classify(
     }
     progress.stop();
     if (json) printJson(results);
+    if (results.length < images.length) {
+      const wanted = `${images.length} pictures that can be read`;
+      throw mismatch("bad-input", "classify", wanted, `${results.length}`, "mend those named above or leave them out");
+    }
   } finally {
     progress.stop();
   }

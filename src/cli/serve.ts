@@ -49,7 +49,7 @@ export function addServe(program: Command, signal: AbortSignal): void {
       quantity("--drain <time>", "for what is being answered when the service is told to stop", parseTime, "30s"),
     )
     .option("--allow-urls", "fetch pictures named by a URL, from public addresses only")
-    .option("--cors <origin>", "let the pages of this origin ask; * for all");
+    .option("--cors <origin>", "let the pages of this origin ask; * for all", parseOrigin);
   addRunOptions(addModelOption(addCalibrationOption(command)), `${PIXELS}`).addHelpText(
     "after",
     `
@@ -96,6 +96,12 @@ function parsePort(text: string): number {
   const port = Number(text);
   if (/^\d+$/.test(text) && port <= 65535) return port;
   throw new InvalidArgumentError("Wanted a port, 0 to 65535.");
+}
+
+/** As browsers send it: a path or a slash at the end would let nobody in. */
+function parseOrigin(text: string): string {
+  if (text === "*" || /^[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+$/i.test(text)) return text;
+  throw new InvalidArgumentError("Wanted an origin such as https://example.com, without a path, or *.");
 }
 
 async function serve(options: ServeOptions, key: string | undefined, signal: AbortSignal): Promise<void> {

@@ -101,6 +101,7 @@ describe("bad input", () => {
       [["embed", "--out", at("c.npy")], /wanted pictures, --text or --texts, found none/],
       [["embed", picture, "--text", "a", "--out", at("c.npy")], /for \.npy, found both/],
       [["embed", picture, "--out", at("c.txt")], /ends in \.safetensors, \.npy, \.jsonl/],
+      [["serve", "--cors", "https://example.com/"], /Wanted an origin such as https:\/\/example\.com, without a path/],
       [["search", at("c.npy"), ""], /wanted a text to search for, found an empty one/],
     ];
     const ends = await Promise.all(cases.map(([args]) => siglip(args)));
@@ -138,6 +139,19 @@ describe("bad input", () => {
     for (const [index, [, why]] of cases.entries()) failed(ends[index], why);
     expect(readFileSync(at("old.npy"), "utf8")).toBe("old");
     expect(readdirSync(folder.path).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+  });
+
+  it("is named where other pictures are sound, which are classified all the same", async () => {
+    writeFileSync(at("bad.png"), "no picture");
+    const words = [at("bad.png"), `${demo}/plane.jpg`, "--labels", "a plane", ...cpu, "--json"];
+    const { code, stdout, stderr } = await siglip(["classify", ...words]);
+    expect({ code, images: JSON.parse(stdout).map(({ image }: { image: string }) => image) }).toEqual({
+      code: 1,
+      images: [`${demo}/plane.jpg`],
+    });
+    expect(stderr).toMatch(
+      /^siglip: .*bad\.png: wanted .*\nsiglip: classify: wanted 2 pictures .* found 1; mend .*\.\n$/,
+    );
   });
 
   it.skipIf(!existsSync("/dev/full"))(
