@@ -94,6 +94,8 @@ function asText(report: Report, fit: Fit | undefined): string {
   const parts = [
     `${style("bold", plain(data))}: ${size}\n${aligned([head, ...rows, ...times])}`,
     tieNotes(report),
+    // What a fit is of, it says itself.
+    runs.length > 1 && (first.result.predictions || !fit) ? `Of ${title(first)}:` : "",
     ...(first.result.predictions ? classTables(report, first.result.predictions) : []),
     fit ? showFit(fit, options.fit!) : probabilities(first, options),
   ];

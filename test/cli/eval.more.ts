@@ -40,6 +40,7 @@ describe("siglip eval", () => {
     expect(lines[first]).toMatch(/^top-1 +f32 on wasm +100\.0 +\[\d\d\.\d, 100\.0\]$/);
     expect(lines[first + 1]).toMatch(/^ +i8 on wasm /);
     expect(lines[first + 2]).toMatch(/^ +f32 on cpu +100\.0 .* 0\.0 +\[0\.0, 0\.0\]$/);
+    expect(stdout).toContain("\n\nOf f32 on wasm:\n\n");
     expect(lines.at(-2)).toMatch(/^probability over one half +of [\d.]+% of true pairs, of [\d.]+% of the others$/);
     expect(lines.at(-1)).toMatch(/^calibration error, loss +[\d., e-]+$/);
   });
