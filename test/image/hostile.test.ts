@@ -99,7 +99,7 @@ describe("hostile pictures", () => {
   });
 
   it.each([
-    ["", "an empty file"],
+    ["", "an empty file", "fetch it again"],
     ["\0\0\0\x18ftypmif1\0\0\0\0", "a HEIF picture in a rare coding"],
     ["\0\0\0\x18ftypisom\0\0\0\0", "a video"],
     ["\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL picture"],
@@ -110,16 +110,16 @@ describe("hostile pictures", () => {
     ["%PDF-1.7", "a PDF document"],
     ["PK\x03\x04", "a ZIP archive"],
     ["\x1f\x8b\x08\0", "gzip-compressed data"],
-    ["version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer instead of the file itself"],
+    ["version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer instead of the file itself", "fetch it again"],
     ["<?xml version='1.0'?><svg xmlns='x'>", "an SVG drawing"],
-    ["\n<!DOCTYPE html><html>", "an HTML page"],
-    ["\x89PNG\n\x1a\n\0\0\0\rIHDR", "a PNG whose line endings were changed on the way"],
+    ["\n<!DOCTYPE html><html>", "an HTML page", "fetch it again"],
+    ["\x89PNG\n\x1a\n\0\0\0\rIHDR", "a PNG whose line endings were changed on the way", "fetch it again"],
     ['{"a": 1}', "bytes that begin 7b 22 61 22 3a 20 31 7d"],
-  ])("case %#: names what it found", async (text, kind) => {
+  ])("case %#: names what it found", async (text, kind, advice = "convert it to PNG or JPEG") => {
     const decoded = decode(Buffer.from(text, "latin1"), "photo");
     await expect(decoded).rejects.toBeInstanceOf(SiglipError);
     await expect(decode(Buffer.from(text, "latin1"), "photo")).rejects.toThrow(
-      `photo: wanted a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found ${kind}; convert it to PNG or JPEG.`,
+      `photo: wanted a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture, found ${kind}; ${advice}.`,
     );
   });
 });

@@ -51,6 +51,9 @@ function codingOf(bytes: Uint8Array): Kind | undefined {
   return undefined;
 }
 
+/** What stands in place of a picture that got lost on its way, of which nothing can be converted. */
+const LOST = /^(an empty file|an HTML page|a PNG whose line endings|a Git LFS pointer)/;
+
 /** The error for a file of another kind. */
 export function unknownKind(bytes: Uint8Array, name: string): SiglipError {
   const [code, found] = describe(bytes);
@@ -59,7 +62,7 @@ export function unknownKind(bytes: Uint8Array, name: string): SiglipError {
     name,
     "a PNG, JPEG, WebP, GIF, BMP, TIFF, AVIF or HEIC picture",
     found,
-    "convert it to PNG or JPEG",
+    LOST.test(found) ? "fetch it again" : "convert it to PNG or JPEG",
   );
 }
 
