@@ -35,8 +35,8 @@ export class SiglipError extends Error {
   readonly code: ErrorCode;
 
   constructor(message: string, options: ErrorOptions & { readonly code: ErrorCode }) {
-    // A file's or tensor's name may hold line ends, and what moves a terminal's cursor.
-    super(message.replace(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " "), options);
+    // A file's or a tensor's name may hold line ends.
+    super(message.replace(/[\r\n\u2028\u2029]+/g, " "), options);
     this.code = options.code;
   }
 }
