@@ -27,8 +27,9 @@ const CANDIDATES: Readonly<Record<WeightDType, readonly WeightForm[]>> = {
 /** A small layer: some milliseconds' work, of many rows as a picture has. */
 const [ROWS, DEPTH, OUT] = [192, 576, 512];
 
-/** Runs of each form: enough for an engine to have compiled it for good. */
-const RUNS = 12;
+/** Runs of each form, and layers of a run: a thread that slept takes as long to wake as a layer does. */
+const RUNS = 6;
+const LAYERS = 4;
 
 /**
  * The form for each way to store weights. That of `dtype` is the fastest of those that this engine takes, by a trial unless
@@ -90,7 +91,7 @@ async function fastest(
     memory.floatsAt(bias, padded(OUT)).fill(0);
     const call = { x, xStride: padded(DEPTH), rows: ROWS, depth: DEPTH, out: OUT, weight, bias };
     const steps = linearSteps(form, { ...call, y, yStride: padded(OUT), temporary }, kernels.instructions);
-    lists.push(await kernels.place(steps));
+    lists.push(await kernels.place(Array.from({ length: LAYERS }, () => steps).flat()));
   }
   for (let run = 0; run < RUNS; run++) {
     for (const [i, list] of lists.entries()) {
