@@ -1,8 +1,8 @@
 /**
  * `npm run bench:folder`: a folder of JPEGs of 640 x 480 through `embedStream` of the demo model on wasm. Decoding and resizing alone
  * and the model alone are measured beside it, each on one core and on all, so that it shows what overlapping them is worth, and how
- * long the model waits for pictures. Embeddings are held against those of pictures one by one before anything is timed. sharp's rate stands beside ours where
- * it is installed (`npm --prefix bench/peers ci`).
+ * long the model waits for pictures. Embeddings are held against those of pictures one by one before anything is timed. sharp's rate
+ * stands beside ours where it is installed (`npm --prefix bench/peers ci`).
  *
  *   --count 2000   --threads 2   --rounds 3
  *

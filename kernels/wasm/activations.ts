@@ -45,12 +45,12 @@ export const TOP = 8191;
  */
 function greatest(f: Body, vectors: readonly V128[]): Local<"v128"> {
   const most = f.let(vectors.map((lanes) => f32x4.abs(lanes)).reduce((a, b) => i32x4.max_u(a, b)));
-  spread(f, most, i32x4.max_u);
+  greatestLane(f, most, i32x4.max_u);
   return most;
 }
 
-/** The greatest of four lanes, in each. */
-export function spread(f: Body, lanes: Local<"v128">, max: (a: V128, b: V128) => V128): void {
+/** Puts the greatest of four lanes into each. */
+export function greatestLane(f: Body, lanes: Local<"v128">, max: (a: V128, b: V128) => V128): void {
   for (const order of [
     [2, 3, 0, 1],
     [1, 0, 3, 2],
@@ -59,7 +59,7 @@ export function spread(f: Body, lanes: Local<"v128">, max: (a: V128, b: V128) =>
   }
 }
 
-/** The same of 32 elements. */
+/** The greatest magnitude of the 32 elements from `at` on. */
 export function greatestOfGroup(f: Body, at: Local<"i32">): Local<"v128"> {
   const eighths = [0, 1, 2, 3, 4, 5, 6, 7].map((i) => v128.load(at, 16 * i));
   return greatest(f, eighths);

@@ -6,7 +6,7 @@
 
 export type Type = "i32" | "f32" | "v128";
 
-/** Bytes, nested as the expressions that they came from are, and vector constants: their bytes, named by commas between them. */
+/** Bytes, nested as the expressions that they came from are; a string is a vector constant, its bytes with commas between. */
 export type Code = readonly (number | string | Code)[];
 
 /** Code that leaves a value of a type. */

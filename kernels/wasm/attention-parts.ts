@@ -1,4 +1,4 @@
-import { spread, storePlanes } from "./activations.ts";
+import { greatestLane, storePlanes } from "./activations.ts";
 import { type Body, type Call, type Expr, f32, f32x4, i32, type Local, type Module, v128 } from "./assembler.ts";
 import { total } from "./layer-norm.ts";
 import { PANEL } from "./linear.ts";
@@ -63,7 +63,7 @@ export function addSoftmax(m: Module, instructions: Instructions, rows: number, 
       for (const [i, top] of tops.entries()) f.set(top, f32x4.pmax(top, v128.load(at, 16 * i)));
     });
     const top = f.let(f32x4.pmax(tops[0], tops[1]));
-    spread(f, top, f32x4.pmax);
+    greatestLane(f, top, f32x4.pmax);
     // Never so small that what lies beyond the last key weighs something.
     const scale = f32x4.splat(f32.mul(asFloat(bits), f32.const(Math.LOG2E)));
     const factor = f.let(f32x4.pmax(scale, f32x4.const(2 ** -100)));

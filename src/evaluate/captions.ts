@@ -130,9 +130,9 @@ function plain(name: string, rows: readonly Fields[]): Captioned[] {
     const image = string(where, row.image ?? row.file ?? row.file_name ?? row.filename ?? row.path, "image");
     const text = row.captions ?? row.caption ?? row.texts ?? row.text ?? [];
     const captions = (Array.isArray(text) ? text : [text]).map((one) => string(where, one, "caption"));
-    const before = pictures.get(image);
-    if (before) before.push(...captions);
-    else pictures.set(image, captions);
+    const before = pictures.get(image) ?? [];
+    for (const caption of captions) before.push(caption);
+    pictures.set(image, before);
   }
   return Array.from(pictures, ([image, captions]) => ({ image, captions }));
 }

@@ -254,9 +254,9 @@ function bytesOf({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array {
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** What made them, from JSON: an object of strings; empty where nothing is said. */
+/** What made them, as JSON or what was read from it: an object of strings; empty where nothing is said. */
 export function originOf(said: unknown, file: string): Readonly<Record<string, string>> {
-  const value = typeof said === "string" ? parsed(said) : (said ?? {});
+  const value = said === undefined ? {} : typeof said === "string" ? parsed(said) : said;
   if (value && typeof value === "object" && !Array.isArray(value)) {
     const entries = Object.entries(value);
     if (entries.every((entry) => typeof entry[1] === "string")) return Object.fromEntries(entries);

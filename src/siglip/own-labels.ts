@@ -49,7 +49,7 @@ export class OwnLabels {
   rank(tokens: Float32Array): Ranked[] {
     const { labels, independent } = this.config.classes!;
     const logits = this.logits(tokens);
-    const top = Math.max(...logits);
+    const top = logits.reduce((a, b) => Math.max(a, b));
     const total = logits.reduce((sum, logit) => sum + Math.exp(logit - top), 0);
     return labels
       .map((label, index) => {

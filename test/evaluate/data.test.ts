@@ -104,6 +104,11 @@ describe("captions", () => {
     refuses(() => parseCaptions("c.jsonl", split, "train"), /of split "train", found "val", "test"; name one/);
   });
 
+  it("takes the first of more captions than a call takes arguments", () => {
+    const row = `${JSON.stringify({ image: "a.jpg", captions: Array(150_000).fill("a") })}\n`;
+    expect(parseCaptions("captions.jsonl", row + row).pictures[0].captions).toHaveLength(5);
+  });
+
   for (const [what, text, message] of [
     ["nothing", "", /wanted JSON/],
     ["a cut file", JSON.stringify(karpathy).slice(0, 90), /wanted JSON/],

@@ -121,6 +121,8 @@ describe("an open_clip folder", () => {
     expect(await size({ "model_cfg.vision_cfg.image_size": 22 })).toBe(22);
     expect(await size({ "model_cfg.vision_cfg.timm_model_name": "vit_so400m_patch4_siglip_23" })).toBe(23);
     expect(await size({ "model_cfg.vision_cfg.timm_model_name": "vit_so400m_patch4_siglip" })).toBe(20);
+    // More numbers than a call takes arguments.
+    expect(await size({ "model_cfg.vision_cfg.timm_model_name": `siglip ${"23 ".repeat(200_000)}` })).toBe(23);
   });
 
   it.each([

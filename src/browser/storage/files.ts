@@ -92,7 +92,7 @@ export class CachedFiles implements ModelFiles {
     const order: string[] = [];
     for (const tower of TOWERS) {
       const files = await this.folder.readJson<string[]>(tower).catch(() => []);
-      if (Array.isArray(files)) order.push(...files.map(String));
+      if (Array.isArray(files)) for (const file of files) if (typeof file === "string") order.push(file);
     }
     this.kept = new KeptWeights({
       name: this.name,

@@ -65,7 +65,8 @@ export function imageSizeOf(tokens: number, patch: number, said: unknown, hints:
     const advice = "the two do not belong together";
     throw mismatch("unsupported", subject, `an image_size of ${side} patches of ${patch}`, show(said), advice);
   }
-  return Math.max(side * patch, ...(hints.match(/\d+/g) ?? []).map(Number).filter(fits));
+  const named = (hints.match(/\d+/g) ?? []).map(Number).filter(fits);
+  return named.reduce((a, b) => Math.max(a, b), side * patch);
 }
 
 /** As Hugging Face would write it. */

@@ -28,8 +28,8 @@ const PART = 4096;
 
 /**
  * So many times as many as are wanted are compared by all of their values: an index's codes do not tell neighbours in a
- * dense cluster apart. Of a million of width 768 (bench/lance.ts), 16 times as many find 0.90 of the ten nearest, 32 times
- * 0.98, and 64 times all of them, for which a search takes 4 ms more.
+ * dense cluster apart. Of the ten nearest in a million of width 768 (bench/lance.ts), 16 times as many find 0.90, 32
+ * times 0.98, and 64 times 0.997 and more, in 4 ms more.
  */
 const REFINED = 64;
 

@@ -27,9 +27,11 @@ const CANDIDATES: Readonly<Record<WeightDType, readonly WeightForm[]>> = {
 /** A small layer: some milliseconds' work, of many rows as a picture has. */
 const [ROWS, DEPTH, OUT] = [192, 576, 512];
 
-/** Runs of each form, and layers of a run: a thread that slept takes as long to wake as a layer does. */
-const RUNS = 6;
+/** Layers of a run: a thread that slept takes as long to wake as one does. */
 const LAYERS = 4;
+
+/** Runs of each form: with their layers enough for an engine to have compiled it for good. */
+const RUNS = 6;
 
 /**
  * The form for each way to store weights. That of `dtype` is the fastest of those that this engine takes, by a trial unless
