@@ -1,4 +1,5 @@
-import { f32x4, i8x16, i32x4, Module, type V128, v128 } from "../../kernels/wasm/assembler.ts";
+import { Module } from "../../kernels/wasm/assembler.ts";
+import { f32x4, i8x16, i32x4, type V128, v128 } from "../../kernels/wasm/instructions.ts";
 
 /** A register loop, by its instruction. */
 export type Loop = "multiply and add" | "relaxed madd" | "dot of i16" | "relaxed dot of i8";

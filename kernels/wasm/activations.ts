@@ -1,18 +1,6 @@
-import {
-  type Body,
-  type Expr,
-  f32x4,
-  type I32,
-  i8x16,
-  i16x8,
-  i32,
-  i32x4,
-  type Local,
-  Module,
-  type V128,
-  v128,
-} from "./assembler.ts";
+import { type Body, Module } from "./assembler.ts";
 import { X_GROUP } from "./block.ts";
+import { type Expr, f32x4, type I32, i8x16, i16x8, i32, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 import { ALIGN } from "./math.ts";
 import { GROUP, layout, share } from "./params.ts";
 

@@ -1,6 +1,7 @@
-import { i32, type Module } from "./assembler.ts";
+import type { Module } from "./assembler.ts";
 import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows, rowPointers } from "./block.ts";
+import { i32 } from "./instructions.ts";
 import { PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 

@@ -1,8 +1,9 @@
 import { addRowScale, bytesOf, laneSum, rounded, storePlanes, TOP } from "./activations.ts";
-import { type Call, type Expr, f32, f32x4, i32, i32x4, type Module, v128 } from "./assembler.ts";
+import type { Call, Module } from "./assembler.ts";
 import type { AttentionParts } from "./attention-parts.ts";
 import { addBlock, blockRows } from "./block.ts";
 import { SCALES } from "./expand.ts";
+import { type Expr, f32, f32x4, i32, i32x4, v128 } from "./instructions.ts";
 import { PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 import { asFloat } from "./params.ts";

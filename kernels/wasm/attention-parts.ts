@@ -1,5 +1,6 @@
 import { greatestLane, storePlanes } from "./activations.ts";
-import { type Body, type Call, type Expr, f32, f32x4, i32, type Local, type Module, v128 } from "./assembler.ts";
+import type { Body, Call, Module } from "./assembler.ts";
+import { type Expr, f32, f32x4, i32, type Local, v128 } from "./instructions.ts";
 import { total } from "./layer-norm.ts";
 import { PANEL } from "./linear.ts";
 import { exp2, type Instructions, maddOf } from "./math.ts";

@@ -1,7 +1,8 @@
-import { f32, i32, Module, min } from "./assembler.ts";
+import { Module } from "./assembler.ts";
 import { floatParts } from "./attention-floats.ts";
 import { integerParts } from "./attention-integers.ts";
 import { addSoftmax, addTranspose, roundUp } from "./attention-parts.ts";
+import { f32, i32, min } from "./instructions.ts";
 import { PANEL } from "./linear.ts";
 import type { Instructions } from "./math.ts";
 import { addLength, layout, share } from "./params.ts";

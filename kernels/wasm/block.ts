@@ -1,16 +1,6 @@
-import {
-  type Body,
-  type Call,
-  f32x4,
-  i8x16,
-  i32,
-  i32x4,
-  type Local,
-  type Module,
-  type V128,
-  v128,
-} from "./assembler.ts";
+import type { Body, Call, Module } from "./assembler.ts";
 import { SCALES } from "./expand.ts";
+import { f32x4, i8x16, i32, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 import { type Instructions, type Madd, maddOf } from "./math.ts";
 
 /** Bytes of a row of a panel: words of four bytes, of eight columns. */

@@ -1,6 +1,6 @@
 import { greatestOfGroup, rounded, TOP } from "./activations.ts";
-import { f32x4, i16x8, i32, i32x4, type V128, v128 } from "./assembler.ts";
 import { finiteHalf, toHalf } from "./half.ts";
+import { f32x4, i16x8, i32, i32x4, type V128, v128 } from "./instructions.ts";
 import type { AddEncode } from "./pack.ts";
 import { GROUP } from "./params.ts";
 

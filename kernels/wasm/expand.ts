@@ -1,16 +1,6 @@
-import {
-  type Body,
-  type Call,
-  f32x4,
-  i8x16,
-  i16x8,
-  i32x4,
-  type Local,
-  type Module,
-  type V128,
-  v128,
-} from "./assembler.ts";
+import type { Body, Call, Module } from "./assembler.ts";
 import { finiteHalf, finiteHighHalf } from "./half.ts";
+import { f32x4, i8x16, i16x8, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 
 /** Adds f(codes, scales, groups, to): a panel's codes in the layout in which a block wants them. */
 export type AddExpand = (m: Module) => Call;

@@ -1,4 +1,5 @@
-import { type Body, f32x4, i32x4, type Local, type V128, v128 } from "./assembler.ts";
+import type { Body } from "./assembler.ts";
+import { f32x4, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 
 /** The halves in the low 16 bits of four lanes as f32. Exact where finite; infinities and NaNs become 65536 and more. */
 export function finiteHalf(words: V128): V128 {

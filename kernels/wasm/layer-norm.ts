@@ -1,4 +1,5 @@
-import { type Expr, f32, f32x4, i32, Module, type V128, v128 } from "./assembler.ts";
+import { Module } from "./assembler.ts";
+import { type Expr, f32, f32x4, i32, type V128, v128 } from "./instructions.ts";
 import { type Instructions, maddOf } from "./math.ts";
 import { asFloat, layout, share } from "./params.ts";
 

@@ -1,6 +1,7 @@
-import { type Call, f32x4, i32, Module, min, v128 } from "./assembler.ts";
+import { type Call, Module } from "./assembler.ts";
 import { addBlock, type BlockKind, blockRows } from "./block.ts";
 import { type AddExpand, SCALES } from "./expand.ts";
+import { f32x4, i32, min, v128 } from "./instructions.ts";
 import { gelu, type Instructions, maddOf } from "./math.ts";
 import { layout, share } from "./params.ts";
 

@@ -1,4 +1,5 @@
-import { type Body, f32x4, i32x4, type Local, type V128 } from "./assembler.ts";
+import type { Body } from "./assembler.ts";
+import { f32x4, i32x4, type Local, type V128 } from "./instructions.ts";
 
 /** Instructions beyond WebAssembly's fixed-width SIMD that an engine takes. */
 export interface Instructions {

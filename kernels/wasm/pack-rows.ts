@@ -1,4 +1,5 @@
-import { i32, Module } from "./assembler.ts";
+import { Module } from "./assembler.ts";
+import { i32 } from "./instructions.ts";
 import type { AddEncode } from "./pack.ts";
 import { layout, share } from "./params.ts";
 import { addWiden } from "./widen.ts";

@@ -1,4 +1,5 @@
-import { type Call, i32, Module } from "./assembler.ts";
+import { type Call, Module } from "./assembler.ts";
+import { i32 } from "./instructions.ts";
 import { PANEL } from "./linear.ts";
 import { layout, share } from "./params.ts";
 import { PAIRS } from "./quantise.ts";

@@ -1,4 +1,5 @@
-import { type Body, type Expr, type F32, f32, i32, type Local, min } from "./assembler.ts";
+import type { Body } from "./assembler.ts";
+import { type Expr, type F32, f32, i32, type Local, min } from "./instructions.ts";
 
 /** A block of 32-bit words in memory that describes a step to its kernel, each with a name. */
 export interface Layout<N extends string> {

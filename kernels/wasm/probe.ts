@@ -1,4 +1,5 @@
-import { f32x4, i8x16, i32x4, Module, v128 } from "./assembler.ts";
+import { Module } from "./assembler.ts";
+import { f32x4, i8x16, i32x4, v128 } from "./instructions.ts";
 import type { Instructions } from "./math.ts";
 
 /** A function that stores a value of the memory at its first parameter. */

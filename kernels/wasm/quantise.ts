@@ -1,6 +1,7 @@
 import { greatestOfGroup } from "./activations.ts";
-import { type Body, f32x4, f64x2, i8x16, i16x8, i32, i32x4, type Local, type V128, v128 } from "./assembler.ts";
+import type { Body } from "./assembler.ts";
 import { finiteHalf, toHalf } from "./half.ts";
+import { f32x4, f64x2, i8x16, i16x8, i32, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 import type { AddEncode } from "./pack.ts";
 import { GROUP } from "./params.ts";
 

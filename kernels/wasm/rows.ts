@@ -1,4 +1,5 @@
-import { i32, Module, v128 } from "./assembler.ts";
+import { Module } from "./assembler.ts";
+import { i32, v128 } from "./instructions.ts";
 import { layout, share } from "./params.ts";
 
 /** How copying rows is told what to do. Strides are bytes; a chunk takes `chunkRows` rows. */

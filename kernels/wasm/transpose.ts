@@ -1,4 +1,5 @@
-import { type Body, i32x4, type Local, type V128, v128 } from "./assembler.ts";
+import type { Body } from "./assembler.ts";
+import { i32x4, type Local, type V128, v128 } from "./instructions.ts";
 
 /** Four vectors of four 32-bit lanes, rows made columns. */
 function transpose(f: Body, rows: readonly V128[]): Local<"v128">[] {

@@ -1,16 +1,6 @@
-import {
-  type Body,
-  type Call,
-  type Expr,
-  f32x4,
-  i32,
-  i32x4,
-  type Local,
-  type Module,
-  type V128,
-  v128,
-} from "./assembler.ts";
+import type { Body, Call, Module } from "./assembler.ts";
 import { finiteHalf } from "./half.ts";
+import { type Expr, f32x4, i32, i32x4, type Local, type V128, v128 } from "./instructions.ts";
 
 /** What a checkpoint's floats may be, by number. */
 export const KINDS = ["F32", "F16", "BF16"] as const;

@@ -1,8 +1,9 @@
 import type { Source } from "../checkpoint/source.ts";
 import type { ModelFiles } from "../files/model-files.ts";
 import { mismatch, shorten } from "../support/error.ts";
+import { checkStatus } from "./answers.ts";
 import { get, Patience } from "./exchange.ts";
-import { checkStatus, openRemote } from "./http.ts";
+import { openRemote } from "./http.ts";
 import { checkAddress } from "./request.ts";
 import { OpenFiles, type UrlOptions } from "./urls.ts";
 

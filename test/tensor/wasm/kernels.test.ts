@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { i32, Module, v128 } from "../../../kernels/wasm/assembler.ts";
+import { Module } from "../../../kernels/wasm/assembler.ts";
 import { kernelModule, kernelNames, layerNormStep, rowsStep } from "../../../kernels/wasm/index.ts";
+import { i32, v128 } from "../../../kernels/wasm/instructions.ts";
 import { exp2, gelu, maddOf } from "../../../kernels/wasm/math.ts";
 import { padded } from "../../../kernels/wasm/params.ts";
 import * as shape from "../../../src/tensor/shape.ts";

@@ -1,4 +1,5 @@
-import { i8x16, i16x8, i32, i32x4, Module, type V128, v128 } from "../../../../kernels/wasm/assembler.ts";
+import { Module } from "../../../../kernels/wasm/assembler.ts";
+import { i8x16, i16x8, i32, i32x4, type V128, v128 } from "../../../../kernels/wasm/instructions.ts";
 import { FRACTION_BITS } from "../../../image/resize.ts";
 
 /** Weights are cut here into what two products of 16 bits take: the lower bits, and the rest with its sign. */
