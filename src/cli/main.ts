@@ -10,6 +10,9 @@ import { tell } from "./terminal.ts";
 /** Signals that stop the work cleanly, with the exit code that a shell gives each. */
 const STOPS = { SIGINT: 130, SIGTERM: 143, SIGHUP: 129 } as const;
 
+// What LanceDB logs is for those who asked for it: an index of little is hundreds of lines.
+process.env.LANCEDB_LOG ??= "error";
+
 const interrupt = new AbortController();
 // Every picture that is being decoded listens to it.
 setMaxListeners(0, interrupt.signal);

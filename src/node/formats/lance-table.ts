@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { attempt } from "../file.ts";
 import { linkTarget } from "../link-target.ts";
+import { causeOf } from "./lance-cause.ts";
 import { peer } from "./peer.ts";
 
 // What is used of @lancedb/lancedb and apache-arrow, which are optional peers: nothing here needs their types to compile.
@@ -101,19 +102,12 @@ export async function lanceAttempt<R>(path: string, verb: "read" | "write", run:
     return await run();
   } catch (error) {
     if (error instanceof SiglipError) throw error;
-    const said = innermost((error as Error).message);
+    const said = causeOf((error as Error).message);
     const local = verb === "read" ? "write it again" : "check the place and try again";
     const advice = isRemote(path) ? "check the address, the connection and the credentials" : local;
     const code = verb === "read" ? "bad-input" : "storage";
     throw mismatch(code, path, `to ${verb} this LanceDB table`, `that LanceDB cannot (${said})`, advice, error);
   }
-}
-
-/** The last of the causes that the library tells, one within another, without the places in its own code. */
-function innermost(message: string): string {
-  const [first] = message.split("\n");
-  const cause = first.split(/\s*\bCaused by:\s*/).pop()!;
-  return cause.replace(/,? ?\/\S+\.rs:\d+:\d+/g, "");
 }
 
 /** Opens a table, or makes an empty one of a schema: at a URL in place of any that is there. */

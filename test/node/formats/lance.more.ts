@@ -7,8 +7,9 @@ import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vit
 import { formatOf } from "../../../src/node/formats/formats.ts";
 import { LanceIndex } from "../../../src/node/formats/lance-index.ts";
 import { VectorIndex } from "../../../src/node/vector-index.ts";
-import { siglip } from "../../harness/cli.ts";
+import { failed, siglip } from "../../harness/cli.ts";
 import { random } from "../../judge/reference.ts";
+import { openBucket } from "./bucket.ts";
 import { packagesFolder } from "./packages.ts";
 import { contents, DTYPES, make, ORIGIN, unmarked } from "./vectors.ts";
 
@@ -144,5 +145,40 @@ describe("embeddings in a LanceDB table", () => {
     expect(small.stdout).toContain("plane.jpg");
     const many = await siglip(["index", join(folder, "many.lance"), "--json"]);
     expect(JSON.parse(many.stdout)).toMatchObject({ embeddings: 4050 });
+  });
+
+  it("are written to an object store, indexed and searched there", async (context) => {
+    await usePackages(context);
+    await using bucket = await openBucket("photos");
+    const [file, url] = [join(folder, "stored.safetensors"), "s3://photos/of/mine.lance"];
+    const sources = ["weights/demo/eval", "weights/demo/eval/captions.jsonl"];
+    const embed = await siglip(["embed", ...sources, "--model", "demo", "--backend", "wasm", "--out", file]);
+    expect(embed).toMatchObject({ code: 0 });
+    const env = { ...bucket.env, NODE_PATH: process.env.NODE_PATH! };
+    const run = (...words: string[]) => siglip(words, { env });
+    expect(await run("merge", file, "--out", url)).toMatchObject({
+      code: 0,
+      stderr: expect.not.stringContaining("WARN"),
+    });
+    expect([...bucket.objects.keys()].every((key) => key.startsWith("of/mine.lance/"))).toBe(true);
+    const search = async (place: string) => {
+      const ended = await run("search", place, "a plane", "-k", "3", "--backend", "wasm", "--json");
+      expect(ended).toMatchObject({ code: 0, stderr: "" });
+      return JSON.parse(ended.stdout).map(({ name, score }: { name: string; score: number }) => [
+        name,
+        score.toFixed(4),
+      ]);
+    };
+    const near = await search(file);
+    expect(await search(url)).toEqual(near);
+    // Once more in its place, and with an index.
+    expect(await run("merge", file, "--out", url)).toMatchObject({ code: 0 });
+    expect(await run("index", url)).toMatchObject({ code: 0, stderr: expect.not.stringContaining("WARN") });
+    expect(await search(url)).toEqual(near);
+    failed(await run("search", "s3://photos/of/none.lance", "a plane"), /Not found: of\/none\.lance/);
+    failed(
+      await run("merge", file, "--out", "s3://other/mine.lance"),
+      /wanted to write this LanceDB table, found that LanceDB cannot \(The specified bucket does not exist\); check/,
+    );
   });
 });
