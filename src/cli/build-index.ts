@@ -45,7 +45,7 @@ async function build(path: string, { json, ...options }: IndexCommand, signal: A
   const progress = new Progress("indexing", signal);
   try {
     using index = await LanceIndex.open(path, signal);
-    await index.build(options);
+    await index.build({ ...options, signal });
     progress.stop();
     const seconds = (performance.now() - began) / 1000;
     if (json) printJson({ table: path, embeddings: index.size, seconds });

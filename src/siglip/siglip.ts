@@ -2,6 +2,7 @@
 import type { FlexiblePictures } from "../image/naflex.ts";
 import type { SiglipConfig } from "../model/config.ts";
 import type { ForwardOptions, Values } from "../model/towers.ts";
+import { unlessAborted } from "../support/abort.ts";
 import { mismatch } from "../support/error.ts";
 import type { WeightDType } from "../tensor/program.ts";
 import type { Calibration } from "./calibration.ts";
@@ -236,15 +237,4 @@ export class Siglip<Image = unknown> {
     if (!this.kept) throw mismatch("disposed", "The model", "one in use", "that it has been disposed", "load it again");
     return this.kept;
   }
-}
-
-/** Settles as the promise does, or with the signal's reason if that comes first. */
-function unlessAborted<R>(promise: Promise<R>, signal?: AbortSignal): Promise<R> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => reject(signal.reason);
-    if (signal.aborted) abort();
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
 }

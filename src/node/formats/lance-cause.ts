@@ -1,12 +1,12 @@
-/** Most letters of a cause. */
-const MOST = 300;
+/** Most letters of a cause, and of the message that is looked through for it, which may hold what a server sent. */
+const [MOST, READ] = [300, 10_000];
 
 /**
  * What went wrong by a message of LanceDB's, which tells causes one within another, each with its place in the library's code,
  * or as the structures that hold them: what an object store said, or the system, else the last cause in words.
  */
 export function causeOf(message: string): string {
-  const [first] = message.split("\n");
+  const [first] = message.slice(0, READ).split("\n");
   const told =
     /<Message>([^<]+)</.exec(first)?.[1] ??
     lastOf(first, /\b(?:message|error): "([^"]+)"/g) ??

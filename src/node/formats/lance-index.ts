@@ -18,6 +18,8 @@ export interface LanceBuildOptions {
   readonly partitions?: number;
   /** Bytes that stand for an embedding, a divisor of its width: by default an eighth of it, of a short one a quarter, where that is one. */
   readonly subVectors?: number;
+  /** After an abort the index is not waited for; LanceDB may still finish it, as long as the process lives. */
+  readonly signal?: AbortSignal;
 }
 
 /** An index of fewer embeddings than this cannot be trained, and is of no use. */
@@ -89,7 +91,7 @@ export class LanceIndex {
     const limit = Math.min(Math.floor(most), counts[kind]);
     if (!(limit > 0)) return [];
     signal?.throwIfAborted();
-    return lanceAttempt(this.path, "read", async () => {
+    const read = async () => {
       const wanted = ["id", "name"].filter((name) => columns.has(name));
       let search = table.query().nearestTo(query).distanceType("cosine").nprobes(probes).refineFactor(REFINED);
       // A table of one kind needs no filter.
@@ -104,11 +106,12 @@ export class LanceIndex {
         }
       }
       return hits.sort((a, b) => b.score - a.score || a.index - b.index);
-    });
+    };
+    return lanceAttempt(this.path, "read", read, signal);
   }
 
   /** Builds an IVF-PQ index by cosine, in place of any that is there; rejects for too few embeddings to train it. */
-  async build({ partitions, subVectors }: LanceBuildOptions = {}): Promise<void> {
+  async build({ partitions, subVectors, signal }: LanceBuildOptions = {}): Promise<void> {
     const { table, header } = this.opened;
     const { width, dtype } = header;
     if (dtype === "i8" || this.size < LEAST) {
@@ -125,7 +128,7 @@ export class LanceIndex {
     const numPartitions = partitions ?? Math.ceil(this.size / PART);
     const { Index } = lance(this.path);
     const config = Index.ivfPq({ numPartitions, numSubVectors, distanceType: "cosine" });
-    await lanceAttempt(this.path, "write", () => table.createIndex("embedding", { config, replace: true }));
+    await lanceAttempt(this.path, "write", () => table.createIndex("embedding", { config, replace: true }), signal);
   }
 
   /** Whether `build` has made an index. */

@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { unlessAborted } from "../../support/abort.ts";
 import { mismatch, SiglipError } from "../../support/error.ts";
 import { attempt } from "../file.ts";
 import { linkTarget } from "../link-target.ts";
@@ -96,12 +97,20 @@ export async function checkTable(path: string): Promise<boolean> {
   throw mismatch("bad-input", path, "a LanceDB table or nothing at all", "something else", "choose another name");
 }
 
-/** Runs one of the library's operations; what it says against a table is told in one sentence. */
-export async function lanceAttempt<R>(path: string, verb: "read" | "write", run: () => Promise<R>): Promise<R> {
+/**
+ * Runs one of the library's operations; what it says against a table is told in one sentence. It is not waited for after an
+ * abort: an object store may be silent for minutes.
+ */
+export async function lanceAttempt<R>(
+  path: string,
+  verb: "read" | "write",
+  run: () => Promise<R>,
+  signal?: AbortSignal,
+): Promise<R> {
   try {
-    return await run();
+    return await unlessAborted(run(), signal);
   } catch (error) {
-    if (error instanceof SiglipError) throw error;
+    if (error instanceof SiglipError || signal?.aborted) throw error;
     const said = causeOf((error as Error).message);
     const local = verb === "read" ? "write it again" : "check the place and try again";
     const advice = isRemote(path) ? "check the address, the connection and the credentials" : local;
@@ -111,13 +120,14 @@ export async function lanceAttempt<R>(path: string, verb: "read" | "write", run:
 }
 
 /** Opens a table, or makes an empty one of a schema: at a URL in place of any that is there. */
-export async function openTable(path: string, schema?: unknown): Promise<LanceTable> {
+export async function openTable(path: string, schema?: unknown, signal?: AbortSignal): Promise<LanceTable> {
   const { uri, name } = placeOf(path);
   const { connect } = lance(path);
-  return lanceAttempt(path, schema ? "write" : "read", async () => {
+  const open = async () => {
     const connection = await connect(uri);
     return schema
       ? await connection.createEmptyTable(name, schema, { mode: isRemote(path) ? "overwrite" : "create" })
       : await connection.openTable(name);
-  });
+  };
+  return lanceAttempt(path, schema ? "write" : "read", open, signal);
 }

@@ -47,7 +47,9 @@ interface Arrow {
 async function fill(place: string, path: string, vectors: Vectors, signal?: AbortSignal): Promise<void> {
   const arrow = peer<Arrow>("apache-arrow", path, "@lancedb/lancedb");
   const { schema, batchOf } = encoder(arrow, vectors.header);
-  const table = await openTable(place, schema);
+  // A folder that is taken away must have nobody at work in it.
+  const aborting = isRemote(place) ? signal : undefined;
+  const table = await openTable(place, schema, aborting);
   try {
     const most = Math.max(1, Math.floor(BATCH / vectors.header.width));
     let first = 0;
@@ -57,7 +59,7 @@ async function fill(place: string, path: string, vectors: Vectors, signal?: Abor
       const batch = batchOf(rows, first);
       first += rows.length;
       rows = [];
-      await lanceAttempt(path, "write", () => table.add(batch));
+      await lanceAttempt(path, "write", () => table.add(batch), aborting);
     };
     for await (const row of vectors.rows(signal)) {
       rows.push({ ...row, bytes: row.bytes.slice() });

@@ -25,27 +25,28 @@ export async function openLance(path: string, signal?: AbortSignal): Promise<Ope
   };
   if (!isRemote(path)) await attempt(path, "read", () => stat(path));
   await checkTable(path);
-  const table = await openTable(path);
+  const table = await openTable(path, undefined, signal);
+  const read = async (): Promise<OpenLance> => {
+    const { fields, metadata } = await table.schema();
+    const columns = new Set(fields.map(({ name }) => name));
+    const type = String(fields.find(({ name }) => name === "embedding")?.type);
+    const [, size, element] = /^FixedSizeList\[(\d+)\]<(\w+)>$/.exec(type) ?? [];
+    const dtype = DTYPES[element];
+    if (!dtype) return fail("a column embedding, a fixed-size list of Float32, Float16 or Int8,", type);
+    if (dtype === "i8" && !columns.has("scale")) return fail("a column scale beside integers", "none");
+    const total = await table.countRows();
+    const image = columns.has("kind") ? await table.countRows("kind = 'image'") : total;
+    const counts = { image, text: columns.has("kind") ? await table.countRows("kind = 'text'") : 0 };
+    if (counts.image + counts.text !== total) return fail('the kinds "image" and "text"', "others");
+    const said = metadata.get("siglip.counts");
+    if (said !== undefined && said !== JSON.stringify(counts)) {
+      return fail(`embeddings of ${said}`, `${JSON.stringify(counts)}, for writing it was interrupted`);
+    }
+    const origin = originOf(metadata.get("siglip.origin"), path);
+    return { table, columns, header: { width: Number(size), dtype, counts, origin } };
+  };
   try {
-    return await lanceAttempt(path, "read", async () => {
-      const { fields, metadata } = await table.schema();
-      const columns = new Set(fields.map(({ name }) => name));
-      const type = String(fields.find(({ name }) => name === "embedding")?.type);
-      const [, size, element] = /^FixedSizeList\[(\d+)\]<(\w+)>$/.exec(type) ?? [];
-      const dtype = DTYPES[element];
-      if (!dtype) return fail("a column embedding, a fixed-size list of Float32, Float16 or Int8,", type);
-      if (dtype === "i8" && !columns.has("scale")) return fail("a column scale beside integers", "none");
-      const total = await table.countRows();
-      const image = columns.has("kind") ? await table.countRows("kind = 'image'") : total;
-      const counts = { image, text: columns.has("kind") ? await table.countRows("kind = 'text'") : 0 };
-      if (counts.image + counts.text !== total) return fail('the kinds "image" and "text"', "others");
-      const said = metadata.get("siglip.counts");
-      if (said !== undefined && said !== JSON.stringify(counts)) {
-        return fail(`embeddings of ${said}`, `${JSON.stringify(counts)}, for writing it was interrupted`);
-      }
-      const origin = originOf(metadata.get("siglip.origin"), path);
-      return { table, columns, header: { width: Number(size), dtype, counts, origin } };
-    });
+    return await lanceAttempt(path, "read", read, signal);
   } catch (error) {
     table.close();
     throw error;
@@ -95,7 +96,7 @@ async function* through(
     try {
       for (;;) {
         signal?.throwIfAborted();
-        const { done, value: batch } = await lanceAttempt(path, "read", () => iterator.next());
+        const { done, value: batch } = await lanceAttempt(path, "read", () => iterator.next(), signal);
         if (done) break;
         for (const id of batch.getChild("id") ?? []) {
           if (Number(id) <= last) fail("rows in the order of their ids", "others");

@@ -34,7 +34,8 @@ async function launchFirefox(home: string, options: LaunchOptions = {}): Promise
 
 /**
  * A driven Firefox watches all workers by what its debugger uses. With that (153, any page) a worker that starts workers
- * stands still for good in one load of 10 to 50; without it, or without a driver, it never did in 600. Other versions may have
+ * stands still for good in one load of 10 to 50; without it, or without a driver, it never did in 600. But it lets
+ * no worker go any more, so that a driven Firefox is at its end after 512. Other versions may have
  * no such watch: they are driven as they are.
  */
 async function leaveWorkersAlone(browser: Browser): Promise<void> {

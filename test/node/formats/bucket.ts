@@ -53,16 +53,21 @@ export async function openBucket(name: string): Promise<Bucket> {
   const { port } = server.address() as AddressInfo;
   return {
     objects,
-    env: {
-      AWS_ENDPOINT: `http://127.0.0.1:${port}`,
-      AWS_ALLOW_HTTP: "true",
-      AWS_REGION: "us-east-1",
-      AWS_ACCESS_KEY_ID: "name",
-      AWS_SECRET_ACCESS_KEY: "secret",
-    },
+    env: bucketEnvironment(port),
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
       await new Promise((resolve) => server.close(resolve));
     },
+  };
+}
+
+/** What makes a process take a port of this machine for Amazon's S3. */
+export function bucketEnvironment(port: number): Record<string, string> {
+  return {
+    AWS_ENDPOINT: `http://127.0.0.1:${port}`,
+    AWS_ALLOW_HTTP: "true",
+    AWS_REGION: "us-east-1",
+    AWS_ACCESS_KEY_ID: "name",
+    AWS_SECRET_ACCESS_KEY: "secret",
   };
 }

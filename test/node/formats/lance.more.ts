@@ -1,15 +1,18 @@
 // LanceDB, with packages of its own that are found through NODE_PATH.
+import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { Module } from "node:module";
+import { type AddressInfo, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { formatOf } from "../../../src/node/formats/formats.ts";
 import { LanceIndex } from "../../../src/node/formats/lance-index.ts";
 import { VectorIndex } from "../../../src/node/vector-index.ts";
-import { failed, siglip } from "../../harness/cli.ts";
+import { CLI, failed, siglip } from "../../harness/cli.ts";
 import { random } from "../../judge/reference.ts";
-import { openBucket } from "./bucket.ts";
+import { bucketEnvironment, openBucket } from "./bucket.ts";
 import { packagesFolder } from "./packages.ts";
 import { contents, DTYPES, make, ORIGIN, unmarked } from "./vectors.ts";
 
@@ -180,5 +183,28 @@ describe("embeddings in a LanceDB table", () => {
       await run("merge", file, "--out", "s3://other/mine.lance"),
       /wanted to write this LanceDB table, found that LanceDB cannot \(The specified bucket does not exist\); check/,
     );
+  });
+
+  it("are not waited for after an interrupt, where an object store says nothing", async (context) => {
+    await usePackages(context);
+    // Never answers; tells by each connection that it is waited for.
+    const silent = createServer();
+    await new Promise<void>((resolve) => silent.listen(0, "127.0.0.1", resolve));
+    const { port } = silent.address() as AddressInfo;
+    const env = { ...bucketEnvironment(port), NODE_PATH: process.env.NODE_PATH! };
+    const [file, url] = [join(folder, "few.npy"), "s3://photos/mine.lance"];
+    await formatOf(file)!.write(file, make({ image: 3, text: 0 }));
+    for (const words of [
+      ["search", url, "a plane"],
+      ["index", url],
+      ["merge", file, "--out", url],
+    ]) {
+      const [program, ...before] = CLI;
+      const child = spawn(program, [...before, ...words], { env: { ...process.env, ...env }, stdio: "ignore" });
+      silent.once("connection", () => child.kill("SIGINT"));
+      expect([words[0], ...(await once(child, "close"))]).toEqual([words[0], 130, null]);
+      silent.removeAllListeners("connection");
+    }
+    silent.close();
   });
 });
